@@ -1,0 +1,1 @@
+//! Shared by no one: the examples beside this file stand alone.

@@ -1,0 +1,99 @@
+//! Why a call or an object has no value: plain data that travels to whoever waits.
+
+use rkyv::{Archive, Deserialize, Serialize};
+
+use crate::ids::{ActorId, NodeId, ObjectId, ProcessId};
+
+/// The end of a call or an object without a value, as it travels between processes.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// User code returned `Err` or panicked.
+    Task(TaskFailure),
+    /// The call was cancelled before it finished.
+    Cancelled,
+    /// The worker process that ran the call ended.
+    WorkerCrashed(WorkerExit),
+    /// The node that ran the call is gone.
+    NodeDied(NodeId),
+    /// The actor is dead for good.
+    ActorDied { actor: ActorId, incarnation: u64, cause: String },
+    /// The actor is restarting or cannot be reached; whether the call ran is unknown.
+    ActorUnavailable { actor: ActorId, cause: String },
+    /// No copy of the object is left.
+    ObjectLost { object: ObjectId, reason: String },
+    /// The object was freed before it was read.
+    ObjectFreed(ObjectId),
+    /// The value does not fit into one archive or the whole store.
+    ObjectTooLarge { bytes: u64, limit: u64 },
+    /// The process that owned the object is gone.
+    OwnerDied { object: ObjectId, owner: ProcessId },
+    /// No node can ever run this call.
+    Unschedulable { demand: String, reason: String },
+    /// The object store had no room in time.
+    ObjectStoreFull { needed: u64, capacity: u64, holders: String },
+    /// More calls of one handle are pending than allowed.
+    PendingCallsLimit { limit: u64 },
+    /// A worker limit and a chain of blocked calls leave nobody to run the rest.
+    WouldDeadlock(String),
+    /// Actors wait for each other in a circle.
+    DeadlockCycle(String),
+    /// A name is already in use.
+    NameTaken(String),
+    /// Nothing has this name.
+    NotFound(String),
+    /// The bytes are not of the expected type.
+    TypeMismatch { expected: String, found: String },
+    /// Two processes disagree about the code or the wire.
+    VersionMismatch(String),
+    /// The runtime itself failed.
+    System(String),
+}
+
+/// What user code did wrong.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct TaskFailure {
+    /// The task's or method's name.
+    pub function: String,
+    /// The error's or panic's text.
+    pub message: String,
+    /// The stack of a panic; empty for a returned error.
+    pub backtrace: String,
+    /// Whether it was a panic.
+    pub panicked: bool,
+    /// The error value itself, when its type is `Data`.
+    pub cause: Option<TypedCause>,
+    /// Where it ran.
+    pub node: NodeId,
+    /// Who ran it.
+    pub worker: ProcessId,
+    /// Which try it was, from 0.
+    pub attempt: u32,
+}
+
+/// An archived error value and the hash that says of what type.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct TypedCause {
+    /// Identifies the type inside one build.
+    pub layout: u64,
+    /// The archive.
+    pub bytes: Vec<u8>,
+}
+
+/// How a worker process ended.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+pub struct WorkerExit {
+    /// The process that ended.
+    pub worker: ProcessId,
+    /// Its operating system id.
+    pub pid: u32,
+    /// The exit code, when it exited.
+    pub code: Option<i32>,
+    /// The signal that ended it, when one did.
+    pub signal: Option<i32>,
+    /// The last lines it wrote to standard error.
+    pub last_stderr: String,
+    /// The call that was running.
+    pub function: String,
+    /// Which try it was, from 0.
+    pub attempt: u32,
+}

@@ -1,0 +1,13 @@
+//! Decisions of the runtime as pure state machines.
+//!
+//! Nothing here reads a clock, opens a file or a socket, spawns, draws random numbers or iterates in
+//! random order: time, ids and randomness are arguments, wishes come out as commands. The same inputs
+//! give the same outputs, so the simulator in `tests/sim` can drive thousands of failure schedules.
+//!
+//! Floor 0 is plain data ([`ids`], [`resources`], [`failure`], [`time`]); floor 1 is machines, which do
+//! not import each other.
+
+pub mod failure;
+pub mod ids;
+pub mod resources;
+pub mod time;
