@@ -1,11 +1,55 @@
 //! Typed tasks and actors in worker processes, after "Ray: A Distributed Framework for Emerging AI
 //! Applications" (OSDI 2018).
+//!
+//! ```no_run
+//! use ray_core::prelude::*;
+//!
+//! #[remote]
+//! fn square(x: i64) -> i64 {
+//!     x * x
+//! }
+//!
+//! fn main() -> ray_core::Result<()> {
+//!     let ray = ray_core::init()?;
+//!     let nine = square::remote(3);
+//!     println!("{}", square::remote(&nine).get()?);
+//!     ray.shutdown()
+//! }
+//! ```
 
 extern crate self as ray_core;
 
+mod actor;
+pub mod config;
+mod context_api;
+pub mod data;
+mod error;
+mod node;
 mod object_ref;
+pub mod prelude;
+#[doc(hidden)]
+#[path = "private/mod.rs"]
+pub mod __private;
 mod runtime;
 pub mod store;
+mod verbs;
+mod wire;
+mod worker;
 
-pub use object_ref::{AnyRef, ObjectRef};
-pub use ray_engine::ids::{ActorId, NodeId, ObjectId, ProcessId, TaskId};
+pub use actor::{ActorHandle, ActorRef, KillMode};
+pub use config::{Config, Durability};
+pub use context_api::{RuntimeContext, exit_actor, runtime_context};
+pub use data::Data;
+pub use error::{Error, Result};
+pub use object_ref::{AnyRef, ObjectFuture, ObjectRef, ObjectView};
+pub use ray_engine::{
+    ids::{ActorId, JobId, NodeId, ObjectId, ProcessId, TaskId},
+    resources::{Amount, Resources},
+};
+pub use ray_macros::{Data, actor, remote, test};
+pub use rkyv;
+pub use runtime::Ray;
+pub use verbs::{
+    CancelOptions, NodeInfo, PutOptions, available_resources, cancel, cancel_with, cluster_resources, get_all, init,
+    nodes, put, put_with, wait, wait_any,
+};

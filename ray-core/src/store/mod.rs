@@ -1,5 +1,7 @@
-//! Values as this process holds them.
+//! Values as this process holds them, and the making of large ones.
 
+mod local;
 mod value;
 
+pub(crate) use value::WriterLive;
 pub use value::{AlignedBytes, Value};

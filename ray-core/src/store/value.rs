@@ -4,10 +4,11 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
+use ray_engine::ids::ProcessId;
 use rkyv::util::AlignedVec;
 
 /// Bytes that begin at a multiple of 16.
@@ -25,7 +26,37 @@ struct Inner {
 
 enum Bytes {
     Heap(AlignedBytes),
-    Shared(ray_shm::Slot, ray_shm::ObjectBytes),
+    Shared { slot: ray_shm::Slot, bytes: ray_shm::ObjectBytes, writer: Arc<WriterLive> },
+}
+
+/// How many values of one writer this process reads; a dead writer's space waits for the last.
+pub(crate) struct WriterLive {
+    pub(crate) writer: ProcessId,
+    live: AtomicUsize,
+    dead: AtomicBool,
+}
+
+impl WriterLive {
+    pub(crate) fn new(writer: ProcessId) -> Arc<WriterLive> {
+        Arc::new(WriterLive { writer, live: AtomicUsize::new(0), dead: AtomicBool::new(false) })
+    }
+
+    /// Notes that the writer is dead; returns whether nothing of it is read any more.
+    pub(crate) fn on_death(&self) -> bool {
+        self.dead.store(true, Ordering::SeqCst);
+        self.live.load(Ordering::SeqCst) == 0
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Bytes::Shared { writer, .. } = &self.bytes
+            && writer.live.fetch_sub(1, Ordering::SeqCst) == 1
+            && writer.dead.load(Ordering::SeqCst)
+        {
+            crate::runtime::on_last_value_of(writer.writer);
+        }
+    }
 }
 
 impl Value {
@@ -34,24 +65,25 @@ impl Value {
         Value(Arc::new(Inner { bytes: Bytes::Heap(bytes), checked: AtomicU64::new(0) }))
     }
 
-    /// Wraps an object in the node's arena.
-    pub fn shared(slot: ray_shm::Slot, bytes: ray_shm::ObjectBytes) -> Value {
-        Value(Arc::new(Inner { bytes: Bytes::Shared(slot, bytes), checked: AtomicU64::new(0) }))
+    /// Wraps an object that `writer` put into the node's arena.
+    pub(crate) fn shared(slot: ray_shm::Slot, bytes: ray_shm::ObjectBytes, writer: Arc<WriterLive>) -> Value {
+        writer.live.fetch_add(1, Ordering::SeqCst);
+        Value(Arc::new(Inner { bytes: Bytes::Shared { slot, bytes, writer }, checked: AtomicU64::new(0) }))
     }
 
     /// Returns the archive.
     pub fn bytes(&self) -> &[u8] {
         match &self.0.bytes {
             Bytes::Heap(bytes) => bytes,
-            Bytes::Shared(_, bytes) => bytes,
+            Bytes::Shared { bytes, .. } => bytes,
         }
     }
 
-    /// Returns where the value lies in the arena; `None` when it is in the heap.
-    pub fn slot(&self) -> Option<ray_shm::Slot> {
+    /// Returns where in the arena the value lies and who wrote it; `None` when it is in the heap.
+    pub fn arena(&self) -> Option<(ray_shm::Slot, ProcessId)> {
         match &self.0.bytes {
             Bytes::Heap(_) => None,
-            Bytes::Shared(slot, _) => Some(*slot),
+            Bytes::Shared { slot, writer, .. } => Some((*slot, writer.writer)),
         }
     }
 

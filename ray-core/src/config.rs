@@ -1,0 +1,222 @@
+//! Every limit and knob of the runtime: name, unit, default.
+
+use std::{net::IpAddr, path::PathBuf, time::Duration};
+
+use ray_engine::resources::{Amount, Resources};
+
+use crate::{Error, Ray, Result};
+
+/// How the lineage and detached state of a job outlive its owners.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Durability {
+    /// The owner alone knows; its death loses its objects.
+    #[default]
+    Owner,
+}
+
+/// What `init` starts, and its limits.
+///
+/// ```no_run
+/// let ray = ray_core::Config::new().num_cpus(2.0).object_store_memory(256 << 20).init()?;
+/// # ray.shutdown()
+/// # ; Ok::<(), ray_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub(crate) num_cpus: Option<f64>,
+    pub(crate) num_gpus: Option<f64>,
+    pub(crate) memory: Option<u64>,
+    pub(crate) resources: Vec<(String, f64)>,
+    pub(crate) object_store_memory: Option<u64>,
+    pub(crate) workers: Option<usize>,
+    pub(crate) address: Option<String>,
+    pub(crate) token: Option<String>,
+    pub(crate) namespace: Option<String>,
+    pub(crate) durability: Durability,
+    pub(crate) log_level: Option<String>,
+    pub(crate) bind: Option<IpAddr>,
+    pub(crate) run_dir: Option<PathBuf>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config::new()
+    }
+}
+
+impl Config {
+    /// Returns the defaults: all CPUs of the machine, one worker process for each.
+    pub fn new() -> Config {
+        Config {
+            num_cpus: None,
+            num_gpus: None,
+            memory: None,
+            resources: Vec::new(),
+            object_store_memory: None,
+            workers: None,
+            address: None,
+            token: None,
+            namespace: None,
+            durability: Durability::Owner,
+            log_level: None,
+            bind: None,
+            run_dir: None,
+        }
+    }
+
+    /// Sets the logical CPUs of this node; default: what the machine offers this process.
+    pub fn num_cpus(mut self, cpus: f64) -> Self {
+        self.num_cpus = Some(cpus);
+        self
+    }
+
+    /// Sets the logical GPUs of this node; default 0.
+    pub fn num_gpus(mut self, gpus: f64) -> Self {
+        self.num_gpus = Some(gpus);
+        self
+    }
+
+    /// Sets the schedulable memory in bytes; default 70 % of what is free.
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.memory = Some(bytes);
+        self
+    }
+
+    /// Adds `amount` of a resource of your own.
+    pub fn resource(mut self, name: impl Into<String>, amount: f64) -> Self {
+        self.resources.push((name.into(), amount));
+        self
+    }
+
+    /// Sets the size of the shared-memory store in bytes; default 30 % of the machine's memory.
+    pub fn object_store_memory(mut self, bytes: u64) -> Self {
+        self.object_store_memory = Some(bytes);
+        self
+    }
+
+    /// Sets how many worker processes start with the node; default one a CPU.
+    pub fn workers(mut self, count: usize) -> Self {
+        self.workers = Some(count);
+        self
+    }
+
+    /// Joins the cluster at `address` instead of starting a node.
+    pub fn address(mut self, address: impl Into<String>) -> Self {
+        self.address = Some(address.into());
+        self
+    }
+
+    /// Sets the token that lets this driver join a cluster.
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(token.into());
+        self
+    }
+
+    /// Sets the namespace of actor names; default: one of this job's own.
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = Some(namespace.into());
+        self
+    }
+
+    /// Sets how objects outlive their owner.
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// Sets the log filter, as `RAY_LOG` does, which wins over it; default `info`.
+    pub fn log_level(mut self, filter: impl Into<String>) -> Self {
+        self.log_level = Some(filter.into());
+        self
+    }
+
+    /// Sets the address that the node listens on; default 127.0.0.1.
+    pub fn bind(mut self, address: IpAddr) -> Self {
+        self.bind = Some(address);
+        self
+    }
+
+    /// Sets the folder for this run's logs; default a new one under the system's temporary folder.
+    pub fn run_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.run_dir = Some(path.into());
+        self
+    }
+
+    /// Starts the runtime with this configuration; see [`crate::init`].
+    ///
+    /// # Errors
+    /// An option out of range, a second `init` in one process, or what the system refused.
+    pub fn init(self) -> Result<Ray> {
+        crate::runtime::init(self)
+    }
+
+    /// Returns the node's logical resources.
+    pub(crate) fn total_resources(&self) -> Result<Resources> {
+        let cpus = self.num_cpus.unwrap_or_else(|| available_cpus() as f64);
+        let mut total = Resources::new();
+        total.set(Resources::CPU, checked_amount("num_cpus", cpus)?);
+        total.set(Resources::GPU, checked_amount("num_gpus", self.num_gpus.unwrap_or(0.0))?);
+        let memory = self.memory.unwrap_or_else(|| system_memory_bytes() / 10 * 7);
+        total.set(Resources::MEMORY, checked_amount("memory", memory as f64)?);
+        for (name, amount) in &self.resources {
+            if [Resources::CPU, Resources::GPU, Resources::MEMORY].contains(&name.as_str()) || name.is_empty() {
+                return Err(Error::InvalidOption {
+                    option: "resource".into(),
+                    reason: format!("`{name}` is not a name for a resource of your own"),
+                });
+            }
+            total.set(name, checked_amount(name, *amount)?);
+        }
+        Ok(total)
+    }
+
+    /// Returns the store's size in bytes, in whole segments.
+    pub(crate) fn store_bytes(&self) -> Result<u64> {
+        let bytes = self
+            .object_store_memory
+            .unwrap_or_else(|| (system_memory_bytes() / 10 * 3).clamp(MIN_STORE_BYTES, DEFAULT_STORE_BYTES_MAX));
+        if bytes < MIN_STORE_BYTES {
+            return Err(Error::InvalidOption {
+                option: "object_store_memory".into(),
+                reason: format!("{bytes} bytes is less than the least, {MIN_STORE_BYTES}"),
+            });
+        }
+        Ok(bytes)
+    }
+}
+
+fn checked_amount(option: &str, value: f64) -> Result<Amount> {
+    Amount::from_f64(value).ok_or_else(|| Error::InvalidOption {
+        option: option.to_owned(),
+        reason: format!("{value} is not an amount from 0 up"),
+    })
+}
+
+pub(crate) fn available_cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, |n| n.get())
+}
+
+fn system_memory_bytes() -> u64 {
+    let info = rustix::system::sysinfo();
+    u64::try_from(info.totalram).unwrap_or(u64::MAX).saturating_mul(u64::from(info.mem_unit.max(1)))
+}
+
+/// Results up to this many bytes travel inside the reply; bytes.
+pub const INLINE_RESULT_BYTES_MAX: usize = 100 * 1024;
+/// The least size of the store; bytes.
+pub const MIN_STORE_BYTES: u64 = 16 << 20;
+/// The default size of the store is 30 % of the memory, at most this; bytes.
+pub const DEFAULT_STORE_BYTES_MAX: u64 = 200 << 30;
+/// Segments that a writer leases ahead; bytes.
+pub const SEGMENT_LEASE_BYTES: u64 = 4 << 20;
+/// A submitter that finds this much unsent output of one peer waits; bytes.
+pub const PEER_QUEUE_BYTES_MAX: usize = 64 << 20;
+/// A worker that has not connected this long after its start is given up.
+pub const WORKER_START_TIMEOUT: Duration = Duration::from_secs(30);
+/// A put waits this long for room in the store before it fails.
+pub const STORE_FULL_TIMEOUT: Duration = Duration::from_secs(10);
+/// The runtime waits this long at shutdown for its workers to end by themselves.
+pub const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
+/// Worker processes of one node, blocked ones counted.
+pub const WORKERS_MAX: usize = 512;

@@ -1,0 +1,65 @@
+//! What running code may ask about itself.
+
+use ray_engine::ids::{ActorId, JobId, NodeId, ProcessId, TaskId};
+
+use crate::{runtime, worker::{context, execute::ExitActor}};
+
+/// Who and where the current code is.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RuntimeContext {
+    /// The job.
+    pub job: JobId,
+    /// The node.
+    pub node: NodeId,
+    /// This process.
+    pub process: ProcessId,
+    /// The running call; `None` in a driver.
+    pub task: Option<TaskId>,
+    /// The name of the running function.
+    pub function: Option<&'static str>,
+    /// Which try of the call this is, from 0.
+    pub attempt: u32,
+    /// The actor whose method runs.
+    pub actor: Option<ActorId>,
+    /// The namespace of actor names.
+    pub namespace: String,
+    running: Option<context::Running>,
+}
+
+impl RuntimeContext {
+    /// Returns whether somebody cancelled the running call; long bodies ask now and then.
+    pub fn is_cancelled(&self) -> bool {
+        self.running.as_ref().is_some_and(context::Running::is_cancelled)
+    }
+}
+
+/// Describes the current code's surroundings; ids are zero when no runtime is running.
+pub fn runtime_context() -> RuntimeContext {
+    let running = context::current();
+    let runtime = runtime::current().ok();
+    RuntimeContext {
+        job: runtime.as_ref().map_or(JobId(0), |runtime| runtime.job()),
+        node: runtime.as_ref().map_or(NodeId(0), |runtime| runtime.node()),
+        process: runtime.as_ref().map_or(ProcessId(0), |runtime| runtime.process()),
+        task: running.as_ref().map(|running| running.task),
+        function: running.as_ref().map(|running| running.function),
+        attempt: running.as_ref().map_or(0, |running| running.attempt),
+        actor: running.as_ref().and_then(|running| running.actor),
+        namespace: runtime.map_or_else(String::new, |runtime| runtime.namespace.clone()),
+        running,
+    }
+}
+
+/// Ends the actor whose method calls it; it is not restarted.
+///
+/// The running call and the queued ones fail with `Error::ActorDied`.
+///
+/// # Panics
+/// Outside a method of an actor; the panic arrives as the call's error.
+pub fn exit_actor() -> ! {
+    if context::current().is_none_or(|running| running.actor.is_none()) {
+        panic!("exit_actor was called outside a method of an actor");
+    }
+    std::panic::resume_unwind(Box::new(ExitActor))
+}

@@ -1,0 +1,414 @@
+//! What arrives: frames are parsed, checked and given to the role they are for.
+
+use std::sync::{
+    Arc, Weak,
+    atomic::{AtomicBool, Ordering},
+};
+
+use parking_lot::Mutex;
+use ray_engine::{
+    failure::{Failure, WorkerExit},
+    ids::{ObjectId, ProcessId, TaskId},
+};
+use ray_net::{CloseReason, Frame, FrameBatch, Handler, Peer, Refusal};
+use rkyv::rancor;
+
+use super::Runtime;
+use crate::{
+    __private::{self, ArgData, Call},
+    object_ref::AnyRef,
+    store::{AlignedBytes, Value, WriterLive},
+    wire::{
+        AnswerMeta, ArchivedAnswerMeta, ArchivedCallMeta, ArchivedDoneMeta, ArchivedHello, ArchivedMessage, ArgMeta,
+        CallMeta, DoneMeta, Hello, Message, Place, WIRE_VERSION, kind,
+    },
+    worker::execute::Execution,
+};
+
+/// Receives for a runtime that is made after it.
+pub(crate) struct Inbound {
+    runtime: Mutex<Weak<Runtime>>,
+    hello: Hello,
+}
+
+/// A finished call as it came off the wire.
+struct Done {
+    task: TaskId,
+    attempt: u32,
+    worker: ProcessId,
+    exec_nanos: u64,
+    outcome: Result<Vec<(Value, Vec<ObjectId>)>, Failure>,
+}
+
+impl Inbound {
+    pub(crate) fn new(hello: Hello) -> Arc<Inbound> {
+        Arc::new(Inbound { runtime: Mutex::new(Weak::new()), hello })
+    }
+
+    pub(crate) fn attach(&self, runtime: &Arc<Runtime>) {
+        *self.runtime.lock() = Arc::downgrade(runtime);
+    }
+
+    fn runtime(&self) -> Option<Arc<Runtime>> {
+        self.runtime.lock().upgrade()
+    }
+}
+
+impl Handler for Inbound {
+    fn on_frames(&self, peer: &Peer, frames: &mut FrameBatch<'_>) {
+        let Some(runtime) = self.runtime() else { return };
+        let mut calls = Vec::new();
+        let mut done = Vec::new();
+        for frame in frames {
+            let parsed = match frame.header.kind {
+                kind::CALL => runtime.parse_call(peer, &frame).map(|execution| calls.push(execution)),
+                kind::DONE => runtime.parse_done(peer, &frame).map(|ended| done.push(ended)),
+                kind::CONTROL | kind::ANSWER => {
+                    // A control message speaks about the frames before it.
+                    runtime.take_calls(&mut calls);
+                    runtime.take_done(&mut done);
+                    runtime.on_control(peer, &frame)
+                }
+                other => Err(format!("frame kind {other} is unknown")),
+            };
+            if let Err(reason) = parsed {
+                tracing::warn!(peer = peer.process(), %reason, "closing a connection that sent nonsense");
+                peer.close(&reason);
+                break;
+            }
+        }
+        runtime.take_calls(&mut calls);
+        runtime.take_done(&mut done);
+    }
+
+    fn on_hello(&self, peer: &Peer, hello: &[u8]) -> Result<(), Refusal> {
+        let mut bytes = AlignedBytes::new();
+        bytes.extend_from_slice(hello);
+        let theirs = rkyv::access::<ArchivedHello, rancor::Error>(&bytes)
+            .and_then(rkyv::deserialize::<Hello, rancor::Error>)
+            .map_err(|_| Refusal::new("the first message is not a hello of this version"))?;
+        tracing::debug!(peer = peer.process(), table = theirs.table.len(), "hello");
+        check_hello(&self.hello, &theirs).map_err(Refusal::new)
+    }
+
+    fn on_connected(&self, peer: &Peer) {
+        if let Some(runtime) = self.runtime() {
+            runtime.with_core(|core, _| core.on_peer(peer));
+        }
+    }
+
+    fn on_closed(&self, peer: &Peer, reason: &CloseReason) {
+        if let Some(runtime) = self.runtime() {
+            runtime.on_closed(ProcessId(peer.process()), reason);
+        }
+    }
+}
+
+/// Compares what both sides of a connection say about themselves.
+fn check_hello(ours: &Hello, theirs: &Hello) -> Result<(), String> {
+    if ours.wire != theirs.wire {
+        return Err(format!("wire version {} meets wire version {}", ours.wire, theirs.wire));
+    }
+    let daemon = ours.table_hash == 0 || theirs.table_hash == 0;
+    if daemon || ours.job != theirs.job || ours.table_hash == theirs.table_hash {
+        return Ok(());
+    }
+    let difference = ours
+        .table
+        .iter()
+        .zip(&theirs.table)
+        .find(|(our, their)| our != their)
+        .map(|(our, their)| format!("`{our}` against `{their}`"))
+        .unwrap_or_else(|| {
+            let longer = if ours.table.len() > theirs.table.len() { &ours.table } else { &theirs.table };
+            let at = ours.table.len().min(theirs.table.len());
+            longer.get(at).map_or_else(|| "an unnamed function".to_owned(), |line| format!("`{line}` on one side only"))
+        });
+    Err(format!("two builds of one job disagree about their functions; the first difference: {difference}"))
+}
+
+impl Hello {
+    /// Describes this process.
+    pub(crate) fn of_this_process(job: ray_engine::ids::JobId) -> Hello {
+        let table = __private::table();
+        Hello { wire: WIRE_VERSION, job, table_hash: table.hash(), table: table.describe() }
+    }
+
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        rkyv::to_bytes::<rancor::Error>(self).expect("a hello has nothing that cannot be archived").to_vec()
+    }
+}
+
+impl Runtime {
+    fn parse_call(self: &Arc<Self>, peer: &Peer, frame: &Frame<'_>) -> Result<Execution, String> {
+        let meta: CallMeta = rkyv::access::<ArchivedCallMeta, rancor::Error>(frame.meta)
+            .and_then(rkyv::deserialize::<CallMeta, rancor::Error>)
+            .map_err(|error| format!("a call that cannot be read: {error}"))?;
+        let mut failure = None;
+        let mut args = Vec::with_capacity(meta.args.len());
+        let mut received = Vec::new();
+        for arg in &meta.args {
+            received.extend_from_slice(&arg.contained);
+            args.push(match arg.place {
+                Place::Body { offset, len } => {
+                    if (offset as usize).checked_add(len as usize).is_none_or(|end| end > frame.body.len()) {
+                        return Err("an argument lies outside its frame".into());
+                    }
+                    ArgData::Inline { offset, len }
+                }
+                Place::Arena { offset, len, writer } => {
+                    match self.shared_value(ray_shm::Slot { offset, len }, writer) {
+                        Ok(value) => ArgData::Value(value),
+                        Err(failed) => {
+                            failure = Some(failed);
+                            ArgData::Inline { offset: 0, len: 0 }
+                        }
+                    }
+                }
+            });
+        }
+        let held = self.receive(&received);
+        let mut body = AlignedBytes::new();
+        if !frame.body.is_empty() {
+            body.reserve_exact(frame.body.len());
+            body.extend_from_slice(frame.body);
+        }
+        Ok(Execution {
+            caller: peer.clone(),
+            task: meta.task,
+            attempt: meta.attempt,
+            method: __private::table().find(meta.method),
+            target: meta.target,
+            chain: meta.chain.into(),
+            call: failure.map_or_else(|| Ok(Call::new(body, args)), Err),
+            held,
+            cancelled: Arc::new(AtomicBool::new(false)),
+        })
+    }
+
+    /// Takes over references that came with a frame, one credit each.
+    fn receive(&self, ids: &[ObjectId]) -> Vec<AnyRef> {
+        if ids.is_empty() {
+            return Vec::new();
+        }
+        self.with_core(|core, _| {
+            for id in ids {
+                core.owner.receive_reference(*id, 1);
+            }
+        });
+        ids.iter().map(|id| AnyRef::counted(*id)).collect()
+    }
+
+    fn take_calls(self: &Arc<Self>, calls: &mut Vec<Execution>) {
+        if calls.is_empty() {
+            return;
+        }
+        match &self.executor {
+            Some(executor) => {
+                executor.enqueue(self, calls.drain(..));
+                if executor.has_waiting() {
+                    self.clock.arm(self.now() + std::time::Duration::from_millis(5));
+                }
+            }
+            None => {
+                for execution in calls.drain(..) {
+                    let failure = Failure::System("this process runs no calls".into());
+                    self.reply(&execution.caller, execution.task, execution.attempt, 0, Err(failure), true);
+                }
+            }
+        }
+    }
+
+    fn parse_done(&self, peer: &Peer, frame: &Frame<'_>) -> Result<Done, String> {
+        let meta: DoneMeta = rkyv::access::<ArchivedDoneMeta, rancor::Error>(frame.meta)
+            .and_then(rkyv::deserialize::<DoneMeta, rancor::Error>)
+            .map_err(|error| format!("an answer that cannot be read: {error}"))?;
+        let outcome = match meta.outcome {
+            Err(failure) => Err(failure),
+            Ok(values) => values
+                .into_iter()
+                .map(|arg| Ok((self.value_at(&arg, frame.body)?, arg.contained)))
+                .collect::<Result<Vec<_>, String>>()
+                .map(Ok)?,
+        };
+        Ok(Done {
+            task: meta.task,
+            attempt: meta.attempt,
+            worker: ProcessId(peer.process()),
+            exec_nanos: meta.exec_nanos,
+            outcome,
+        })
+    }
+
+    fn value_at(&self, arg: &ArgMeta, body: &[u8]) -> Result<Value, String> {
+        match arg.place {
+            Place::Body { offset, len } => {
+                let bytes = body
+                    .get(offset as usize..)
+                    .and_then(|rest| rest.get(..len as usize))
+                    .ok_or("a value lies outside its frame")?;
+                let mut aligned = AlignedBytes::new();
+                if !bytes.is_empty() {
+                    aligned.reserve_exact(bytes.len());
+                    aligned.extend_from_slice(bytes);
+                }
+                Ok(Value::heap(aligned))
+            }
+            Place::Arena { offset, len, writer } => {
+                self.shared_value(ray_shm::Slot { offset, len }, writer).map_err(|failure| format!("{failure:?}"))
+            }
+        }
+    }
+
+    fn take_done(&self, done: &mut Vec<Done>) {
+        if done.is_empty() {
+            return;
+        }
+        self.with_core(|core, now| {
+            for ended in done.drain(..) {
+                core.in_flight = core.in_flight.saturating_sub(1);
+                let mut received = Vec::new();
+                if let Ok(values) = &ended.outcome {
+                    for id in values.iter().flat_map(|(_, contained)| contained) {
+                        core.owner.receive_reference(*id, 1);
+                        received.push(*id);
+                    }
+                }
+                core.owner.on_task_done(ended.task, ended.attempt, ended.worker, ended.outcome, ended.exec_nanos, now);
+                for id in received {
+                    core.owner.drop_handle(id);
+                }
+            }
+        });
+    }
+
+    fn on_control(self: &Arc<Self>, peer: &Peer, frame: &Frame<'_>) -> Result<(), String> {
+        let from = ProcessId(peer.process());
+        if frame.header.kind == kind::ANSWER {
+            let meta: AnswerMeta = rkyv::access::<ArchivedAnswerMeta, rancor::Error>(frame.meta)
+                .and_then(rkyv::deserialize::<AnswerMeta, rancor::Error>)
+                .map_err(|error| format!("an answer that cannot be read: {error}"))?;
+            if meta.object.owner != from {
+                return Err(format!("an answer about {} from {from}, who does not own it", meta.object));
+            }
+            let outcome = match meta.outcome {
+                Ok(arg) => Ok((self.value_at(&arg, frame.body)?, arg.contained)),
+                Err(failure) => Err(failure),
+            };
+            self.with_core(|core, _| {
+                let contained = outcome.as_ref().map(|(_, contained)| contained.clone()).unwrap_or_default();
+                for id in &contained {
+                    core.owner.receive_reference(*id, 1);
+                }
+                core.owner.on_value(meta.object, outcome);
+                for id in contained {
+                    core.owner.drop_handle(id);
+                }
+            });
+            return Ok(());
+        }
+        let message: Message = rkyv::access::<ArchivedMessage, rancor::Error>(frame.meta)
+            .and_then(rkyv::deserialize::<Message, rancor::Error>)
+            .map_err(|error| format!("a message that cannot be read: {error}"))?;
+        self.on_message(from, Some(peer), message);
+        Ok(())
+    }
+
+    /// Gives a control message to the role that it is for.
+    pub(crate) fn on_message(&self, from: ProcessId, peer: Option<&Peer>, message: Message) {
+        let Some(this) = super::CURRENT.load_full().filter(|current| std::ptr::eq(&**current, self)) else {
+            return;
+        };
+        match message {
+            Message::LeaseGranted { request, lease, worker, addr } => {
+                self.with_core(|core, now| core.on_lease(request, lease, worker, addr, now));
+            }
+            Message::LeaseRefused { request, failure } => self.with_core(|core, now| {
+                core.owner.on_lease_refused(ray_engine::ids::RequestId(request), failure, now);
+            }),
+            Message::RecallLease { lease } => self.with_core(|core, now| core.owner.on_lease_recalled(lease, now)),
+            Message::HandedBack { task, attempt } => self.with_core(|core, now| {
+                core.in_flight = core.in_flight.saturating_sub(1);
+                core.owner.on_task_handed_back(task, attempt, from, now);
+            }),
+            Message::OpenCredit { object, receiver } => {
+                self.with_core(|core, _| core.owner.on_open_credit(object, receiver));
+            }
+            Message::ReleaseCredits { object, credits } => {
+                self.with_core(|core, _| core.owner.on_release_credits(object, from, credits));
+            }
+            Message::Ask { object } => self.with_core(|core, _| core.owner.on_ask(object, from)),
+            Message::CancelObject { object, force, recursive } => self.with_core(|core, now| {
+                if let Err(failure) = core.owner.cancel(object, force, recursive, now) {
+                    tracing::debug!(?failure, "a cancel from elsewhere was refused");
+                }
+            }),
+            Message::ActorState { actor, status } => {
+                self.with_core(|core, now| core.on_actor_status(actor, status, now));
+            }
+            Message::Construct { actor, worker, addr, incarnation } => {
+                self.with_core(|core, _| core.construct(actor, worker, addr, incarnation));
+            }
+            Message::Located { process, addr } => self.with_core(|core, now| core.on_located(process, addr, now)),
+            Message::ProcessDied { process, exit } => self.on_process_died(process, exit),
+            Message::FreeSlot { offset, len } => self.free_slot(ray_shm::Slot { offset, len }),
+            Message::Cancel { task, recursive } => {
+                if let Some(executor) = &self.executor {
+                    executor.cancel(&this, task, from);
+                }
+                if recursive {
+                    self.with_core(|core, now| core.owner.cancel_children(task, now));
+                }
+            }
+            Message::StopActor { .. } => {
+                if let Some(executor) = &self.executor {
+                    let cause = "its last handle is gone".to_owned();
+                    executor.stop(crate::worker::execute::Stop::Graceful(cause), &this);
+                }
+            }
+            Message::Shutdown => {
+                self.closed.store(true, Ordering::Release);
+                if let Some(executor) = &self.executor {
+                    executor.stop(crate::worker::execute::Stop::Now("the job ended".into()), &this);
+                    executor.interrupt_blocked();
+                }
+            }
+            Message::RecallSegments => self.return_segments(true),
+            Message::CreateActorReply { request, .. }
+            | Message::LookupActorReply { request, .. }
+            | Message::SegmentsGranted { request, .. }
+            | Message::Resources { request, .. }
+            | Message::Nodes { request, .. } => self.requests.on_reply(request, message),
+            for_the_node => match &self.node_role {
+                Some(node) => node.on_message(&this, from, peer, for_the_node),
+                None => tracing::warn!(%from, ?for_the_node, "a message for a node reached a worker"),
+            },
+        }
+    }
+
+    /// A process of this node is gone.
+    pub(crate) fn on_process_died(&self, process: ProcessId, exit: WorkerExit) {
+        self.with_core(|core, now| core.on_process_died(process, exit, now));
+        if self.writers.lock().entry(process).or_insert_with(|| WriterLive::new(process)).on_death() {
+            self.send_to_node(Message::Quiesced { dead: process });
+        }
+    }
+
+    fn on_closed(&self, process: ProcessId, reason: &CloseReason) {
+        if self.closed.load(Ordering::Acquire) {
+            return;
+        }
+        if self.node_role.is_none() && process == self.node_process() {
+            tracing::info!(%reason, "the node is gone; this worker ends");
+            std::process::exit(1);
+        }
+        tracing::debug!(%process, %reason, "a connection closed");
+        if let Some(node) = &self.node_role {
+            node.on_connection_lost(process, reason);
+        } else {
+            self.with_core(|core, now| {
+                core.on_process_died(process, WorkerExit { worker: process, ..WorkerExit::default() }, now);
+            });
+        }
+    }
+}

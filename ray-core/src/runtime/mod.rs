@@ -1,0 +1,355 @@
+//! The one runtime of this process: owner table, executor, node role, and the threads that drive them.
+
+pub(crate) mod clock;
+pub(crate) mod inbound;
+pub(crate) mod requests;
+pub(crate) mod start;
+pub(crate) mod verbs;
+pub(crate) mod waiters;
+
+use std::{
+    collections::VecDeque,
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwapOption;
+use parking_lot::{Mutex, MutexGuard};
+use ray_engine::{
+    failure::Failure,
+    ids::{JobId, NodeId, ObjectId, ProcessId, TaskId},
+    time::Time,
+};
+use ray_net::{HeaderFields, Net, Peer};
+use ray_shm::{Arena, Writer};
+use rustc_hash::FxHashMap;
+
+pub use start::Ray;
+pub(crate) use start::{init, run_worker};
+
+use crate::{
+    __private::{Encoded, EncodedValue},
+    Error, Result,
+    node::NodeRole,
+    object_ref::AnyRef,
+    store::{Value, WriterLive},
+    wire::{ArgMeta, DoneMeta, Message, Place, kind},
+    worker::{
+        execute::Executor,
+        submit::{Core, push_frame, push_message},
+    },
+};
+
+/// Everything that this process needs to take part.
+pub(crate) struct Runtime {
+    process: ProcessId,
+    node: NodeId,
+    job: JobId,
+    pub(crate) namespace: String,
+    started: Instant,
+    core: Mutex<Core>,
+    /// Handles that were dropped, perhaps while the core was locked by the same thread.
+    dropped: Mutex<Vec<ObjectId>>,
+    /// Messages between roles of this process, carried by one thread at a time.
+    mail: Mutex<VecDeque<Message>>,
+    mail_is_carried: AtomicBool,
+    net: Net,
+    pub(crate) arena: Arena,
+    pub(crate) writer: Mutex<Writer>,
+    pub(crate) executor: Option<Arc<Executor>>,
+    pub(crate) node_role: Option<NodeRole>,
+    pub(crate) requests: requests::Requests,
+    pub(crate) clock: clock::Clock,
+    pub(crate) closed: AtomicBool,
+    /// Who wrote the values that this process reads.
+    pub(crate) writers: Mutex<FxHashMap<ProcessId, Arc<WriterLive>>>,
+    /// Dead writers of whose values this process has dropped the last.
+    quiesced: Mutex<Vec<ProcessId>>,
+    segments_wanted: AtomicBool,
+    next_process: AtomicU64,
+}
+
+static CURRENT: ArcSwapOption<Runtime> = ArcSwapOption::const_empty();
+
+/// Returns the runtime of this process.
+pub(crate) fn current() -> Result<Arc<Runtime>> {
+    CURRENT.load_full().ok_or(Error::NotInitialized)
+}
+
+/// Counts one more handle of an object that this process already holds.
+pub(crate) fn add_handle(id: ObjectId) {
+    if let Some(runtime) = &*CURRENT.load() {
+        runtime.with_core(|core, _| core.owner.add_handle(id));
+    }
+}
+
+/// Gives one handle back; safe to call while the core is locked, also by this thread.
+pub(crate) fn drop_handle(id: ObjectId) {
+    let guard = CURRENT.load();
+    let Some(runtime) = &*guard else { return };
+    runtime.dropped.lock().push(id);
+    if let Some(core) = runtime.core.try_lock() {
+        runtime.settle(core);
+    }
+}
+
+/// Notes that this process reads nothing any more that the dead `writer` wrote; callable under any lock.
+pub(crate) fn on_last_value_of(writer: ProcessId) {
+    if let Some(runtime) = &*CURRENT.load() {
+        runtime.quiesced.lock().push(writer);
+        runtime.clock.arm(runtime.now());
+    }
+}
+
+/// Returns where large values of this process are built.
+pub(crate) fn segment_source() -> Result<Arc<Runtime>, Failure> {
+    current().map_err(|_| Failure::System(Error::NotInitialized.to_string()))
+}
+
+impl Runtime {
+    pub(crate) fn process(&self) -> ProcessId {
+        self.process
+    }
+
+    pub(crate) fn node(&self) -> NodeId {
+        self.node
+    }
+
+    pub(crate) fn job(&self) -> JobId {
+        self.job
+    }
+
+    pub(crate) fn net(&self) -> &Net {
+        &self.net
+    }
+
+    /// Returns the time as the machines see it.
+    pub(crate) fn now(&self) -> Time {
+        Time(u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    /// Runs `f` on the owner table and carries out what it wishes.
+    pub(crate) fn with_core<R>(&self, f: impl FnOnce(&mut Core, Time) -> R) -> R {
+        let mut core = self.core.lock();
+        let result = f(&mut core, self.now());
+        self.settle(core);
+        result
+    }
+
+    /// Carries out commands, gives the lock back, then does what must not happen under it.
+    fn settle(&self, mut core: MutexGuard<'_, Core>) {
+        let timeout = loop {
+            core.run_commands();
+            let dropped = std::mem::take(&mut *self.dropped.lock());
+            if dropped.is_empty() {
+                break core.owner.poll_timeout();
+            }
+            for id in dropped {
+                core.owner.drop_handle(id);
+            }
+        };
+        let (touched, mode) = core.take_touched();
+        let has_mail = !core.local.is_empty();
+        if has_mail {
+            self.mail.lock().append(&mut core.local);
+        }
+        drop(core);
+        for peer in touched {
+            peer.flush_hint(mode);
+        }
+        if let Some(at) = timeout {
+            self.clock.arm(at);
+        }
+        if has_mail {
+            self.carry_mail();
+        }
+        if !self.dropped.lock().is_empty()
+            && let Some(core) = self.core.try_lock()
+        {
+            self.settle(core);
+        }
+    }
+
+    /// Puts a message to a role of this process into its box.
+    pub(crate) fn post(&self, message: Message) {
+        self.mail.lock().push_back(message);
+        self.carry_mail();
+    }
+
+    /// Handles the messages between roles of this process, in order, one thread at a time.
+    fn carry_mail(&self) {
+        while !self.mail.lock().is_empty() {
+            if self.mail_is_carried.swap(true, Ordering::AcqRel) {
+                // Whoever carries it looks again after giving the flag back.
+                return;
+            }
+            loop {
+                let next = self.mail.lock().pop_front();
+                let Some(message) = next else { break };
+                self.on_message(self.process, None, message);
+            }
+            self.mail_is_carried.store(false, Ordering::Release);
+        }
+    }
+
+    /// Sends a control message to the node of this process.
+    pub(crate) fn send_to_node(&self, message: Message) {
+        self.with_core(|core, _| core.send_to_node(message));
+    }
+
+    /// Sends a control message to any process.
+    pub(crate) fn send(&self, to: ProcessId, message: Message) {
+        self.with_core(|core, _| core.send(to, message));
+    }
+
+    /// Sends a control message to a connected process.
+    pub(crate) fn send_to_peer(&self, peer: &Peer, message: &Message) {
+        push_message(peer, message);
+        peer.flush_hint(ray_net::Flush::Now);
+    }
+
+    /// Answers the caller of a call that ended here.
+    pub(crate) fn reply(
+        &self,
+        caller: &Peer,
+        task: TaskId,
+        attempt: u32,
+        exec_nanos: u64,
+        outcome: Result<Vec<EncodedValue>, Failure>,
+        flush: bool,
+    ) {
+        let mut held = Vec::new();
+        let mut bodies = Vec::new();
+        let mut offset = 0_usize;
+        let outcome = outcome.map(|values| {
+            values
+                .into_iter()
+                .map(|value| {
+                    let EncodedValue { data, contained } = value;
+                    let place = match data {
+                        Encoded::Inline(bytes) => {
+                            let len = bytes.len();
+                            let place = Place::Body {
+                                offset: u32::try_from(offset).expect("inline results are limited"),
+                                len: u32::try_from(len).expect("inline results are limited"),
+                            };
+                            offset = (offset + len).next_multiple_of(16);
+                            bodies.push(bytes);
+                            place
+                        }
+                        Encoded::Shared(slot) => {
+                            Place::Arena { offset: slot.offset, len: slot.len, writer: self.process }
+                        }
+                    };
+                    let ids = contained.iter().map(AnyRef::id).collect();
+                    held.extend(contained);
+                    ArgMeta { place, contained: ids }
+                })
+                .collect::<Vec<_>>()
+        });
+        if !held.is_empty() {
+            let to = ProcessId(caller.process());
+            self.with_core(|core, _| {
+                for reference in &held {
+                    core.owner.send_reference(reference.id(), to);
+                }
+            });
+        }
+        const PADDING: [u8; 16] = [0; 16];
+        let mut slices: Vec<&[u8]> = Vec::with_capacity(2 * bodies.len());
+        for bytes in &bodies {
+            slices.push(bytes);
+            slices.push(&PADDING[..bytes.len().next_multiple_of(16) - bytes.len()]);
+        }
+        let header = HeaderFields { kind: kind::DONE, request: task.index, incarnation: 0, trace: 0 };
+        push_frame(caller, &header, &DoneMeta { task, attempt, exec_nanos, outcome }, &slices);
+        caller.flush_hint(if flush { ray_net::Flush::Now } else { ray_net::Flush::Lazy });
+    }
+
+    /// Wraps an encoded value as an object of this process.
+    pub(crate) fn put_encoded(&self, encoded: EncodedValue) -> Result<AnyRef, Failure> {
+        let value = self.value_of(encoded.data)?;
+        let ids = encoded.contained.iter().map(AnyRef::id).collect::<Vec<_>>();
+        let id = self.with_core(|core, _| core.owner.put(value, &ids));
+        Ok(AnyRef::counted(id))
+    }
+
+    fn value_of(&self, data: Encoded) -> Result<Value, Failure> {
+        match data {
+            Encoded::Inline(bytes) => Ok(Value::heap(bytes)),
+            Encoded::Shared(slot) => self.shared_value(slot, self.process),
+        }
+    }
+
+    /// Returns the value at a place of the arena.
+    pub(crate) fn shared_value(&self, slot: ray_shm::Slot, writer: ProcessId) -> Result<Value, Failure> {
+        let bytes = self.arena.slice(slot).ok_or_else(|| {
+            Failure::System(format!(
+                "a value at {}..{} lies outside the arena",
+                slot.offset,
+                slot.offset.saturating_add(slot.len)
+            ))
+        })?;
+        let writer = self.writers.lock().entry(writer).or_insert_with(|| WriterLive::new(writer)).clone();
+        Ok(Value::shared(slot, bytes, writer))
+    }
+
+    /// Runs a future to its end on this thread.
+    pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a current-thread executor needs only a pipe");
+        runtime.block_on(future)
+    }
+
+    /// Tells the node which dead writers' space is not read here any more.
+    pub(crate) fn report_quiesced(&self) {
+        for dead in std::mem::take(&mut *self.quiesced.lock()) {
+            self.send_to_node(Message::Quiesced { dead });
+        }
+    }
+
+    /// Notes whether other processes wait for segments of the arena.
+    pub(crate) fn want_segments(&self, wanted: bool) {
+        self.segments_wanted.store(wanted, Ordering::Relaxed);
+    }
+
+    pub(crate) fn segments_are_wanted(&self) -> bool {
+        self.segments_wanted.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether an object has an outcome; asks its owner when it is borrowed.
+    pub(crate) fn is_ready(&self, id: ObjectId) -> bool {
+        let ready = |core: &mut Core, _: Time| core.outcome(id).is_some();
+        if self.with_core(ready) {
+            return true;
+        }
+        self.with_core(|core, _| core.owner.watch(id));
+        self.net.drive();
+        self.with_core(ready)
+    }
+
+    /// Takes a waiting cell out.
+    pub(crate) fn forget_waiter(&self, id: ObjectId, cell: &Arc<waiters::WaitCell>) {
+        self.with_core(|core, _| core.waiters.remove(id, cell));
+    }
+
+    pub(crate) fn node_process(&self) -> ProcessId {
+        self.with_core(|core, _| core.node_process)
+    }
+
+    /// Returns an id that no process of this job has had.
+    pub(crate) fn fresh_process_id(&self) -> u64 {
+        self.process.0 + 1 + self.next_process.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Lets output that is already queued leave before the process ends.
+    pub(crate) fn linger(&self) {
+        self.net.shutdown(Duration::from_millis(200));
+    }
+}

@@ -1,0 +1,55 @@
+//! Questions to the node whose asker waits for the answer.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
+
+use super::{Runtime, waiters::WaitCell};
+use crate::{Error, Result, wire::Message};
+
+/// The questions of this process that have no answer yet.
+#[derive(Default)]
+pub(crate) struct Requests {
+    next: AtomicU64,
+    waiting: Mutex<FxHashMap<u64, (Arc<WaitCell>, Option<Message>)>>,
+}
+
+impl Requests {
+    /// Hands an answer to whoever waits for it; nobody may.
+    pub(crate) fn on_reply(&self, request: u64, message: Message) {
+        let mut waiting = self.waiting.lock();
+        if let Some((cell, reply)) = waiting.get_mut(&request) {
+            *reply = Some(message);
+            cell.notify();
+        }
+    }
+}
+
+impl Runtime {
+    /// Asks the node and waits for the answer.
+    ///
+    /// # Errors
+    /// `Error::System` when no answer comes in time.
+    pub(crate) fn request(
+        self: &Arc<Self>,
+        timeout: Duration,
+        question: impl FnOnce(u64) -> Message,
+    ) -> Result<Message> {
+        let request = self.requests.next.fetch_add(1, Ordering::Relaxed) + 1;
+        let cell = WaitCell::new(1, false);
+        self.requests.waiting.lock().insert(request, (cell.clone(), None));
+        self.send_to_node(question(request));
+        if !cell.waiter.is_notified() {
+            self.net().wait(&cell.waiter, Some(Instant::now() + timeout));
+        }
+        let (_, reply) = self.requests.waiting.lock().remove(&request).expect("inserted above");
+        reply.ok_or_else(|| Error::System(format!("the node gave no answer within {timeout:?}")))
+    }
+}

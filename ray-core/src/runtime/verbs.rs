@@ -1,0 +1,239 @@
+//! `get`, `wait`, `put`, `cancel` on untyped references.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use ray_engine::{failure::Failure, ids::ObjectId, owner::ObjectState};
+
+use super::{Runtime, waiters::WaitCell};
+use crate::{
+    Error, Result,
+    object_ref::AnyRef,
+    store::Value,
+    wire::Message,
+    worker::{context, submit::Core},
+};
+
+impl Core {
+    /// Returns the outcome of an object, if it has one by now.
+    pub(crate) fn outcome(&self, id: ObjectId) -> Option<Result<Value, Failure>> {
+        match self.owner.state(id) {
+            ObjectState::Ready(value) => Some(Ok(value.clone())),
+            ObjectState::Failed(failure) => Some(Err((*failure).clone())),
+            ObjectState::Pending => None,
+            ObjectState::Unknown => Some(Err(Failure::ObjectFreed(id))),
+        }
+    }
+
+    /// Registers interest in an object that has no outcome yet.
+    pub(crate) fn watch(&mut self, id: ObjectId, cell: &Arc<WaitCell>) {
+        self.waiters.add(id, cell);
+        self.owner.watch(id);
+    }
+}
+
+impl Runtime {
+    /// Waits for one object.
+    pub(crate) fn get_value(self: &Arc<Self>, id: ObjectId, timeout: Option<Duration>) -> Result<Value> {
+        let cell = {
+            let mut cell = None;
+            let outcome = self.with_core(|core, _| {
+                let outcome = core.outcome(id);
+                if outcome.is_none() {
+                    let waiting = WaitCell::new(1, false);
+                    core.watch(id, &waiting);
+                    cell = Some(waiting);
+                }
+                outcome
+            });
+            match (outcome, cell) {
+                (Some(outcome), _) => return outcome.map_err(Error::from),
+                (None, cell) => cell.expect("made when there is no outcome"),
+            }
+        };
+        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        loop {
+            self.block(&cell, deadline)?;
+            let outcome = self.with_core(|core, _| {
+                let outcome = core.outcome(id);
+                if outcome.is_none() {
+                    core.waiters.remove(id, &cell);
+                }
+                outcome
+            });
+            match outcome {
+                Some(outcome) => return outcome.map_err(Error::from),
+                None if deadline.is_some_and(|deadline| Instant::now() >= deadline) => {
+                    return Err(Error::GetTimeout(timeout.unwrap_or_default()));
+                }
+                None => {
+                    // Woken for another reason, a cancel for example: wait on.
+                    cell.waiter.reset();
+                    self.with_core(|core, _| {
+                        if core.outcome(id).is_some() {
+                            cell.notify();
+                        } else {
+                            core.watch(id, &cell);
+                        }
+                    });
+                }
+            }
+        }
+    }
+
+    /// Waits for all objects, or for the first failure among them.
+    pub(crate) fn get_values(self: &Arc<Self>, ids: &[ObjectId], timeout: Option<Duration>) -> Result<Vec<Value>> {
+        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        loop {
+            let mut values = Vec::with_capacity(ids.len());
+            let mut missing = Vec::new();
+            let mut failure = None;
+            let cell = self.with_core(|core, _| {
+                for id in ids {
+                    match core.outcome(*id) {
+                        Some(Ok(value)) => values.push(value),
+                        Some(Err(failed)) => {
+                            failure = Some(failed);
+                            return None;
+                        }
+                        None => missing.push(*id),
+                    }
+                }
+                if missing.is_empty() {
+                    return None;
+                }
+                let cell = WaitCell::new(missing.len(), true);
+                for id in &missing {
+                    core.watch(*id, &cell);
+                }
+                Some(cell)
+            });
+            if let Some(failure) = failure {
+                return Err(failure.into());
+            }
+            let Some(cell) = cell else { return Ok(values) };
+            let ended = self.block(&cell, deadline);
+            self.with_core(|core, _| {
+                for id in &missing {
+                    core.waiters.remove(*id, &cell);
+                }
+            });
+            if !ended? {
+                return Err(Error::GetTimeout(timeout.unwrap_or_default()));
+            }
+        }
+    }
+
+    /// Waits until `num_returns` of the objects are there; returns which are.
+    pub(crate) fn wait_values(
+        self: &Arc<Self>,
+        ids: &[ObjectId],
+        num_returns: usize,
+        timeout: Option<Duration>,
+    ) -> Result<Vec<bool>> {
+        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        loop {
+            let mut ready = Vec::with_capacity(ids.len());
+            let mut missing = Vec::new();
+            let cell = self.with_core(|core, _| {
+                let mut count = 0;
+                for id in ids {
+                    let there = core.outcome(*id).is_some();
+                    count += usize::from(there);
+                    ready.push(there);
+                    if !there {
+                        missing.push(*id);
+                    }
+                }
+                if count >= num_returns {
+                    return None;
+                }
+                let cell = WaitCell::new(num_returns - count, false);
+                for id in &missing {
+                    core.watch(*id, &cell);
+                }
+                Some(cell)
+            });
+            let Some(cell) = cell else { return Ok(ready) };
+            let ended = self.block(&cell, deadline);
+            self.with_core(|core, _| {
+                for id in &missing {
+                    core.waiters.remove(*id, &cell);
+                }
+            });
+            if !ended? {
+                return Ok(self.with_core(|core, _| ids.iter().map(|id| core.outcome(*id).is_some()).collect()));
+            }
+        }
+    }
+
+    /// Sleeps until the cell is notified; a blocked task gives its CPU and its unstarted successors back.
+    ///
+    /// Returns whether it was notified before the deadline.
+    fn block(self: &Arc<Self>, cell: &Arc<WaitCell>, deadline: Option<std::time::Instant>) -> Result<bool> {
+        if cell.waiter.is_notified() {
+            return Ok(true);
+        }
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            // A time limit of zero still looks at what has already arrived.
+            self.net().drive();
+            return Ok(cell.waiter.is_notified());
+        }
+        let running = context::current();
+        if self.closed.load(std::sync::atomic::Ordering::Acquire) {
+            return Err(Error::NotInitialized);
+        }
+        let Some((executor, running)) = self.executor.as_ref().zip(running) else {
+            return Ok(self.net().wait(&cell.waiter, deadline));
+        };
+        if running.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        let gives_back = running.actor.is_none();
+        executor.add_blocked(running.task, cell);
+        if gives_back {
+            executor.on_blocked(self);
+            self.send_to_node(Message::Blocked);
+        }
+        let notified = self.net().wait(&cell.waiter, deadline);
+        if gives_back {
+            executor.on_unblocked();
+            self.send_to_node(Message::Unblocked);
+        }
+        executor.remove_blocked(running.task, cell);
+        if running.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        Ok(notified)
+    }
+
+    /// Polls one object for a future.
+    pub(crate) fn poll_value(
+        self: &Arc<Self>,
+        id: ObjectId,
+        cell: &mut Option<Arc<WaitCell>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Value>> {
+        self.with_core(|core, _| {
+            if let Some(outcome) = core.outcome(id) {
+                return Poll::Ready(outcome.map_err(Error::from));
+            }
+            let waiting = cell.get_or_insert_with(|| {
+                let waiting = WaitCell::new(1, false);
+                core.watch(id, &waiting);
+                waiting
+            });
+            waiting.set_waker(cx.waker());
+            Poll::Pending
+        })
+    }
+
+    /// Asks for the end of the call that makes the object.
+    pub(crate) fn cancel(&self, reference: &AnyRef, force: bool, recursive: bool) -> Result<()> {
+        let id = reference.id();
+        self.with_core(|core, now| core.owner.cancel(id, force, recursive, now)).map_err(Error::from)
+    }
+}

@@ -1,0 +1,78 @@
+//! Building and freeing large values in the node's arena.
+
+use std::{sync::Arc, time::Instant};
+
+use ray_engine::failure::Failure;
+use ray_shm::{SegmentRange, Slot, WriteGuard};
+
+use crate::{
+    __private::SegmentSource,
+    config::{SEGMENT_LEASE_BYTES, STORE_FULL_TIMEOUT},
+    runtime::Runtime,
+    wire::Message,
+};
+
+impl SegmentSource for Arc<Runtime> {
+    fn alloc(&self, len: usize) -> Result<WriteGuard, Failure> {
+        let deadline = Instant::now() + STORE_FULL_TIMEOUT;
+        loop {
+            let needed = match self.writer.lock().alloc(len) {
+                Ok(guard) => return Ok(guard),
+                Err(needed) => needed.bytes,
+            };
+            self.lease_segments(needed.max(SEGMENT_LEASE_BYTES), deadline)?;
+        }
+    }
+}
+
+impl Runtime {
+    /// Leases more of the arena, waiting for room until `deadline`.
+    fn lease_segments(self: &Arc<Self>, bytes: u64, deadline: Instant) -> Result<(), Failure> {
+        let capacity = self.arena.capacity();
+        if bytes > capacity {
+            return Err(Failure::ObjectStoreFull { needed: bytes, capacity, holders: String::new() });
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        let reply = self.request(left, |request| Message::RequestSegments { request, bytes });
+        match reply {
+            Ok(Message::SegmentsGranted { outcome: Ok((first, count)), .. }) => {
+                self.writer
+                    .lock()
+                    .add_segments(SegmentRange { first, count })
+                    .map_err(|error| Failure::System(format!("could not map {count} segments: {error}")))
+            }
+            Ok(Message::SegmentsGranted { outcome: Err(failure), .. }) => Err(failure),
+            Ok(other) => Err(Failure::System(format!("asked for segments and got {other:?}"))),
+            Err(_) => {
+                let (live, objects) = {
+                    let writer = self.writer.lock();
+                    (writer.live_bytes(), writer.live_objects())
+                };
+                let holders = format!("; this process alone holds {live} bytes in {objects} objects");
+                Err(Failure::ObjectStoreFull { needed: bytes, capacity, holders })
+            }
+        }
+    }
+
+    /// Frees a value that this process wrote.
+    pub(crate) fn free_slot(&self, slot: Slot) {
+        if let Err(error) = self.writer.lock().free(slot) {
+            tracing::error!(%error, offset = slot.offset, "a value could not be freed");
+            return;
+        }
+        if self.segments_are_wanted() {
+            self.return_segments(false);
+        }
+    }
+
+    /// Gives empty segments back to the node; it keeps the last one unless somebody waits.
+    pub(crate) fn return_segments(&self, recalled: bool) {
+        if recalled {
+            self.want_segments(true);
+        }
+        let empty = self.writer.lock().take_empty();
+        for range in empty {
+            self.send_to_node(Message::ReturnSegments { first: range.first, count: range.count });
+        }
+    }
+}

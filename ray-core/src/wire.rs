@@ -1,0 +1,222 @@
+//! What processes say to each other: frame kinds, their metadata, control messages.
+//!
+//! `docs/wire.md` draws the frames. Hot kinds ([`CallMeta`], [`DoneMeta`]) carry values in the frame's
+//! body; everything else is a [`Message`] in the frame's metadata.
+
+use std::net::SocketAddr;
+
+use ray_engine::{
+    failure::{Failure, WorkerExit},
+    ids::{ActorId, JobId, LeaseId, NodeId, ObjectId, ProcessId, TaskId},
+    resources::Resources,
+};
+use rkyv::{Archive, Deserialize, Serialize};
+
+/// The version of the frames and messages; both sides of a connection must have the same.
+pub(crate) const WIRE_VERSION: u16 = 1;
+
+/// Frame kinds that ray-core adds to ray-net's own.
+pub(crate) mod kind {
+    /// A [`super::Message`].
+    pub(crate) const CONTROL: u8 = 16;
+    /// A task, method or constructor call: [`super::CallMeta`] and its arguments.
+    pub(crate) const CALL: u8 = 17;
+    /// The end of a call: [`super::DoneMeta`] and its results.
+    pub(crate) const DONE: u8 = 18;
+    /// An owner's answer about one object: [`super::AnswerMeta`] and the value.
+    pub(crate) const ANSWER: u8 = 19;
+
+    /// The most bytes that a frame of each kind may carry; 0 refuses the kind.
+    pub(crate) fn limit(kind: u8) -> u32 {
+        match kind {
+            CONTROL => 1 << 20,
+            CALL | DONE | ANSWER => 12 << 20,
+            _ => 0,
+        }
+    }
+}
+
+/// What a process says about itself first.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+pub(crate) struct Hello {
+    pub wire: u16,
+    pub job: JobId,
+    /// The hash of the function table; 0 for daemons, which have none.
+    pub table_hash: u64,
+    /// One line a function, sent so that the other side can name the first difference.
+    pub table: Vec<String>,
+}
+
+/// The call that a frame carries.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+pub(crate) struct CallMeta {
+    pub task: TaskId,
+    pub job: JobId,
+    pub attempt: u32,
+    /// Hash of the function's identity; see `Method::id`.
+    pub method: u64,
+    /// The task that submitted this one; index 0 for a driver's own.
+    pub parent: TaskId,
+    /// Milliseconds until the caller gives up, 0 for never.
+    pub deadline_ms: u64,
+    pub target: CallTarget,
+    pub args: Vec<ArgMeta>,
+    /// The actors whose calls led here, outermost first.
+    pub chain: Vec<ActorId>,
+}
+
+/// Who runs a call.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CallTarget {
+    /// Any worker, under a lease.
+    Task { lease: LeaseId },
+    /// A method of an actor.
+    Method { actor: ActorId, incarnation: u64, seq: u64 },
+    /// The constructor of an actor's next incarnation.
+    Create { actor: ActorId, class: u64, incarnation: u64, max_concurrency: u32 },
+}
+
+/// One argument of a call.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+pub(crate) struct ArgMeta {
+    pub place: Place,
+    /// The references inside; the frame carries one credit of each.
+    pub contained: Vec<ObjectId>,
+}
+
+/// Where a value's archive is.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In the body of this frame.
+    Body { offset: u32, len: u32 },
+    /// In the node's arena, written by `writer`.
+    Arena { offset: u64, len: u64, writer: ProcessId },
+}
+
+/// The end of a call.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+pub(crate) struct DoneMeta {
+    pub task: TaskId,
+    pub attempt: u32,
+    /// How long user code ran; nanoseconds.
+    pub exec_nanos: u64,
+    pub outcome: Result<Vec<ArgMeta>, Failure>,
+}
+
+/// An owner's answer to [`Message::Ask`].
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+pub(crate) struct AnswerMeta {
+    pub object: ObjectId,
+    pub outcome: Result<ArgMeta, Failure>,
+}
+
+/// How an actor is doing, as its callers see it.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+pub(crate) enum ActorStatus {
+    Pending,
+    Alive { process: ProcessId, addr: SocketAddr, incarnation: u64 },
+    Restarting,
+    Dead { failure: Failure },
+}
+
+/// What the directory needs to place and restart an actor.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+pub(crate) struct ActorCreation {
+    pub actor: ActorId,
+    pub class_name: String,
+    pub name: Option<(String, String)>,
+    pub shape: Resources,
+    pub running: Resources,
+    pub max_restarts: i32,
+    pub get_if_exists: bool,
+    pub detached: bool,
+}
+
+/// Everything that is said off the hot path.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+pub(crate) enum Message {
+    // An owner asks its node for workers.
+    RequestLease { request: u64, shape: Resources },
+    CancelLeaseRequest { request: u64 },
+    ReturnLease { lease: LeaseId },
+    // The node answers.
+    LeaseGranted { request: u64, lease: LeaseId, worker: ProcessId, addr: SocketAddr },
+    LeaseRefused { request: u64, failure: Failure },
+    RecallLease { lease: LeaseId },
+    // A worker tells its node.
+    WorkerReady { pid: u32, addr: SocketAddr },
+    Blocked,
+    Unblocked,
+    /// The worker ends on purpose; its actor is not restarted.
+    ActorExit { actor: ActorId, cause: String },
+    ActorStarted { actor: ActorId, incarnation: u64 },
+    ActorStartFailed { actor: ActorId, incarnation: u64, failure: Failure },
+    // An executor tells the owner.
+    HandedBack { task: TaskId, attempt: u32 },
+    // An owner tells the executor.
+    Cancel { task: TaskId, recursive: bool },
+    /// Ends a worker at once, for a forced cancel.
+    KillWorker { worker: ProcessId },
+    // Reference counting between processes.
+    OpenCredit { object: ObjectId, receiver: ProcessId },
+    ReleaseCredits { object: ObjectId, credits: u32 },
+    Ask { object: ObjectId },
+    CancelObject { object: ObjectId, force: bool, recursive: bool },
+    FreeSlot { offset: u64, len: u64 },
+    // Actors.
+    CreateActor { request: u64, creation: ActorCreation },
+    CreateActorReply { request: u64, outcome: Result<ActorId, Failure> },
+    /// The directory asks the creator to send the constructor call.
+    Construct { actor: ActorId, worker: ProcessId, addr: SocketAddr, incarnation: u64 },
+    ConstructFailed { actor: ActorId, failure: Failure },
+    WatchActor { actor: ActorId },
+    ActorState { actor: ActorId, status: ActorStatus },
+    KillActor { actor: ActorId, no_restart: bool },
+    HandlesGone { actor: ActorId },
+    /// The worker finishes the calls it has and ends.
+    StopActor { actor: ActorId },
+    LookupActor { request: u64, namespace: String, name: String },
+    LookupActorReply { request: u64, outcome: Result<ActorId, Failure> },
+    // Processes.
+    Locate { process: ProcessId },
+    Located { process: ProcessId, addr: Option<SocketAddr> },
+    ProcessDied { process: ProcessId, exit: WorkerExit },
+    // The store.
+    RequestSegments { request: u64, bytes: u64 },
+    SegmentsGranted { request: u64, outcome: Result<(u32, u32), Failure> },
+    ReturnSegments { first: u32, count: u32 },
+    /// Somebody waits for segments: give the empty ones back.
+    RecallSegments,
+    /// Says that this process reads nothing any more that `dead` had written.
+    Quiesced { dead: ProcessId },
+    // Questions of the state.
+    QueryResources { request: u64 },
+    Resources { request: u64, total: Resources, available: Resources },
+    QueryNodes { request: u64 },
+    Nodes { request: u64, nodes: Vec<NodeRow> },
+    Shutdown,
+}
+
+/// A line of `nodes()`.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+pub(crate) struct NodeRow {
+    pub node: NodeId,
+    pub addr: SocketAddr,
+    pub alive: bool,
+    pub resources: Resources,
+    pub workers: u32,
+}
+
+/// What a worker gets on its standard input before it connects.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+pub(crate) struct WorkerBootstrap {
+    pub process: ProcessId,
+    pub node_process: ProcessId,
+    pub node_addr: SocketAddr,
+    pub node: NodeId,
+    pub job: JobId,
+    pub namespace: String,
+    pub identity: Vec<u8>,
+    pub run_dir: String,
+    pub log_filter: String,
+}

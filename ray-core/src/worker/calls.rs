@@ -1,0 +1,310 @@
+//! Submitting tasks, actors and method calls: what the generated stubs end in.
+
+use std::{sync::Arc, time::Duration};
+
+use ray_engine::{
+    failure::Failure,
+    ids::{ActorId, ObjectId, TaskId},
+    owner::{CallSubmit, TaskSubmit},
+    resources::{Amount, Resources},
+};
+
+use super::{
+    context,
+    submit::{Creation, Payload},
+};
+use crate::{
+    __private::{ActorClass, ActorOptions, ArgSlot, Args, CallOptions, Method, Submitted, TaskOptions},
+    ActorRef,
+    config::PEER_QUEUE_BYTES_MAX,
+    object_ref::AnyRef,
+    runtime::{self, Runtime, waiters::WaitCell},
+    store::{AlignedBytes, Value},
+    wire::{ActorCreation, Message},
+};
+
+/// The tries of a task after its worker or node died.
+const DEFAULT_MAX_RETRIES: i32 = 3;
+/// How long a creation under a name waits for the directory.
+const DIRECTORY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Splits references of arguments into those to wait for and those that travel inside values.
+fn references(args: &Args) -> (Vec<ObjectId>, Vec<ObjectId>) {
+    let mut dependencies = Vec::new();
+    let mut nested = Vec::new();
+    for slot in &args.slots {
+        match slot {
+            ArgSlot::Object(reference) => dependencies.push(reference.id()),
+            ArgSlot::Inline { contained, .. } => nested.extend(contained.iter().map(AnyRef::id)),
+        }
+    }
+    (dependencies, nested)
+}
+
+fn shape_of(
+    cpus: f64,
+    gpus: Option<f64>,
+    memory: Option<u64>,
+    resources: &[(String, f64)],
+) -> Result<Resources, Failure> {
+    let amount = |option: &str, value: f64| {
+        Amount::from_f64(value).ok_or_else(|| Failure::InvalidOption {
+            option: option.to_owned(),
+            reason: format!("{value} is not an amount from 0 up"),
+        })
+    };
+    let mut shape = Resources::new();
+    shape.set(Resources::CPU, amount("num_cpus", cpus)?);
+    shape.set(Resources::GPU, amount("num_gpus", gpus.unwrap_or(0.0))?);
+    shape.set(Resources::MEMORY, amount("memory", memory.unwrap_or(0) as f64)?);
+    for (name, value) in resources {
+        shape.set(name, amount(name, *value)?);
+    }
+    Ok(shape)
+}
+
+/// The default shape is asked for so often that its text form is never rebuilt.
+fn task_shape(method: &Method, options: &TaskOptions) -> Result<Resources, Failure> {
+    let defaults = &method.defaults;
+    let mut resources: Vec<(String, f64)> =
+        defaults.resources.iter().map(|(name, amount)| ((*name).to_owned(), *amount)).collect();
+    resources.extend(options.resources.iter().cloned());
+    shape_of(
+        options.num_cpus.or(defaults.num_cpus).unwrap_or(1.0),
+        options.num_gpus.or(defaults.num_gpus),
+        options.memory.or(defaults.memory),
+        &resources,
+    )
+}
+
+impl Runtime {
+    /// Waits while too much output is queued, so that a fast caller cannot fill the memory.
+    fn hold_back(self: &Arc<Self>) {
+        if let Some(peer) = self.with_core(|core, _| core.fullest_peer(PEER_QUEUE_BYTES_MAX)) {
+            self.net().wait_below(&peer, PEER_QUEUE_BYTES_MAX, None);
+        }
+    }
+
+    fn failed(&self, returns: u16, failure: Failure) -> Submitted {
+        let refs = (0..returns)
+            .map(|_| {
+                let failure = failure.clone();
+                AnyRef::counted(self.with_core(|core, _| core.owner.put_failed(failure)))
+            })
+            .collect();
+        Submitted(refs)
+    }
+
+    fn submitted(task: TaskId, returns: u16) -> Submitted {
+        Submitted((0..u64::from(returns)).map(|position| AnyRef::counted(task.result(position))).collect())
+    }
+}
+
+/// Submits a task; never blocks on resources.
+pub(crate) fn submit_task(method: &'static Method, options: TaskOptions, mut args: Args) -> Submitted {
+    let Ok(runtime) = runtime::current() else { return not_running(method.returns) };
+    let returns = method.returns;
+    if let Some(failure) = options.error.clone().or_else(|| args.error.take()) {
+        return runtime.failed(returns, failure);
+    }
+    let plain = options.is_default() && method.defaults.is_default();
+    let shape = if plain { Ok(Resources::new()) } else { task_shape(method, &options) };
+    let shape = match shape {
+        Ok(shape) => shape,
+        Err(failure) => return runtime.failed(returns, failure),
+    };
+    let running = context::current();
+    let (dependencies, nested) = references(&args);
+    let parent = running.as_ref().map(|running| running.task);
+    let payload = Arc::new(Payload {
+        method,
+        args,
+        parent: parent.unwrap_or_default(),
+        chain: running.map_or_else(|| Arc::from([]), |running| running.chain),
+    });
+    let max_retries = options.max_retries.or(method.defaults.max_retries).unwrap_or(DEFAULT_MAX_RETRIES);
+    let retry_failures = options.retry_exceptions.or(method.defaults.retry_exceptions).unwrap_or(false);
+    let task = runtime.with_core(|core, now| {
+        let shape = if plain { core.one_cpu() } else { core.shape_id(&shape) };
+        core.owner.submit_task(
+            TaskSubmit {
+                shape,
+                returns,
+                dependencies: &dependencies,
+                nested: &nested,
+                max_retries,
+                retry_failures,
+                parent,
+                payload,
+            },
+            now,
+        )
+    });
+    runtime.hold_back();
+    Runtime::submitted(task, returns)
+}
+
+/// Submits a method call; calls of one handle holder reach the actor in this order.
+pub(crate) fn submit_call(
+    actor: &ActorRef,
+    method: &'static Method,
+    options: CallOptions,
+    mut args: Args,
+) -> Submitted {
+    let Ok(runtime) = runtime::current() else { return not_running(method.returns) };
+    let returns = method.returns;
+    if let Some(failure) = options.error.clone().or_else(|| args.error.take()) {
+        return runtime.failed(returns, failure);
+    }
+    let running = context::current();
+    let (dependencies, nested) = references(&args);
+    let parent = running.as_ref().map(|running| running.task);
+    let chain = match &running {
+        Some(running) => {
+            let mut chain = running.chain.to_vec();
+            chain.extend(running.actor);
+            chain.into()
+        }
+        None => Arc::from([]),
+    };
+    let payload = Arc::new(Payload { method, args, parent: parent.unwrap_or_default(), chain });
+    let max_task_retries = options.max_retries.or(method.defaults.max_retries).unwrap_or(actor.max_task_retries());
+    let task = runtime.with_core(|core, now| {
+        core.owner.submit_call(
+            CallSubmit {
+                actor: actor.id(),
+                returns,
+                dependencies: &dependencies,
+                nested: &nested,
+                max_task_retries,
+                ordered: actor.is_ordered(),
+                max_pending: actor.max_pending_calls(),
+                parent,
+                payload,
+            },
+            now,
+        )
+    });
+    runtime.hold_back();
+    Runtime::submitted(task, returns)
+}
+
+/// Creates an actor; returns at once, what goes wrong arrives with the first call.
+pub(crate) fn create_actor(
+    class: &'static ActorClass,
+    constructor: &'static Method,
+    options: ActorOptions,
+    mut args: Args,
+) -> ActorRef {
+    let Ok(runtime) = runtime::current() else { return ActorRef::of_nobody() };
+    match try_create(&runtime, class, constructor, &options, &mut args) {
+        Ok(actor) => actor,
+        Err(failure) => {
+            // A handle of an actor that is dead from the start carries the reason to every call.
+            let actor = runtime.with_core(|core, now| {
+                let actor = core.fresh_actor();
+                core.on_actor_status(actor, crate::wire::ActorStatus::Dead { failure }, now);
+                actor
+            });
+            ActorRef::new(actor, None, class)
+        }
+    }
+}
+
+fn try_create(
+    runtime: &Arc<Runtime>,
+    class: &'static ActorClass,
+    constructor: &'static Method,
+    options: &ActorOptions,
+    args: &mut Args,
+) -> Result<ActorRef, Failure> {
+    if let Some(failure) = options.error.clone().or_else(|| args.error.take()) {
+        return Err(failure);
+    }
+    let defaults = &class.defaults;
+    let num_cpus = options.num_cpus.or(defaults.num_cpus);
+    let mut resources: Vec<(String, f64)> =
+        defaults.resources.iter().map(|(name, amount)| ((*name).to_owned(), *amount)).collect();
+    resources.extend(options.resources.iter().cloned());
+    let gpus = options.num_gpus.or(defaults.num_gpus);
+    let memory = options.memory.or(defaults.memory);
+    // Without explicit CPUs an actor is placed like a task and then runs beside others.
+    let shape = shape_of(num_cpus.unwrap_or(1.0), gpus, memory, &resources)?;
+    let running_shape = shape_of(num_cpus.unwrap_or(0.0), gpus, memory, &resources)?;
+    let namespace = options.namespace.clone().unwrap_or_else(|| runtime.namespace.clone());
+    let name = options.name.clone().map(|name| (namespace, name));
+    let is_named = name.is_some();
+    let default_concurrency = if class.is_async() { 1000 } else { 1 };
+    let max_concurrency = options.max_concurrency.or(defaults.max_concurrency).unwrap_or(default_concurrency);
+    let (dependencies, _) = references(args);
+    let chain = context::current().map_or_else(|| Arc::from([]), |running| running.chain);
+    let creation = Creation {
+        class: class.id,
+        constructor,
+        args: Arc::new(std::mem::take(args)),
+        max_concurrency,
+        chain,
+    };
+    let actor = runtime.with_core(|core, _| {
+        let actor = core.fresh_actor();
+        core.creations.insert(actor, creation);
+        actor
+    });
+    let creation = ActorCreation {
+        actor,
+        class_name: class.name.to_owned(),
+        name,
+        shape,
+        running: running_shape,
+        max_restarts: options.max_restarts.or(defaults.max_restarts).unwrap_or(0),
+        get_if_exists: options.get_if_exists,
+        detached: options.is_detached(),
+    };
+    if is_named {
+        let reply =
+            runtime.request(DIRECTORY_TIMEOUT, |request| Message::CreateActor { request, creation: creation.clone() });
+        match reply {
+            Ok(Message::CreateActorReply { outcome: Ok(found), .. }) if found != actor => {
+                runtime.with_core(|core, _| core.creations.remove(&actor));
+                return Ok(ActorRef::new(found, None, class));
+            }
+            Ok(Message::CreateActorReply { outcome: Ok(_), .. }) => {}
+            Ok(Message::CreateActorReply { outcome: Err(failure), .. }) => {
+                runtime.with_core(|core, _| core.creations.remove(&actor));
+                return Err(failure);
+            }
+            Ok(other) => return Err(Failure::System(format!("asked for an actor and got {other:?}"))),
+            Err(error) => return Err(Failure::System(error.to_string())),
+        }
+    } else {
+        // Construction waits for the arguments, so that a restart finds them too.
+        let cell = WaitCell::new(dependencies.len(), false);
+        runtime.with_core(|core, _| core.create_when_ready(creation, &dependencies, &cell));
+    }
+    let hold = runtime.with_core(|core, _| {
+        let hold = core.owner.put(Value::heap(AlignedBytes::new()), &[]);
+        core.actor_holds.insert(hold, actor);
+        hold
+    });
+    Ok(ActorRef::new(actor, Some(AnyRef::counted(hold)), class))
+}
+
+/// Returns references that say that no runtime runs here.
+fn not_running(returns: u16) -> Submitted {
+    Submitted((0..returns).map(|_| AnyRef::counted(ObjectId::default())).collect())
+}
+
+/// Looks an actor up by its name.
+pub(crate) fn lookup_actor(name: &str) -> crate::Result<ActorId> {
+    let runtime = runtime::current()?;
+    let namespace = runtime.namespace.clone();
+    let reply = runtime.request(DIRECTORY_TIMEOUT, |request| Message::LookupActor {
+        request,
+        namespace,
+        name: name.to_owned(),
+    })?;
+    match reply {
+        Message::LookupActorReply { outcome, .. } => Ok(outcome?),
+        other => Err(crate::Error::System(format!("asked for an actor and got {other:?}"))),
+    }
+}

@@ -1,0 +1,49 @@
+//! What the current thread or future is running.
+
+use std::{
+    cell::RefCell,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use ray_engine::ids::{ActorId, TaskId};
+
+/// The call that this thread runs for somebody.
+#[derive(Clone, Debug)]
+pub(crate) struct Running {
+    pub(crate) task: TaskId,
+    pub(crate) attempt: u32,
+    pub(crate) function: &'static str,
+    pub(crate) actor: Option<ActorId>,
+    pub(crate) chain: Arc<[ActorId]>,
+    pub(crate) cancelled: Arc<AtomicBool>,
+}
+
+impl Running {
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Acquire)
+    }
+}
+
+thread_local! {
+    static RUNNING: RefCell<Option<Running>> = const { RefCell::new(None) };
+}
+
+/// Returns the call that this thread runs; `None` in a driver's own threads.
+pub(crate) fn current() -> Option<Running> {
+    RUNNING.with_borrow(Clone::clone)
+}
+
+/// Runs `f` as part of `running`.
+pub(crate) fn enter<R>(running: Running, f: impl FnOnce() -> R) -> R {
+    struct Restore(Option<Running>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            RUNNING.set(self.0.take());
+        }
+    }
+    let _restore = Restore(RUNNING.replace(Some(running)));
+    f()
+}

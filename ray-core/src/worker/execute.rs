@@ -1,0 +1,745 @@
+//! Runs calls: one leader thread, more threads or a local executor when the actor asks for them.
+//!
+//! A plain task or a method of a plain actor runs on the thread that drained its frame when that thread
+//! is free; so a lone call pays no hop. The clock thread hands unstarted tasks back when the running
+//! one takes long.
+
+use std::{
+    any::Any,
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+use ray_engine::{
+    failure::{Failure, TaskFailure},
+    ids::{ActorId, ProcessId, TaskId},
+};
+use ray_net::{Peer, Waiter};
+use rustc_hash::FxHashMap;
+
+use super::context::{self, Running};
+use crate::{
+    __private::{ActorMode, Call, CallError, Invoke, Method, Results},
+    object_ref::AnyRef,
+    runtime::Runtime,
+    wire::{CallTarget, Message},
+};
+
+/// A call that arrived and waits for its turn.
+pub(crate) struct Execution {
+    pub(crate) caller: Peer,
+    pub(crate) task: TaskId,
+    pub(crate) attempt: u32,
+    pub(crate) method: Option<&'static Method>,
+    pub(crate) target: CallTarget,
+    pub(crate) chain: Arc<[ActorId]>,
+    /// The decoded arguments, or why they cannot be used.
+    pub(crate) call: Result<Call, Failure>,
+    /// The references that came with the arguments, held while the call runs.
+    pub(crate) held: Vec<AnyRef>,
+    pub(crate) cancelled: Arc<AtomicBool>,
+}
+
+/// What this process runs and is about to run.
+pub(crate) struct Executor {
+    state: Mutex<State>,
+    /// The leader sleeps on this when it has nothing to run.
+    leader: Arc<Waiter>,
+    /// Wakes the local executor of an async actor.
+    pub(crate) wake_async: tokio::sync::Notify,
+}
+
+struct State {
+    ready: VecDeque<Execution>,
+    idle: Vec<Arc<Waiter>>,
+    running: FxHashMap<TaskId, RunningCall>,
+    actor: Option<Hosted>,
+    /// How many of the running plain tasks are blocked in `get`.
+    blocked: usize,
+    is_async: bool,
+    stopping: Option<Stop>,
+}
+
+struct RunningCall {
+    caller: ProcessId,
+    started: Instant,
+    function: &'static str,
+    cancelled: Arc<AtomicBool>,
+    abort: Option<tokio::task::AbortHandle>,
+    is_task: bool,
+}
+
+/// The actor that lives in this process.
+#[derive(Clone)]
+struct Hosted {
+    actor: ActorId,
+    incarnation: u64,
+    on_panic_restart: bool,
+    shared: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+/// Why the process is about to end.
+#[derive(Clone, Debug)]
+pub(crate) enum Stop {
+    /// Finish what was submitted, then end.
+    Graceful(String),
+    /// End now; queued calls fail.
+    Now(String),
+}
+
+thread_local! {
+    /// The actor of a leader thread that needs neither `Send` nor a lock.
+    static LOCAL_ACTOR: RefCell<Option<Box<dyn Any>>> = const { RefCell::new(None) };
+    /// The actor of an async leader thread.
+    static ASYNC_ACTOR: RefCell<Option<Arc<dyn Any>>> = const { RefCell::new(None) };
+    static LAST_PRINTED: Cell<&'static str> = const { Cell::new("") };
+}
+
+/// Carries `exit_actor` through user code to the edge of the call.
+pub(crate) struct ExitActor;
+
+/// A running task this old has its successors handed back.
+const LONG_TASK: Duration = Duration::from_millis(5);
+
+impl Executor {
+    pub(crate) fn new() -> Executor {
+        Executor {
+            state: Mutex::new(State {
+                ready: VecDeque::new(),
+                idle: Vec::new(),
+                running: FxHashMap::default(),
+                actor: None,
+                blocked: 0,
+                is_async: false,
+                stopping: None,
+            }),
+            leader: Arc::new(Waiter::new()),
+            wake_async: tokio::sync::Notify::new(),
+        }
+    }
+
+    /// Queues calls in the order in which they arrived; called by whoever drained them.
+    pub(crate) fn enqueue(&self, runtime: &Arc<Runtime>, executions: impl Iterator<Item = Execution>) {
+        let mut back = Vec::new();
+        let mut refused = Vec::new();
+        {
+            let mut state = self.state.lock();
+            for execution in executions {
+                let is_task = matches!(execution.target, CallTarget::Task { .. });
+                if let Some(stop) = &state.stopping {
+                    let cause = match stop {
+                        Stop::Graceful(cause) | Stop::Now(cause) => cause.clone(),
+                    };
+                    refused.push((execution, cause));
+                } else if is_task && (state.blocked > 0 || state.has_long_task()) {
+                    back.push((execution.caller.clone(), execution.task, execution.attempt));
+                } else {
+                    state.ready.push_back(execution);
+                    if let Some(waiter) = state.idle.pop() {
+                        waiter.notify();
+                    }
+                }
+            }
+            if state.is_async {
+                self.wake_async.notify_one();
+            }
+        }
+        self.send_back(runtime, back);
+        for (execution, cause) in refused {
+            let failure = match execution.target {
+                CallTarget::Method { actor, incarnation, .. } | CallTarget::Create { actor, incarnation, .. } => {
+                    Failure::ActorDied { actor, incarnation, cause }
+                }
+                CallTarget::Task { .. } => {
+                    self.send_back(runtime, vec![(execution.caller.clone(), execution.task, execution.attempt)]);
+                    continue;
+                }
+            };
+            runtime.reply(&execution.caller, execution.task, execution.attempt, 0, Err(failure), true);
+        }
+    }
+
+    /// Runs calls on this thread until the process is told to end.
+    pub(crate) fn lead(self: &Arc<Self>, runtime: &Arc<Runtime>) {
+        let waiter = self.leader.clone();
+        loop {
+            match self.next(&waiter) {
+                Next::Run(execution) => {
+                    if let CallTarget::Create { max_concurrency, .. } = execution.target {
+                        let is_async = execution.method.is_some_and(|method| {
+                            matches!(&method.invoke, Invoke::Create(create) if create.mode == ActorMode::Async)
+                        });
+                        if is_async {
+                            self.lead_async(runtime, *execution, max_concurrency);
+                            return;
+                        }
+                        self.create(runtime, *execution, max_concurrency);
+                    } else {
+                        self.run(runtime, *execution);
+                    }
+                }
+                Next::Wait => {
+                    runtime.net().wait(&waiter, None);
+                    waiter.reset();
+                }
+                Next::End(stop) => return self.end(runtime, stop),
+            }
+        }
+    }
+
+    /// Runs calls of a threaded actor on one more thread.
+    fn follow(self: &Arc<Self>, runtime: &Arc<Runtime>) {
+        let waiter = Arc::new(Waiter::new());
+        loop {
+            match self.next(&waiter) {
+                Next::Run(execution) => self.run(runtime, *execution),
+                Next::Wait => {
+                    runtime.net().wait(&waiter, None);
+                    waiter.reset();
+                }
+                Next::End(_) => {
+                    self.leader.notify();
+                    return;
+                }
+            }
+        }
+    }
+
+    fn next(&self, waiter: &Arc<Waiter>) -> Next {
+        let mut state = self.state.lock();
+        state.idle.retain(|idle| !Arc::ptr_eq(idle, waiter));
+        match &state.stopping {
+            Some(Stop::Now(_)) => return Next::End(state.stopping.clone().expect("checked above")),
+            Some(stop @ Stop::Graceful(_)) if state.ready.is_empty() && state.running.is_empty() => {
+                return Next::End(stop.clone());
+            }
+            _ => {}
+        }
+        if let Some(execution) = state.ready.pop_front() {
+            if let Some(method) = execution.method {
+                state.running.insert(execution.task, RunningCall {
+                    caller: ProcessId(execution.caller.process()),
+                    started: Instant::now(),
+                    function: method.name,
+                    cancelled: execution.cancelled.clone(),
+                    abort: None,
+                    is_task: matches!(execution.target, CallTarget::Task { .. }),
+                });
+            }
+            return Next::Run(Box::new(execution));
+        }
+        state.idle.push(waiter.clone());
+        Next::Wait
+    }
+
+    /// Makes the actor of this process on this thread, then the threads it asked for.
+    fn create(self: &Arc<Self>, runtime: &Arc<Runtime>, mut execution: Execution, max_concurrency: u32) {
+        let CallTarget::Create { actor, incarnation, .. } = execution.target else { return };
+        let Some(method) = execution.method else { return self.refuse_unknown(runtime, &execution) };
+        let Invoke::Create(create) = &method.invoke else { return self.refuse_unknown(runtime, &execution) };
+        let call = match &execution.call {
+            Ok(call) => call,
+            Err(failure) => return self.construction_failed(runtime, actor, incarnation, failure.clone()),
+        };
+        announce(method.name.split("::").next().unwrap_or(method.name));
+        let running = running_of(&execution, method);
+        let on_panic_restart = create.on_panic_restart;
+        let threaded = create.mode == ActorMode::Threaded;
+        let mut shared = None;
+        let outcome = context::enter(running, || {
+            guard(method.name, || {
+                if threaded {
+                    let make = create.threaded.ok_or_else(|| {
+                        CallError::Failure(Failure::System("a threaded actor without its constructor".into()))
+                    })?;
+                    shared = Some(make(call)?);
+                } else {
+                    let made = (create.local)(call)?;
+                    LOCAL_ACTOR.set(Some(made));
+                }
+                Ok(())
+            })
+        });
+        execution.held.clear();
+        match outcome {
+            Ok(()) => {
+                let extra = {
+                    let mut state = self.state.lock();
+                    state.running.remove(&execution.task);
+                    state.actor = Some(Hosted { actor, incarnation, on_panic_restart, shared });
+                    if threaded { max_concurrency.saturating_sub(1) } else { 0 }
+                };
+                for _ in 0..extra {
+                    let (executor, runtime) = (self.clone(), runtime.clone());
+                    let spawned = std::thread::Builder::new()
+                        .name("ray-actor".into())
+                        .spawn(move || executor.follow(&runtime));
+                    if let Err(error) = spawned {
+                        tracing::error!(%error, "could not start a thread of the actor; it runs with fewer");
+                    }
+                }
+                runtime.send_to_node(Message::ActorStarted { actor, incarnation });
+            }
+            Err(ended) => {
+                let failure = self.failure_of(runtime, method.name, execution.attempt, ended);
+                self.construction_failed(runtime, actor, incarnation, failure);
+            }
+        }
+    }
+
+    fn construction_failed(&self, runtime: &Arc<Runtime>, actor: ActorId, incarnation: u64, failure: Failure) {
+        runtime.send_to_node(Message::ActorStartFailed { actor, incarnation, failure });
+        self.state.lock().stopping = Some(Stop::Now("its constructor failed".into()));
+    }
+
+    /// Runs one call to its end on this thread and answers the caller.
+    fn run(self: &Arc<Self>, runtime: &Arc<Runtime>, mut execution: Execution) {
+        let Some(method) = execution.method else { return self.refuse_unknown(runtime, &execution) };
+        let is_task = matches!(execution.target, CallTarget::Task { .. });
+        if is_task {
+            announce(method.name);
+        }
+        let started = Instant::now();
+        let mut results = Results::new(&**runtime, crate::config::INLINE_RESULT_BYTES_MAX);
+        let outcome = if execution.cancelled.load(Ordering::Acquire) {
+            Err(Ended::Error(CallError::Failure(Failure::Cancelled)))
+        } else {
+            match &execution.call {
+                Err(failure) => Err(Ended::Error(CallError::Failure(failure.clone()))),
+                Ok(call) => {
+                    let running = running_of(&execution, method);
+                    context::enter(running, || {
+                        guard(method.name, || self.invoke(runtime, method, call, &mut results))
+                    })
+                }
+            }
+        };
+        let exec_nanos = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        execution.held.clear();
+        let flush = {
+            let mut state = self.state.lock();
+            state.running.remove(&execution.task);
+            state.ready.is_empty()
+        };
+        let was_cancelled = execution.cancelled.load(Ordering::Acquire);
+        let restart = matches!(outcome, Err(Ended::Panic { .. }))
+            && self.state.lock().actor.as_ref().is_some_and(|hosted| hosted.on_panic_restart);
+        let exits = matches!(outcome, Err(Ended::Exit));
+        let outcome = match outcome {
+            _ if was_cancelled => Err(Failure::Cancelled),
+            Ok(()) => Ok(results.take()),
+            Err(ended) => Err(self.failure_of(runtime, method.name, execution.attempt, ended)),
+        };
+        runtime.reply(&execution.caller, execution.task, execution.attempt, exec_nanos, outcome, flush);
+        if exits {
+            self.stop(Stop::Now("it called exit_actor".into()), runtime);
+        } else if restart {
+            tracing::warn!(method = method.name, "a method panicked; the actor restarts by its policy");
+            runtime.net().flush();
+            runtime.linger();
+            std::process::exit(101);
+        }
+    }
+
+    fn invoke(
+        &self,
+        runtime: &Arc<Runtime>,
+        method: &'static Method,
+        call: &Call,
+        results: &mut Results<'_>,
+    ) -> Result<(), CallError> {
+        match &method.invoke {
+            Invoke::Task(function) => function(call, results),
+            Invoke::TaskAsync(function) => runtime.block_on(function(call.clone(), results)),
+            Invoke::Ready => results.push(&()),
+            Invoke::Create(_) => Err(CallError::Failure(Failure::System("a constructor was called as a method".into()))),
+            Invoke::Method(invoke) => {
+                let shared = self.state.lock().actor.as_ref().and_then(|hosted| hosted.shared.clone());
+                if let Some(shared) = shared {
+                    let threaded = invoke.threaded.ok_or_else(|| {
+                        CallError::Failure(Failure::System("a method without its threaded form".into()))
+                    })?;
+                    return threaded(&*shared, call, results);
+                }
+                LOCAL_ACTOR.with_borrow_mut(|actor| match actor {
+                    Some(actor) => (invoke.local)(&mut **actor, call, results),
+                    None => Err(CallError::Failure(Failure::System("this process hosts no actor".into()))),
+                })
+            }
+        }
+    }
+
+    fn refuse_unknown(&self, runtime: &Arc<Runtime>, execution: &Execution) {
+        self.state.lock().running.remove(&execution.task);
+        let text = "the worker does not have the function that was called".to_owned();
+        runtime.reply(&execution.caller, execution.task, execution.attempt, 0, Err(Failure::VersionMismatch(text)), true);
+    }
+
+    fn failure_of(&self, runtime: &Runtime, function: &str, attempt: u32, ended: Ended) -> Failure {
+        let (message, backtrace, panicked, cause) = match ended {
+            Ended::Error(CallError::Failure(failure)) => return failure,
+            Ended::Error(CallError::User { message, cause }) => (message, String::new(), false, cause),
+            Ended::Panic { message, backtrace } => (message, backtrace, true, None),
+            Ended::Exit => {
+                let hosted = self.state.lock().actor.clone();
+                return match hosted {
+                    Some(hosted) => Failure::ActorDied {
+                        actor: hosted.actor,
+                        incarnation: hosted.incarnation,
+                        cause: "it called exit_actor".into(),
+                    },
+                    None => Failure::Task(TaskFailure {
+                        function: function.to_owned(),
+                        message: "exit_actor was called outside an actor".into(),
+                        backtrace: String::new(),
+                        panicked: true,
+                        cause: None,
+                        node: runtime.node(),
+                        worker: runtime.process(),
+                        attempt,
+                    }),
+                };
+            }
+        };
+        Failure::Task(TaskFailure {
+            function: function.to_owned(),
+            message,
+            backtrace,
+            panicked,
+            cause,
+            node: runtime.node(),
+            worker: runtime.process(),
+            attempt,
+        })
+    }
+
+    /// Cancels a queued call at once, a running async one at its next await, another by its flag.
+    pub(crate) fn cancel(&self, runtime: &Arc<Runtime>, task: TaskId, from: ProcessId) {
+        let removed = {
+            let mut state = self.state.lock();
+            let position = state
+                .ready
+                .iter()
+                .position(|waiting| waiting.task == task && waiting.caller.process() == from.0);
+            match position {
+                Some(position) => state.ready.remove(position),
+                None => {
+                    if let Some(running) = state.running.get(&task)
+                        && running.caller == from
+                    {
+                        running.cancelled.store(true, Ordering::Release);
+                        if let Some(abort) = &running.abort {
+                            abort.abort();
+                        }
+                    }
+                    None
+                }
+            }
+        };
+        if let Some(execution) = removed {
+            runtime.reply(&execution.caller, task, execution.attempt, 0, Err(Failure::Cancelled), true);
+        }
+    }
+
+    /// Gives the unstarted plain tasks back, since the running one is about to block.
+    pub(crate) fn on_blocked(&self, runtime: &Arc<Runtime>) {
+        let back = {
+            let mut state = self.state.lock();
+            state.blocked += 1;
+            state.take_unstarted()
+        };
+        self.send_back(runtime, back);
+    }
+
+    /// Takes tasks again.
+    pub(crate) fn on_unblocked(&self) {
+        let mut state = self.state.lock();
+        state.blocked = state.blocked.saturating_sub(1);
+    }
+
+    /// Hands unstarted tasks back when the running one takes long; returns whether to look again.
+    pub(crate) fn on_tick(&self, runtime: &Arc<Runtime>) -> bool {
+        let (back, again) = {
+            let mut state = self.state.lock();
+            if state.has_long_task() {
+                (state.take_unstarted(), false)
+            } else {
+                (Vec::new(), !state.ready.is_empty())
+            }
+        };
+        self.send_back(runtime, back);
+        again
+    }
+
+    /// Returns whether tasks wait behind a running one.
+    pub(crate) fn has_waiting(&self) -> bool {
+        !self.state.lock().ready.is_empty()
+    }
+
+    fn send_back(&self, runtime: &Arc<Runtime>, back: Vec<(Peer, TaskId, u32)>) {
+        for (caller, task, attempt) in back {
+            runtime.send_to_peer(&caller, &Message::HandedBack { task, attempt });
+        }
+    }
+
+    /// Ends the process: at once, or after the calls that were submitted.
+    pub(crate) fn stop(&self, stop: Stop, runtime: &Arc<Runtime>) {
+        let failed = {
+            let mut state = self.state.lock();
+            let failed = match &stop {
+                Stop::Now(_) => state.ready.drain(..).collect(),
+                Stop::Graceful(_) => Vec::new(),
+            };
+            state.stopping = Some(stop.clone());
+            for waiter in state.idle.drain(..) {
+                waiter.notify();
+            }
+            failed
+        };
+        for execution in failed {
+            if let CallTarget::Method { actor, incarnation, .. } = execution.target {
+                let cause = match &stop {
+                    Stop::Now(cause) | Stop::Graceful(cause) => cause.clone(),
+                };
+                let failure = Failure::ActorDied { actor, incarnation, cause };
+                runtime.reply(&execution.caller, execution.task, execution.attempt, 0, Err(failure), false);
+            }
+        }
+        self.leader.notify();
+        self.wake_async.notify_one();
+    }
+
+    fn end(&self, runtime: &Arc<Runtime>, stop: Stop) {
+        let hosted = self.state.lock().actor.clone();
+        if let Some(hosted) = hosted {
+            let (Stop::Now(cause) | Stop::Graceful(cause)) = stop;
+            runtime.send_to_node(Message::ActorExit { actor: hosted.actor, cause });
+        }
+        LOCAL_ACTOR.set(None);
+        ASYNC_ACTOR.set(None);
+    }
+
+    /// Hosts an async actor: its methods interleave on this thread.
+    fn lead_async(self: &Arc<Self>, runtime: &Arc<Runtime>, execution: Execution, max_concurrency: u32) {
+        self.state.lock().is_async = true;
+        let limit = Arc::new(tokio::sync::Semaphore::new(max_concurrency.max(1) as usize));
+        let local = tokio::task::LocalSet::new();
+        let (executor, runtime_of_loop) = (self.clone(), runtime.clone());
+        let stop = runtime.block_on(local.run_until(async move {
+            executor.create_async(&runtime_of_loop, execution).await;
+            executor.drive_async(&runtime_of_loop, &limit).await
+        }));
+        self.end(runtime, stop);
+    }
+
+    async fn create_async(self: &Arc<Self>, runtime: &Arc<Runtime>, execution: Execution) {
+        let CallTarget::Create { actor, incarnation, .. } = execution.target else { return };
+        let Some(method) = execution.method else { return self.refuse_unknown(runtime, &execution) };
+        let Invoke::Create(create) = &method.invoke else { return self.refuse_unknown(runtime, &execution) };
+        let call = match &execution.call {
+            Ok(call) => call.clone(),
+            Err(failure) => return self.construction_failed(runtime, actor, incarnation, failure.clone()),
+        };
+        let Some(make) = create.asynchronous else { return self.refuse_unknown(runtime, &execution) };
+        announce(method.name.split("::").next().unwrap_or(method.name));
+        let running = running_of(&execution, method);
+        let outcome = guard_async(method.name, running, make(call)).await;
+        match outcome {
+            Ok(made) => {
+                ASYNC_ACTOR.set(Some(made));
+                let mut state = self.state.lock();
+                state.running.remove(&execution.task);
+                state.actor = Some(Hosted {
+                    actor,
+                    incarnation,
+                    on_panic_restart: create.on_panic_restart,
+                    shared: None,
+                });
+                drop(state);
+                runtime.send_to_node(Message::ActorStarted { actor, incarnation });
+            }
+            Err(ended) => {
+                let failure = self.failure_of(runtime, method.name, execution.attempt, ended);
+                self.construction_failed(runtime, actor, incarnation, failure);
+            }
+        }
+    }
+
+    async fn drive_async(self: &Arc<Self>, runtime: &Arc<Runtime>, limit: &Arc<tokio::sync::Semaphore>) -> Stop {
+        let waiter = Arc::new(Waiter::new());
+        loop {
+            match self.next(&waiter) {
+                Next::Run(execution) => {
+                    let Ok(permit) = limit.clone().acquire_owned().await else {
+                        return Stop::Now("its executor closed".into());
+                    };
+                    let task = execution.task;
+                    let (executor, runtime) = (self.clone(), runtime.clone());
+                    let handle = tokio::task::spawn_local(async move {
+                        executor.run_async(&runtime, *execution).await;
+                        drop(permit);
+                        executor.wake_async.notify_one();
+                    });
+                    if let Some(running) = self.state.lock().running.get_mut(&task) {
+                        running.abort = Some(handle.abort_handle());
+                    }
+                }
+                Next::Wait => self.wake_async.notified().await,
+                Next::End(stop) => return stop,
+            }
+        }
+    }
+
+    async fn run_async(self: &Arc<Self>, runtime: &Arc<Runtime>, execution: Execution) {
+        /// Answers `Cancelled` when the future is dropped before its end.
+        struct Answer<'a> {
+            executor: &'a Executor,
+            runtime: &'a Arc<Runtime>,
+            execution: Execution,
+            answered: bool,
+        }
+        impl Drop for Answer<'_> {
+            fn drop(&mut self) {
+                if !self.answered {
+                    self.executor.state.lock().running.remove(&self.execution.task);
+                    let Execution { caller, task, attempt, .. } = &self.execution;
+                    self.runtime.reply(caller, *task, *attempt, 0, Err(Failure::Cancelled), true);
+                }
+            }
+        }
+        let Some(method) = execution.method else { return self.refuse_unknown(runtime, &execution) };
+        let running = running_of(&execution, method);
+        let mut answer = Answer { executor: self, runtime, execution, answered: false };
+        let started = Instant::now();
+        let actor = ASYNC_ACTOR.with_borrow(Clone::clone);
+        let outcome = match (&answer.execution.call, &method.invoke, actor) {
+            (Err(failure), ..) => Err(Ended::Error(CallError::Failure(failure.clone()))),
+            (Ok(_), Invoke::Ready, _) => {
+                let mut results = Results::new(&**runtime, crate::config::INLINE_RESULT_BYTES_MAX);
+                results.push(&()).map(|()| results.take()).map_err(Ended::Error)
+            }
+            (Ok(call), Invoke::Method(invoke), Some(actor)) => match invoke.asynchronous {
+                Some(start) => guard_async(method.name, running, start(actor, call.clone())).await,
+                None => Err(Ended::Error(CallError::Failure(Failure::System("a method without its async form".into())))),
+            },
+            _ => Err(Ended::Error(CallError::Failure(Failure::System("this process hosts no such actor".into())))),
+        };
+        let exec_nanos = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.state.lock().running.remove(&answer.execution.task);
+        let exits = matches!(outcome, Err(Ended::Exit));
+        let outcome = outcome
+            .map_err(|ended| self.failure_of(runtime, method.name, answer.execution.attempt, ended));
+        answer.answered = true;
+        let Execution { caller, task, attempt, .. } = &answer.execution;
+        runtime.reply(caller, *task, *attempt, exec_nanos, outcome, true);
+        if exits {
+            self.stop(Stop::Now("it called exit_actor".into()), runtime);
+        }
+    }
+
+    /// Returns the names of the running functions, for the crash report.
+    pub(crate) fn running_functions(&self) -> Vec<&'static str> {
+        self.state.lock().running.values().map(|running| running.function).collect()
+    }
+}
+
+enum Next {
+    Run(Box<Execution>),
+    Wait,
+    End(Stop),
+}
+
+impl State {
+    fn has_long_task(&self) -> bool {
+        self.running.values().any(|running| running.is_task && running.started.elapsed() > LONG_TASK)
+    }
+
+    fn take_unstarted(&mut self) -> Vec<(Peer, TaskId, u32)> {
+        let (tasks, rest): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.ready)
+            .into_iter()
+            .partition(|waiting| matches!(waiting.target, CallTarget::Task { .. }));
+        self.ready = rest;
+        tasks.into_iter().map(|waiting| (waiting.caller, waiting.task, waiting.attempt)).collect()
+    }
+}
+
+/// How user code ended when it did not return a value.
+enum Ended {
+    Error(CallError),
+    Panic { message: String, backtrace: String },
+    Exit,
+}
+
+fn running_of(execution: &Execution, method: &'static Method) -> Running {
+    let actor = match execution.target {
+        CallTarget::Task { .. } => None,
+        CallTarget::Method { actor, .. } | CallTarget::Create { actor, .. } => Some(actor),
+    };
+    Running {
+        task: execution.task,
+        attempt: execution.attempt,
+        function: method.name,
+        actor,
+        chain: execution.chain.clone(),
+        cancelled: execution.cancelled.clone(),
+    }
+}
+
+/// Runs user code; a panic becomes a value.
+fn guard(function: &str, f: impl FnOnce() -> Result<(), CallError>) -> Result<(), Ended> {
+    match std::panic::catch_unwind(AssertUnwindSafe(f)) {
+        Ok(outcome) => outcome.map_err(Ended::Error),
+        Err(payload) => Err(ended_by(function, payload)),
+    }
+}
+
+/// Runs an async call inside its context; a panic becomes a value.
+async fn guard_async<R>(
+    function: &str,
+    running: Running,
+    future: crate::__private::LocalFuture<Result<R, CallError>>,
+) -> Result<R, Ended> {
+    let mut future = future;
+    std::future::poll_fn(move |cx| {
+        let running = running.clone();
+        let polled = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            context::enter(running, || future.as_mut().poll(cx))
+        }));
+        match polled {
+            Ok(std::task::Poll::Pending) => std::task::Poll::Pending,
+            Ok(std::task::Poll::Ready(outcome)) => std::task::Poll::Ready(outcome.map_err(Ended::Error)),
+            Err(payload) => std::task::Poll::Ready(Err(ended_by(function, payload))),
+        }
+    })
+    .await
+}
+
+fn ended_by(function: &str, payload: Box<dyn Any + Send>) -> Ended {
+    if payload.is::<ExitActor>() {
+        return Ended::Exit;
+    }
+    let (place, backtrace) = super::panics::take_last();
+    let text = if let Some(text) = payload.downcast_ref::<&str>() {
+        (*text).to_owned()
+    } else if let Some(text) = payload.downcast_ref::<String>() {
+        text.clone()
+    } else {
+        format!("`{function}` panicked with a value that is not text")
+    };
+    Ended::Panic { message: format!("panicked at {place}: {text}"), backtrace }
+}
+
+/// Tells the node's output reader whose lines follow.
+fn announce(name: &'static str) {
+    if LAST_PRINTED.get() != name {
+        LAST_PRINTED.set(name);
+        super::panics::announce(name);
+    }
+}

@@ -1,0 +1,477 @@
+//! The submitting side: the owner table, its commands carried out, frames built.
+//!
+//! Everything here happens under one mutex: what a machine decides is pushed onto the peer's outgoing
+//! queue while still locked, so the order on the wire is the order of the decisions.
+
+use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
+
+use ray_engine::{
+    failure::{Failure, WorkerExit},
+    ids::{ActorId, LeaseId, ObjectId, ProcessId, RequestId, TaskId},
+    owner::{ActorState, Command, ObjectState, Owner, ShapeId},
+    resources::Resources,
+    time::Time,
+};
+use ray_net::{Flush, HeaderFields, Net, Peer};
+use rkyv::rancor;
+use rustc_hash::FxHashMap;
+
+use crate::{
+    __private::{ArgSlot, Args, Method},
+    object_ref::AnyRef,
+    runtime::waiters::Waiters,
+    store::{AlignedBytes, Value},
+    wire::{
+        ActorStatus, AnswerMeta, ArgMeta, CallMeta, CallTarget, Message, Place, kind,
+    },
+};
+
+/// What a submitted call needs until its end.
+pub(crate) struct Payload {
+    pub(crate) method: &'static Method,
+    pub(crate) args: Args,
+    pub(crate) parent: TaskId,
+    pub(crate) chain: Arc<[ActorId]>,
+}
+
+/// An actor that this process created, with what a restart needs.
+pub(crate) struct Creation {
+    pub(crate) class: u64,
+    pub(crate) constructor: &'static Method,
+    pub(crate) args: Arc<Args>,
+    pub(crate) max_concurrency: u32,
+    pub(crate) chain: Arc<[ActorId]>,
+}
+
+/// The owner table of this process and the side tables of its edges.
+pub(crate) struct Core {
+    pub(crate) owner: Owner<Arc<Payload>, Value>,
+    pub(crate) waiters: Waiters,
+    process: ProcessId,
+    pub(crate) node_process: ProcessId,
+    net: Net,
+    peers: FxHashMap<ProcessId, Peer>,
+    /// Messages for processes whose address was asked for.
+    locating: FxHashMap<ProcessId, Vec<Message>>,
+    pub(crate) creations: FxHashMap<ActorId, Creation>,
+    /// The objects whose end means that nobody holds a handle of the actor any more.
+    pub(crate) actor_holds: FxHashMap<ObjectId, ActorId>,
+    shapes: Vec<Resources>,
+    shape_ids: FxHashMap<Resources, ShapeId>,
+    /// Messages to this process's own roles, handled after the lock is given back.
+    pub(crate) local: VecDeque<Message>,
+    /// Peers with fresh output.
+    touched: Vec<Peer>,
+    /// Calls sent and not answered.
+    pub(crate) in_flight: usize,
+    /// The processes that are known to be gone.
+    dead: FxHashMap<ProcessId, WorkerExit>,
+    /// The children that running calls of this process submitted.
+    pub(crate) stopping: bool,
+}
+
+impl Core {
+    pub(crate) fn new(process: ProcessId, node_process: ProcessId, net: Net) -> Core {
+        Core {
+            owner: Owner::new(process, ray_engine::owner::Limits::default()),
+            waiters: Waiters::default(),
+            process,
+            node_process,
+            net,
+            peers: FxHashMap::default(),
+            locating: FxHashMap::default(),
+            creations: FxHashMap::default(),
+            actor_holds: FxHashMap::default(),
+            shapes: Vec::new(),
+            shape_ids: FxHashMap::default(),
+            local: VecDeque::new(),
+            touched: Vec::new(),
+            in_flight: 0,
+            dead: FxHashMap::default(),
+            stopping: false,
+        }
+    }
+
+    /// Returns the number that stands for `shape` in the owner table.
+    pub(crate) fn shape_id(&mut self, shape: &Resources) -> ShapeId {
+        if let Some(id) = self.shape_ids.get(shape) {
+            return *id;
+        }
+        let id = ShapeId(u32::try_from(self.shapes.len()).expect("fewer than 2^32 shapes"));
+        self.shapes.push(shape.clone());
+        self.shape_ids.insert(shape.clone(), id);
+        id
+    }
+
+    /// Notes a connected peer.
+    pub(crate) fn on_peer(&mut self, peer: &Peer) {
+        self.peers.insert(ProcessId(peer.process()), peer.clone());
+    }
+
+    /// Returns the peer for `process` at `addr`, connecting on first use.
+    fn peer_at(&mut self, process: ProcessId, addr: SocketAddr) -> Peer {
+        if let Some(peer) = self.peers.get(&process)
+            && !peer.is_closed()
+        {
+            return peer.clone();
+        }
+        let peer = self.net.connect(process.0, addr);
+        self.peers.insert(process, peer.clone());
+        peer
+    }
+
+    /// Makes the process behind an address known.
+    pub(crate) fn on_address(&mut self, process: ProcessId, addr: SocketAddr) {
+        if process != self.process && !self.dead.contains_key(&process) {
+            self.peer_at(process, addr);
+        }
+    }
+
+    /// The node answered where a process is.
+    pub(crate) fn on_located(&mut self, process: ProcessId, addr: Option<SocketAddr>, now: Time) {
+        let waiting = self.locating.remove(&process).unwrap_or_default();
+        match addr {
+            Some(addr) => {
+                self.on_address(process, addr);
+                for message in waiting {
+                    self.send(process, message);
+                }
+            }
+            None => self.on_process_died(process, WorkerExit { worker: process, ..WorkerExit::default() }, now),
+        }
+    }
+
+    /// Everything that hung on the process ends or is retried.
+    pub(crate) fn on_process_died(&mut self, process: ProcessId, exit: WorkerExit, now: Time) {
+        if self.dead.insert(process, exit.clone()).is_some() {
+            return;
+        }
+        self.locating.remove(&process);
+        self.peers.remove(&process);
+        self.owner.on_process_died(process, Failure::WorkerCrashed(exit), now);
+    }
+
+    /// Sends a control message, to this process's own roles without a wire.
+    pub(crate) fn send(&mut self, to: ProcessId, message: Message) {
+        if to == self.process {
+            self.local.push_back(message);
+            return;
+        }
+        if self.dead.contains_key(&to) {
+            return;
+        }
+        if let Some(peer) = self.peers.get(&to) {
+            push_message(peer, &message);
+            self.touched.push(peer.clone());
+            return;
+        }
+        let waiting = self.locating.entry(to).or_default();
+        waiting.push(message);
+        if waiting.len() == 1 {
+            let node = self.node_process;
+            self.send(node, Message::Locate { process: to });
+        }
+    }
+
+    /// Sends a control message to the node of this process.
+    pub(crate) fn send_to_node(&mut self, message: Message) {
+        let node = self.node_process;
+        self.send(node, message);
+    }
+
+    /// Carries out what the owner table wishes.
+    pub(crate) fn run_commands(&mut self) {
+        while let Some(command) = self.owner.poll_command() {
+            match command {
+                Command::SendTask { task, attempt, lease, worker } => {
+                    self.send_call(task, attempt, worker, CallTarget::Task { lease });
+                }
+                Command::SendCall { task, attempt, actor, process, incarnation, seq } => {
+                    self.send_call(task, attempt, process, CallTarget::Method { actor, incarnation, seq });
+                }
+                Command::Resolved { object } => {
+                    let failed = matches!(self.owner.state(object), ObjectState::Failed(_));
+                    self.waiters.resolve(object, failed);
+                }
+                Command::Free { object, value } => self.free(object, &value),
+                Command::OpenCredit { owner, object, receiver } => {
+                    self.send(owner, Message::OpenCredit { object, receiver });
+                }
+                Command::ReleaseCredits { owner, object, credits } => {
+                    self.send(owner, Message::ReleaseCredits { object, credits });
+                }
+                Command::AskOwner { owner, object } => self.send(owner, Message::Ask { object }),
+                Command::Answer { to, object } => self.answer(to, object),
+                Command::SendCancel { worker, task, force, recursive } => {
+                    if force {
+                        self.send_to_node(Message::KillWorker { worker });
+                    } else {
+                        self.send(worker, Message::Cancel { task, recursive });
+                    }
+                }
+                Command::ForwardCancel { owner, object, force, recursive } => {
+                    self.send(owner, Message::CancelObject { object, force, recursive });
+                }
+                Command::RequestLease { request, shape, .. } => {
+                    let shape = self.shapes[shape.0 as usize].clone();
+                    self.send_to_node(Message::RequestLease { request: request.0, shape });
+                }
+                Command::CancelLeaseRequest { request } => {
+                    self.send_to_node(Message::CancelLeaseRequest { request: request.0 });
+                }
+                Command::ReturnLease { lease, .. } => self.send_to_node(Message::ReturnLease { lease }),
+                Command::WatchActor { actor } => self.send_to_node(Message::WatchActor { actor }),
+            }
+        }
+    }
+
+    /// Takes the peers with fresh output and how to flush them.
+    pub(crate) fn take_touched(&mut self) -> (Vec<Peer>, Flush) {
+        let mode = if self.in_flight <= 2 { Flush::Now } else { Flush::Lazy };
+        (std::mem::take(&mut self.touched), mode)
+    }
+
+    fn free(&mut self, object: ObjectId, value: &Value) {
+        if !self.actor_holds.is_empty()
+            && let Some(actor) = self.actor_holds.remove(&object)
+        {
+            self.send_to_node(Message::HandlesGone { actor });
+        }
+        if let Some((slot, writer)) = value.arena() {
+            let message = Message::FreeSlot { offset: slot.offset, len: slot.len };
+            if self.dead.contains_key(&writer) {
+                self.send_to_node(message);
+            } else {
+                self.send(writer, message);
+            }
+        }
+    }
+
+    fn send_call(&mut self, task: TaskId, attempt: u32, to: ProcessId, target: CallTarget) {
+        let Some(payload) = self.owner.payload(task).cloned() else {
+            tracing::error!(%task, "a call without its payload was to be sent");
+            return;
+        };
+        let Some(peer) = self.peers.get(&to).cloned() else {
+            // The process is gone; its death is on the way and settles the call.
+            tracing::debug!(%task, process = %to, "no connection for a call");
+            return;
+        };
+        let mut parts = Parts::new(&payload.args.body);
+        let args = self.arg_metas(&payload.args, to, &mut parts);
+        let meta = CallMeta {
+            task,
+            job: ray_engine::ids::JobId(0),
+            attempt,
+            method: payload.method.id,
+            parent: payload.parent,
+            deadline_ms: 0,
+            target,
+            args,
+            chain: payload.chain.to_vec(),
+        };
+        let incarnation = match target {
+            CallTarget::Method { incarnation, .. } | CallTarget::Create { incarnation, .. } => incarnation,
+            CallTarget::Task { .. } => 0,
+        };
+        let header = HeaderFields {
+            kind: kind::CALL,
+            request: task.index,
+            incarnation,
+            trace: trace_of(task),
+        };
+        push_frame(&peer, &header, &meta, &parts.slices());
+        self.in_flight += 1;
+        self.touched.push(peer);
+    }
+
+    /// Sends the constructor call of an actor that this process created.
+    pub(crate) fn construct(&mut self, actor: ActorId, worker: ProcessId, addr: SocketAddr, incarnation: u64) {
+        let Some(creation) = self.creations.get(&actor) else {
+            tracing::error!(%actor, "asked to construct an actor that this process did not create");
+            return;
+        };
+        let (args, constructor, class) = (creation.args.clone(), creation.constructor, creation.class);
+        let (max_concurrency, chain) = (creation.max_concurrency, creation.chain.to_vec());
+        self.on_address(worker, addr);
+        let Some(peer) = self.peers.get(&worker).cloned() else { return };
+        let mut parts = Parts::new(&args.body);
+        let metas = self.arg_metas(&args, worker, &mut parts);
+        let meta = CallMeta {
+            task: TaskId { owner: self.process, index: 0 },
+            job: ray_engine::ids::JobId(0),
+            attempt: u32::try_from(incarnation).unwrap_or(u32::MAX),
+            method: constructor.id,
+            parent: TaskId::default(),
+            deadline_ms: 0,
+            target: CallTarget::Create { actor, class, incarnation, max_concurrency },
+            args: metas,
+            chain,
+        };
+        let header = HeaderFields { kind: kind::CALL, request: 0, incarnation, trace: 0 };
+        push_frame(&peer, &header, &meta, &parts.slices());
+        self.touched.push(peer);
+    }
+
+    fn arg_metas<'a>(&mut self, args: &'a Args, to: ProcessId, parts: &mut Parts<'a>) -> Vec<ArgMeta> {
+        let mut metas = Vec::with_capacity(args.slots.len());
+        for slot in &args.slots {
+            let meta = match slot {
+                ArgSlot::Inline { offset, len, contained } => {
+                    let contained = contained.iter().map(AnyRef::id).collect::<Vec<_>>();
+                    for id in &contained {
+                        self.owner.send_reference(*id, to);
+                    }
+                    ArgMeta { place: Place::Body { offset: *offset, len: *len }, contained }
+                }
+                ArgSlot::Object(reference) => match self.owner.state(reference.id()) {
+                    ObjectState::Ready(value) => {
+                        let place = match value.arena() {
+                            Some((slot, writer)) => Place::Arena { offset: slot.offset, len: slot.len, writer },
+                            None => parts.add(value.clone()),
+                        };
+                        let contained = self.owner.contained(reference.id()).to_vec();
+                        for id in &contained {
+                            self.owner.send_reference(*id, to);
+                        }
+                        ArgMeta { place, contained }
+                    }
+                    other => unreachable!("a call is sent when its arguments are there, not {other:?}"),
+                },
+            };
+            metas.push(meta);
+        }
+        metas
+    }
+
+    /// Answers a borrower's question about an object that is ready, failed or gone.
+    fn answer(&mut self, to: ProcessId, object: ObjectId) {
+        let mut empty = AlignedBytes::new();
+        let mut parts = Parts::new(&empty);
+        let outcome = match self.owner.state(object) {
+            ObjectState::Ready(value) => {
+                let place = match value.arena() {
+                    Some((slot, writer)) => Place::Arena { offset: slot.offset, len: slot.len, writer },
+                    None => parts.add(value.clone()),
+                };
+                let contained = self.owner.contained(object).to_vec();
+                for id in &contained {
+                    self.owner.send_reference(*id, to);
+                }
+                Ok(ArgMeta { place, contained })
+            }
+            ObjectState::Failed(failure) => Err((*failure).clone()),
+            ObjectState::Pending => return,
+            ObjectState::Unknown => Err(Failure::ObjectFreed(object)),
+        };
+        let Some(peer) = self.peers.get(&to).cloned() else { return };
+        let header = HeaderFields { kind: kind::ANSWER, request: object.index, incarnation: 0, trace: 0 };
+        push_frame(&peer, &header, &AnswerMeta { object, outcome }, &parts.slices());
+        self.touched.push(peer);
+        drop(parts);
+        empty.clear();
+    }
+
+    /// An actor's state came from the directory.
+    pub(crate) fn on_actor_status(&mut self, actor: ActorId, status: ActorStatus, now: Time) {
+        let state = match status {
+            ActorStatus::Pending => ActorState::Pending,
+            ActorStatus::Alive { process, addr, incarnation } => {
+                self.on_address(process, addr);
+                ActorState::Alive { process, incarnation }
+            }
+            ActorStatus::Restarting => ActorState::Restarting,
+            ActorStatus::Dead { failure } => {
+                self.creations.remove(&actor);
+                ActorState::Dead(Arc::new(failure))
+            }
+        };
+        self.owner.on_actor_state(actor, state, now);
+    }
+
+    /// A lease came from the node.
+    pub(crate) fn on_lease(&mut self, request: u64, lease: LeaseId, worker: ProcessId, addr: SocketAddr, now: Time) {
+        if self.dead.contains_key(&worker) {
+            self.send_to_node(Message::ReturnLease { lease });
+        }
+        self.on_address(worker, addr);
+        self.owner.on_lease_granted(RequestId(request), lease, worker, now);
+    }
+
+    /// Forgets everything about peers, at the end.
+    pub(crate) fn close(&mut self) {
+        self.peers.clear();
+        self.locating.clear();
+        self.creations.clear();
+    }
+}
+
+/// The pieces of a frame's body, each at a multiple of 16.
+struct Parts<'a> {
+    first: &'a [u8],
+    more: Vec<Value>,
+    len: usize,
+}
+
+const PADDING: [u8; 16] = [0; 16];
+
+impl<'a> Parts<'a> {
+    fn new(first: &'a AlignedBytes) -> Parts<'a> {
+        Parts { first, more: Vec::new(), len: first.len().next_multiple_of(16) }
+    }
+
+    fn add(&mut self, value: Value) -> Place {
+        let place = Place::Body {
+            offset: u32::try_from(self.len).expect("inline values are limited"),
+            len: u32::try_from(value.bytes().len()).expect("inline values are limited"),
+        };
+        self.len += value.bytes().len().next_multiple_of(16);
+        self.more.push(value);
+        place
+    }
+
+    fn slices(&self) -> Vec<&[u8]> {
+        let mut slices = Vec::with_capacity(1 + 2 * self.more.len());
+        slices.push(self.first);
+        let mut end = self.first.len();
+        for value in &self.more {
+            slices.push(&PADDING[..end.next_multiple_of(16) - end]);
+            slices.push(value.bytes());
+            end = end.next_multiple_of(16) + value.bytes().len();
+        }
+        slices
+    }
+}
+
+fn trace_of(task: TaskId) -> u128 {
+    (u128::from(task.owner.0) << 64) | u128::from(task.index)
+}
+
+thread_local! {
+    static META: std::cell::RefCell<AlignedBytes> = const { std::cell::RefCell::new(AlignedBytes::new()) };
+}
+
+/// Archives `meta` and pushes the frame onto the peer's outgoing queue.
+pub(crate) fn push_frame<M>(peer: &Peer, header: &HeaderFields, meta: &M, body: &[&[u8]])
+where
+    M: for<'a> rkyv::Serialize<
+            rkyv::api::high::HighSerializer<AlignedBytes, rkyv::ser::allocator::ArenaHandle<'a>, rancor::Error>,
+        >,
+{
+    META.with_borrow_mut(|buffer| {
+        buffer.clear();
+        match rkyv::api::high::to_bytes_in::<_, rancor::Error>(meta, std::mem::take(buffer)) {
+            Ok(bytes) => {
+                peer.push(header, &bytes, body);
+                *buffer = bytes;
+            }
+            Err(error) => tracing::error!(%error, "could not archive a message"),
+        }
+    });
+}
+
+/// Pushes a control message onto the peer's outgoing queue.
+pub(crate) fn push_message(peer: &Peer, message: &Message) {
+    let header = HeaderFields { kind: kind::CONTROL, request: 0, incarnation: 0, trace: 0 };
+    push_frame(peer, &header, message, &[]);
+}
