@@ -1,1 +1,26 @@
-//! ray-shm.
+//! One shared-memory arena of a node: segments lent to writers, objects read in place by everybody.
+//!
+//! # Protocol
+//! The node creates the arena (a memfd that can neither shrink nor grow) and is the only one to lend
+//! segments of it. A process writes only into segments lent to it, which it maps writable; it maps the
+//! whole arena read-only beside that. Inside its segments a writer allocates alone, so a put costs no
+//! message and no lock shared between processes. An object's bytes change only between `alloc` and
+//! `seal`, while nobody else knows its place; sealing consumes the guard that could write. The layer
+//! above counts references across processes and frees an object at its writer only when no process
+//! reads it any more: that is what makes a `&[u8]` of [`ObjectBytes`] immutable.
+//!
+//! # Trust
+//! The processes of one job trust each other's memory: a malicious writer could change bytes that a
+//! peer has already checked. Nothing of another job is mapped.
+// Mapping memory and handing out slices of it cannot be said in safe Rust; this crate exists to hold
+// exactly that.
+#![allow(unsafe_code)]
+
+mod arena;
+mod heap;
+mod owner;
+mod writer;
+
+pub use arena::{Arena, ObjectBytes, Slot};
+pub use owner::{ArenaOwner, NotLent, SEGMENT_BYTES, SegmentRange};
+pub use writer::{NeedSegments, NotLive, WriteGuard, Writer};

@@ -1,0 +1,183 @@
+//! A process's own segments: allocate, write, seal, free.
+
+use std::{
+    io,
+    ops::{Deref, DerefMut},
+    sync::Arc,
+};
+
+use parking_lot::Mutex;
+
+use crate::{
+    arena::{Arena, Mapping, Slot},
+    heap::Heap,
+    owner::{SEGMENT_BYTES, SegmentRange},
+};
+
+/// No lent segment has room; ask the node for this much and try again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no room for {bytes} bytes in the segments lent to this process")]
+pub struct NeedSegments {
+    /// How much must come in one piece; bytes.
+    pub bytes: u64,
+}
+
+/// Nothing live begins at this place: freed twice, or never written here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no live object of this process begins at {}", .0.offset)]
+pub struct NotLive(pub Slot);
+
+/// Writes objects into the segments lent to this process; clones share them.
+#[derive(Clone)]
+pub struct Writer {
+    arena: Arena,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    heap: Heap,
+    /// Lent ranges and their writable maps.
+    ranges: Vec<(SegmentRange, Arc<Mapping>)>,
+}
+
+impl Writer {
+    /// Returns a writer without segments.
+    pub fn new(arena: Arena) -> Writer {
+        Writer { arena, state: Arc::default() }
+    }
+
+    /// Takes over segments that the node has lent to this process.
+    ///
+    /// # Errors
+    /// What the system refused, or a range outside the arena.
+    pub fn add_segments(&self, range: SegmentRange) -> io::Result<()> {
+        if range.is_empty() || range.offset() + range.len() > self.arena.capacity() {
+            return Err(io::Error::other("the segments lie outside the arena"));
+        }
+        let len = usize::try_from(range.len()).map_err(io::Error::other)?;
+        let map = Arc::new(Mapping::new(self.arena.fd(), range.offset(), len, true)?);
+        let mut state = self.state.lock();
+        state.heap.add(range.offset(), range.len());
+        state.ranges.push((range, map));
+        Ok(())
+    }
+
+    /// Takes room for `len` bytes.
+    ///
+    /// # Errors
+    /// [`NeedSegments`] when the process has no room for it.
+    pub fn alloc(&self, len: usize) -> Result<WriteGuard, NeedSegments> {
+        let needed = NeedSegments { bytes: len.max(1) as u64 };
+        let mut state = self.state.lock();
+        let offset = state.heap.alloc(len as u64).ok_or(needed)?;
+        let found = state
+            .ranges
+            .iter()
+            .find(|(range, _)| range.offset() <= offset && offset + len as u64 <= range.offset() + range.len());
+        let Some((range, map)) = found else {
+            // The free stretch spans two maps of neighbouring ranges: not one piece of memory.
+            state.heap.free(offset);
+            return Err(needed);
+        };
+        let (map, start) = (map.clone(), (offset - range.offset()) as usize);
+        let slot = Slot { offset, len: len as u64 };
+        Ok(WriteGuard { map, start, slot, state: self.state.clone(), sealed: false })
+    }
+
+    /// Gives an object's space back; nobody may read it any more.
+    ///
+    /// # Errors
+    /// [`NotLive`] when it is free already or was written elsewhere.
+    pub fn free(&self, slot: Slot) -> Result<(), NotLive> {
+        if self.state.lock().heap.free(slot.offset) { Ok(()) } else { Err(NotLive(slot)) }
+    }
+
+    /// Returns whether a live object of this process begins at the slot.
+    pub fn is_live(&self, slot: Slot) -> bool {
+        self.state.lock().heap.is_live(slot.offset)
+    }
+
+    /// Gives up the segments in which nothing lives, for the node to lend to others.
+    pub fn take_empty(&self) -> Vec<SegmentRange> {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let mut empty = Vec::new();
+        state.ranges.retain(|(range, _)| {
+            let free = state.heap.take_if_free(range.offset(), range.len());
+            if free {
+                empty.push(*range);
+            }
+            !free
+        });
+        empty
+    }
+
+    /// Returns the size of the live objects, rounded up as they lie; bytes.
+    pub fn live_bytes(&self) -> u64 {
+        self.state.lock().heap.live_bytes()
+    }
+
+    /// Returns how many objects live.
+    pub fn live_objects(&self) -> usize {
+        self.state.lock().heap.live_objects()
+    }
+
+    /// Returns how much is lent to this process; bytes.
+    pub fn lent_bytes(&self) -> u64 {
+        self.state.lock().ranges.iter().map(|(range, _)| u64::from(range.count) * SEGMENT_BYTES).sum()
+    }
+}
+
+/// Room for one object, writable until it is sealed; dropping it unsealed gives the room back.
+pub struct WriteGuard {
+    map: Arc<Mapping>,
+    start: usize,
+    slot: Slot,
+    state: Arc<Mutex<State>>,
+    sealed: bool,
+}
+
+impl WriteGuard {
+    /// Ends the writing; from here on the bytes are immutable until they are freed.
+    pub fn seal(mut self) -> Slot {
+        self.sealed = true;
+        self.slot
+    }
+
+    /// Ends the writing with only the first `len` bytes in use.
+    ///
+    /// # Panics
+    /// When `len` is more than was allocated.
+    pub fn seal_prefix(mut self, len: usize) -> Slot {
+        assert!(len as u64 <= self.slot.len, "a prefix is no longer than the whole");
+        self.sealed = true;
+        Slot { offset: self.slot.offset, len: len as u64 }
+    }
+}
+
+impl Deref for WriteGuard {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the heap gave this stretch to this guard alone, it lies inside `map`, which the guard
+        // keeps, and no other process knows it before it is sealed.
+        unsafe { std::slice::from_raw_parts(self.map.at(self.start).as_ptr(), self.slot.len as usize) }
+    }
+}
+
+impl DerefMut for WriteGuard {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as in `deref`; `&mut self` makes it the only slice in this process.
+        unsafe { std::slice::from_raw_parts_mut(self.map.at(self.start).as_ptr(), self.slot.len as usize) }
+    }
+}
+
+impl Drop for WriteGuard {
+    fn drop(&mut self) {
+        if !self.sealed {
+            let freed = self.state.lock().heap.free(self.slot.offset);
+            debug_assert!(freed, "an unsealed object is live until its guard goes");
+        }
+    }
+}
