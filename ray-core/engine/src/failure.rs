@@ -1,11 +1,14 @@
 //! Why a call or an object has no value: plain data that travels to whoever waits.
 
+#![allow(missing_docs, reason = "rkyv's derives repeat the types without their documentation")]
+
 use rkyv::{Archive, Deserialize, Serialize};
 
 use crate::ids::{ActorId, NodeId, ObjectId, ProcessId};
 
 /// The end of a call or an object without a value, as it travels between processes.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields of a variant are named after what its line says")]
 pub enum Failure {
     /// User code returned `Err` or panicked.
     Task(TaskFailure),
@@ -43,6 +46,8 @@ pub enum Failure {
     NotFound(String),
     /// The bytes are not of the expected type.
     TypeMismatch { expected: String, found: String },
+    /// An option's value makes no sense.
+    InvalidOption { option: String, reason: String },
     /// Two processes disagree about the code or the wire.
     VersionMismatch(String),
     /// The runtime itself failed.

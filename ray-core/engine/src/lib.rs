@@ -7,7 +7,10 @@
 //! Floor 0 is plain data ([`ids`], [`resources`], [`failure`], [`time`]); floor 1 is machines, which do
 //! not import each other.
 
+pub mod control;
 pub mod failure;
 pub mod ids;
+pub mod owner;
 pub mod resources;
+pub mod scheduler;
 pub mod time;

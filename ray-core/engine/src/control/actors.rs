@@ -1,0 +1,433 @@
+//! The actor directory: who is alive where, names, restarts.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::{
+    failure::{Failure, WorkerExit},
+    ids::{ActorId, LeaseId, ProcessId, RequestId},
+    resources::Resources,
+    time::Time,
+};
+
+/// What is needed to place and restart an actor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActorSpec {
+    /// Its id.
+    pub actor: ActorId,
+    /// The name of its class.
+    pub class: String,
+    /// Namespace and name, when it has one.
+    pub name: Option<(String, String)>,
+    /// What a node must have free to place it.
+    pub shape: Resources,
+    /// What it holds once it runs.
+    pub running_shape: Resources,
+    /// Restarts over its life; negative for no limit.
+    pub max_restarts: i32,
+    /// Who created it and sends its constructor call.
+    pub owner: ProcessId,
+    /// Whether an actor of that name is as good.
+    pub get_if_exists: bool,
+    /// Whether it outlives its owner.
+    pub detached: bool,
+}
+
+/// How an actor is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DirectoryState {
+    /// Waits for a worker or for its constructor.
+    Pending,
+    /// Takes calls.
+    Alive {
+        /// Where.
+        process: ProcessId,
+        /// Which life, from 0.
+        incarnation: u64,
+    },
+    /// Its process died; a new one is on its way.
+    Restarting,
+    /// Gone for good.
+    Dead {
+        /// Why.
+        failure: Failure,
+    },
+}
+
+/// What the directory wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Ask the scheduler for a worker.
+    RequestLease {
+        /// The question.
+        request: RequestId,
+        /// For whom.
+        actor: ActorId,
+        /// What placing takes.
+        shape: Resources,
+        /// What it holds once it runs.
+        running: Resources,
+    },
+    /// Take a question back.
+    CancelLeaseRequest {
+        /// Which.
+        request: RequestId,
+    },
+    /// Have the owner send the constructor call to the worker.
+    StartActor {
+        /// Which actor.
+        actor: ActorId,
+        /// Where.
+        worker: ProcessId,
+        /// Which life.
+        incarnation: u64,
+        /// Who sends the call.
+        owner: ProcessId,
+    },
+    /// Tell the scheduler that the actor runs.
+    ActorRunning {
+        /// Its lease.
+        lease: LeaseId,
+    },
+    /// Tell a process how an actor is.
+    Publish {
+        /// Whom.
+        to: ProcessId,
+        /// Which actor.
+        actor: ActorId,
+        /// How it is.
+        state: DirectoryState,
+    },
+    /// End a worker process at once.
+    KillWorker {
+        /// Which.
+        worker: ProcessId,
+    },
+    /// Let an actor end after what was submitted.
+    StopActor {
+        /// Which.
+        actor: ActorId,
+        /// Where it is.
+        worker: ProcessId,
+    },
+    /// Give a lease back that is not needed.
+    ReturnLease {
+        /// Which.
+        lease: LeaseId,
+    },
+}
+
+struct Actor {
+    spec: ActorSpec,
+    state: DirectoryState,
+    incarnation: u64,
+    restarts_left: i32,
+    worker: Option<ProcessId>,
+    lease: Option<LeaseId>,
+    request: Option<RequestId>,
+    watchers: BTreeSet<ProcessId>,
+    has_no_handles: bool,
+}
+
+/// The state machine.
+#[derive(Default)]
+pub struct ActorDirectory {
+    actors: BTreeMap<ActorId, Actor>,
+    names: BTreeMap<(String, String), ActorId>,
+    next_request: u64,
+    commands: VecDeque<Command>,
+}
+
+impl ActorDirectory {
+    /// Returns an empty directory.
+    pub fn new() -> ActorDirectory {
+        ActorDirectory::default()
+    }
+
+    /// Returns the next wish.
+    pub fn poll_command(&mut self) -> Option<Command> {
+        self.commands.pop_front()
+    }
+
+    /// Returns how an actor is.
+    pub fn state(&self, actor: ActorId) -> Option<&DirectoryState> {
+        self.actors.get(&actor).map(|actor| &actor.state)
+    }
+
+    /// Returns the actor of a name and its class.
+    pub fn lookup(&self, namespace: &str, name: &str) -> Option<(ActorId, String)> {
+        let actor = self.names.get(&(namespace.to_owned(), name.to_owned()))?;
+        Some((*actor, self.actors.get(actor)?.spec.class.clone()))
+    }
+
+    /// Notes a new actor and asks for a worker; returns the id under which it is, perhaps an older one.
+    ///
+    /// # Errors
+    /// `NameTaken` when the name belongs to a living actor and `get_if_exists` is not set.
+    pub fn create(&mut self, spec: ActorSpec, _now: Time) -> Result<ActorId, Failure> {
+        if let Some(name) = &spec.name {
+            if let Some(taken) = self.names.get(name) {
+                return if spec.get_if_exists { Ok(*taken) } else { Err(Failure::NameTaken(name.1.clone())) };
+            }
+            self.names.insert(name.clone(), spec.actor);
+        }
+        let id = spec.actor;
+        let actor = Actor {
+            state: DirectoryState::Pending,
+            incarnation: 0,
+            restarts_left: spec.max_restarts,
+            worker: None,
+            lease: None,
+            request: None,
+            watchers: BTreeSet::new(),
+            has_no_handles: false,
+            spec,
+        };
+        // Somebody may have asked about it before its creation arrived.
+        let watchers = self.actors.remove(&id).map(|earlier| earlier.watchers).unwrap_or_default();
+        self.actors.insert(id, Actor { watchers, ..actor });
+        self.place(id);
+        Ok(id)
+    }
+
+    fn place(&mut self, id: ActorId) {
+        self.next_request += 1;
+        let request = RequestId(self.next_request);
+        let Some(actor) = self.actors.get_mut(&id) else { return };
+        actor.request = Some(request);
+        self.commands.push_back(Command::RequestLease {
+            request,
+            actor: id,
+            shape: actor.spec.shape.clone(),
+            running: actor.spec.running_shape.clone(),
+        });
+    }
+
+    fn by_request(&mut self, request: RequestId) -> Option<(ActorId, &mut Actor)> {
+        self.actors
+            .iter_mut()
+            .find(|(_, actor)| actor.request == Some(request))
+            .map(|(id, actor)| (*id, actor))
+    }
+
+    /// A worker was found.
+    pub fn on_lease_granted(&mut self, request: RequestId, lease: LeaseId, worker: ProcessId, _now: Time) {
+        let Some((id, actor)) = self.by_request(request) else {
+            self.commands.push_back(Command::ReturnLease { lease });
+            return;
+        };
+        actor.request = None;
+        actor.lease = Some(lease);
+        actor.worker = Some(worker);
+        let (incarnation, owner) = (actor.incarnation, actor.spec.owner);
+        self.commands.push_back(Command::StartActor { actor: id, worker, incarnation, owner });
+    }
+
+    /// No worker will ever be found.
+    pub fn on_lease_refused(&mut self, request: RequestId, failure: Failure, _now: Time) {
+        if let Some((id, actor)) = self.by_request(request) {
+            actor.request = None;
+            self.bury(id, failure);
+        }
+    }
+
+    /// The constructor has finished.
+    pub fn on_started(&mut self, id: ActorId, process: ProcessId, incarnation: u64, _now: Time) {
+        let Some(actor) = self.actors.get_mut(&id) else { return };
+        if actor.worker != Some(process) || actor.incarnation != incarnation || actor.is_dead() {
+            return;
+        }
+        actor.state = DirectoryState::Alive { process, incarnation };
+        if let Some(lease) = actor.lease {
+            self.commands.push_back(Command::ActorRunning { lease });
+        }
+        if actor.has_no_handles {
+            self.commands.push_back(Command::StopActor { actor: id, worker: process });
+        }
+        self.publish(id);
+    }
+
+    /// The constructor failed, or could not be called: the actor is dead.
+    pub fn on_start_failed(&mut self, id: ActorId, failure: Failure, _now: Time) {
+        let Some(actor) = self.actors.get(&id) else { return };
+        let incarnation = actor.incarnation;
+        let cause = match failure {
+            Failure::Task(task) => format!("its constructor failed: {}", task.message),
+            other => format!("its constructor could not run: {other:?}"),
+        };
+        self.bury(id, Failure::ActorDied { actor: id, incarnation, cause });
+    }
+
+    /// The actor ended on purpose.
+    pub fn on_exit(&mut self, id: ActorId, from: ProcessId, cause: String, _now: Time) {
+        let Some(actor) = self.actors.get(&id) else { return };
+        if actor.worker == Some(from) {
+            let incarnation = actor.incarnation;
+            self.bury(id, Failure::ActorDied { actor: id, incarnation, cause });
+        }
+    }
+
+    /// A worker process ended; an actor in it is restarted or dead.
+    pub fn on_worker_died(&mut self, worker: ProcessId, exit: WorkerExit, _now: Time) {
+        let found = self.actors.iter().find(|(_, actor)| actor.worker == Some(worker)).map(|(id, _)| *id);
+        let Some(id) = found else { return };
+        let Some(actor) = self.actors.get_mut(&id) else { return };
+        actor.worker = None;
+        actor.lease = None;
+        if actor.is_dead() {
+            return;
+        }
+        if actor.restarts_left == 0 || actor.has_no_handles {
+            let how = match (exit.signal, exit.code) {
+                (Some(signal), _) => format!("its process {} was ended by signal {signal}", exit.pid),
+                (None, Some(code)) => format!("its process {} exited with code {code}", exit.pid),
+                (None, None) => format!("its process {} ended", exit.pid),
+            };
+            let last = if exit.last_stderr.is_empty() {
+                String::new()
+            } else {
+                format!("; its last lines:\n{}", exit.last_stderr)
+            };
+            let failure = Failure::ActorDied { actor: id, incarnation: actor.incarnation, cause: how + &last };
+            self.bury(id, failure);
+            return;
+        }
+        actor.restarts_left -= i32::from(actor.restarts_left > 0);
+        actor.incarnation += 1;
+        actor.state = DirectoryState::Restarting;
+        self.publish(id);
+        self.place(id);
+    }
+
+    /// Somebody ends the actor.
+    pub fn kill(&mut self, id: ActorId, no_restart: bool, _now: Time) {
+        let Some(actor) = self.actors.get_mut(&id) else { return };
+        if actor.is_dead() {
+            return;
+        }
+        if !no_restart && actor.restarts_left != 0 {
+            match actor.worker {
+                Some(worker) => self.commands.push_back(Command::KillWorker { worker }),
+                // Not placed yet: the kill uses a restart up, and the wait for a worker goes on.
+                None => actor.restarts_left -= i32::from(actor.restarts_left > 0),
+            }
+            return;
+        }
+        let incarnation = actor.incarnation;
+        let cause = "it was killed by `kill`".to_owned();
+        self.end_process(id);
+        self.bury(id, Failure::ActorDied { actor: id, incarnation, cause });
+    }
+
+    /// Nobody holds a handle any more and no call is pending.
+    pub fn on_handles_gone(&mut self, id: ActorId, _now: Time) {
+        let Some(actor) = self.actors.get_mut(&id) else { return };
+        if actor.spec.detached || actor.is_dead() {
+            return;
+        }
+        actor.has_no_handles = true;
+        match (&actor.state, actor.worker) {
+            (DirectoryState::Alive { process, .. }, _) => {
+                let worker = *process;
+                self.commands.push_back(Command::StopActor { actor: id, worker });
+            }
+            (_, Some(_)) => {}
+            (_, None) => {
+                let incarnation = actor.incarnation;
+                let cause = "its last handle was dropped before it was placed".to_owned();
+                self.bury(id, Failure::ActorDied { actor: id, incarnation, cause });
+            }
+        }
+    }
+
+    /// A process is gone: its actors go with it, and it watches nothing any more.
+    pub fn on_owner_died(&mut self, owner: ProcessId, _now: Time) {
+        for actor in self.actors.values_mut() {
+            actor.watchers.remove(&owner);
+        }
+        let orphans = self
+            .actors
+            .iter()
+            .filter(|(_, actor)| actor.spec.owner == owner && !actor.spec.detached && !actor.is_dead())
+            .map(|(id, actor)| (*id, actor.incarnation))
+            .collect::<Vec<_>>();
+        for (id, incarnation) in orphans {
+            let cause = format!("its creator {owner} died");
+            self.end_process(id);
+            self.bury(id, Failure::ActorDied { actor: id, incarnation, cause });
+        }
+    }
+
+    /// A process wants to know how an actor is, now and from now on.
+    pub fn watch(&mut self, id: ActorId, watcher: ProcessId, _now: Time) {
+        match self.actors.get_mut(&id) {
+            Some(actor) => {
+                actor.watchers.insert(watcher);
+                let state = actor.state.clone();
+                self.commands.push_back(Command::Publish { to: watcher, actor: id, state });
+            }
+            None => {
+                // Its creation may still be on its way from the creator.
+                let spec = ActorSpec {
+                    actor: id,
+                    class: String::new(),
+                    name: None,
+                    shape: Resources::new(),
+                    running_shape: Resources::new(),
+                    max_restarts: 0,
+                    owner: id.owner,
+                    get_if_exists: false,
+                    detached: false,
+                };
+                self.actors.insert(id, Actor {
+                    spec,
+                    state: DirectoryState::Pending,
+                    incarnation: 0,
+                    restarts_left: 0,
+                    worker: None,
+                    lease: None,
+                    request: None,
+                    watchers: BTreeSet::from([watcher]),
+                    has_no_handles: false,
+                });
+            }
+        }
+    }
+
+    fn end_process(&mut self, id: ActorId) {
+        let Some(actor) = self.actors.get_mut(&id) else { return };
+        if let Some(request) = actor.request.take() {
+            self.commands.push_back(Command::CancelLeaseRequest { request });
+        }
+        if let Some(worker) = actor.worker {
+            self.commands.push_back(Command::KillWorker { worker });
+        }
+    }
+
+    /// Marks an actor dead, frees its name and tells its watchers.
+    fn bury(&mut self, id: ActorId, failure: Failure) {
+        let Some(actor) = self.actors.get_mut(&id) else { return };
+        if actor.is_dead() {
+            return;
+        }
+        actor.state = DirectoryState::Dead { failure };
+        if let Some(name) = actor.spec.name.clone()
+            && self.names.get(&name) == Some(&id)
+        {
+            self.names.remove(&name);
+        }
+        self.publish(id);
+    }
+
+    fn publish(&mut self, id: ActorId) {
+        let Some(actor) = self.actors.get(&id) else { return };
+        for to in &actor.watchers {
+            self.commands.push_back(Command::Publish { to: *to, actor: id, state: actor.state.clone() });
+        }
+    }
+}
+
+impl Actor {
+    fn is_dead(&self) -> bool {
+        matches!(self.state, DirectoryState::Dead { .. })
+    }
+}

@@ -1,0 +1,3 @@
+//! The control store's machines.
+
+pub mod actors;

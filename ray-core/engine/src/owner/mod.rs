@@ -1,0 +1,194 @@
+//! The owner: what this process submitted, the objects it owns, the references it borrows.
+//!
+//! # References
+//! An id names its owner, so everyone can tell owned from borrowed. A message that carries a reference
+//! carries one *credit* of it: before the message leaves, the sender opens the credit with the owner
+//! (in its own table when it is the owner). The receiver gives all its credits back when its last
+//! handle goes. Open and release travel from one process to the owner in order, and a sender holds the
+//! reference until after its open left, so a sum of zero means that nobody has it. A release may
+//! overtake an open from a third process: sums are signed and the object lives while any is not zero.
+//!
+//! # Tasks
+//! A task waits for its arguments, then in the queue of its shape for a lease, then runs. The first
+//! finished attempt is published, once. Actor calls keep their order per actor.
+
+mod calls;
+mod references;
+mod tasks;
+
+use std::{collections::VecDeque, sync::Arc};
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::{
+    failure::Failure,
+    ids::{ActorId, LeaseId, ObjectId, ProcessId, RequestId, TaskId},
+    time::Time,
+};
+
+pub use calls::{ActorState, CallSubmit};
+pub use tasks::TaskSubmit;
+
+use calls::ActorQueue;
+use references::{Borrowed, Owned};
+use tasks::{Lease, ShapeQueue, Task};
+
+/// Stands for one set of resources in this owner.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShapeId(pub u32);
+
+/// Bounds of an owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Lease requests of one shape that wait at the node.
+    pub requests_per_shape: usize,
+    /// Tasks in flight on one lease.
+    pub window: u32,
+    /// Work that may wait on one worker; nanoseconds.
+    pub window_nanos: u64,
+    /// How long an idle lease is kept; nanoseconds.
+    pub idle_nanos: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { requests_per_shape: 16, window: 512, window_nanos: 1_000_000, idle_nanos: 20_000_000 }
+    }
+}
+
+/// What the owner wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields are named after the types that say what they are")]
+pub enum Command<V> {
+    /// Ask the node for a worker of this shape.
+    RequestLease { request: RequestId, shape: ShapeId },
+    /// Take a question back that was not answered yet.
+    CancelLeaseRequest { request: RequestId },
+    /// Give the right to a worker back.
+    ReturnLease { lease: LeaseId },
+    /// Send a task whose arguments are all there.
+    SendTask { task: TaskId, attempt: u32, lease: LeaseId, worker: ProcessId },
+    /// Send a method call; `seq` counts up per incarnation.
+    SendCall { task: TaskId, attempt: u32, actor: ActorId, process: ProcessId, incarnation: u64, seq: u64 },
+    /// Tell whoever watches that the object has an outcome.
+    Resolved { object: ObjectId },
+    /// Free the value of an object that nobody references.
+    Free { object: ObjectId, value: V },
+    /// Tell an owner that `receiver` is about to have one more credit.
+    OpenCredit { owner: ProcessId, object: ObjectId, receiver: ProcessId },
+    /// Give credits back.
+    ReleaseCredits { owner: ProcessId, object: ObjectId, credits: u32 },
+    /// Ask an owner for a value.
+    AskOwner { owner: ProcessId, object: ObjectId },
+    /// Answer a borrower with the object's outcome.
+    Answer { to: ProcessId, object: ObjectId },
+    /// Tell a worker to cancel a call, or end it when `force`.
+    SendCancel { worker: ProcessId, task: TaskId, force: bool, recursive: bool },
+    /// Hand a cancel to the object's owner.
+    ForwardCancel { owner: ProcessId, object: ObjectId, force: bool, recursive: bool },
+    /// Ask the directory how an actor is, now and from now on.
+    WatchActor { actor: ActorId },
+}
+
+/// What is known of an object.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ObjectState<'a, V> {
+    /// No outcome yet.
+    Pending,
+    /// The value.
+    Ready(&'a V),
+    /// Why there is no value.
+    Failed(Arc<Failure>),
+    /// Nothing: freed, or never heard of.
+    Unknown,
+}
+
+/// The state machine; `P` is what a call needs to be sent, `V` a value.
+pub struct Owner<P, V> {
+    process: ProcessId,
+    limits: Limits,
+    next_index: u64,
+    next_request: u64,
+    owned: FxHashMap<u64, Owned<V>>,
+    borrowed: FxHashMap<ObjectId, Borrowed<V>>,
+    tasks: FxHashMap<u64, Task<P>>,
+    shapes: Vec<ShapeQueue>,
+    leases: FxHashMap<LeaseId, Lease>,
+    /// Leases without work and since when, oldest first; stale entries are skipped.
+    idle: VecDeque<(Time, LeaseId)>,
+    actors: FxHashMap<ActorId, ActorQueue>,
+    /// Processes that ever had a credit of ours.
+    borrowers: FxHashSet<ProcessId>,
+    commands: VecDeque<Command<V>>,
+}
+
+impl<P: Clone, V: Clone> Owner<P, V> {
+    /// Returns the empty owner of `process`.
+    pub fn new(process: ProcessId, limits: Limits) -> Owner<P, V> {
+        Owner {
+            process,
+            limits,
+            next_index: 1,
+            next_request: 1,
+            owned: FxHashMap::default(),
+            borrowed: FxHashMap::default(),
+            tasks: FxHashMap::default(),
+            shapes: Vec::new(),
+            leases: FxHashMap::default(),
+            idle: VecDeque::new(),
+            actors: FxHashMap::default(),
+            borrowers: FxHashSet::default(),
+            commands: VecDeque::new(),
+        }
+    }
+
+    /// Returns the next wish.
+    pub fn poll_command(&mut self) -> Option<Command<V>> {
+        self.commands.pop_front()
+    }
+
+    /// Returns when [`Owner::on_timeout`] has something to do.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        let (since, _) = self.idle.front()?;
+        Some(Time(since.0 + self.limits.idle_nanos))
+    }
+
+    /// Takes `count` indexes of this owner; the first is returned.
+    pub fn take_indexes(&mut self, count: u64) -> u64 {
+        let first = self.next_index;
+        self.next_index += count;
+        first
+    }
+
+    /// Returns what a call needs to be sent.
+    pub fn payload(&self, task: TaskId) -> Option<&P> {
+        self.tasks.get(&task.index).map(|task| &task.payload)
+    }
+
+    /// Returns how many tasks and calls have not ended.
+    pub fn pending_tasks(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Returns how many objects it owns.
+    pub fn owned_objects(&self) -> usize {
+        self.owned.len()
+    }
+
+    /// Returns how many objects of others it holds.
+    pub fn borrowed_objects(&self) -> usize {
+        self.borrowed.len()
+    }
+
+    /// Returns how many leases it has.
+    pub fn held_leases(&self) -> usize {
+        self.leases.len()
+    }
+
+    /// A process is gone: as worker, as borrower, as owner of what is borrowed here.
+    pub fn on_process_died(&mut self, process: ProcessId, failure: Failure, now: Time) {
+        self.forget_borrower(process);
+        self.fail_borrowed_of(process);
+        self.fail_worker(process, &failure, now);
+    }
+}

@@ -1,0 +1,423 @@
+//! Objects: states, counts, credits.
+
+use std::sync::Arc;
+
+use super::{Command, ObjectState, Owner};
+use crate::{
+    failure::Failure,
+    ids::{ObjectId, ProcessId},
+};
+
+pub(super) enum Outcome<V> {
+    Ready(V),
+    Failed(Arc<Failure>),
+}
+
+/// An object of this process.
+pub(super) struct Owned<V> {
+    pub(super) outcome: Option<Outcome<V>>,
+    /// The task that makes it, 0 for a put.
+    pub(super) task: u64,
+    /// Handles in this process, containing objects of this process counted.
+    local: u32,
+    /// Unfinished tasks of this process that use it.
+    dependents: u32,
+    /// Credits that others have; signed, see the module's documentation.
+    credits: Vec<(ProcessId, i64)>,
+    contained: Vec<ObjectId>,
+    is_watched: bool,
+    asks: Vec<ProcessId>,
+    /// Tasks that wait for it.
+    waiting: Vec<u64>,
+}
+
+/// An object of another process.
+pub(super) struct Borrowed<V> {
+    outcome: Option<Outcome<V>>,
+    local: u32,
+    credits: u32,
+    contained: Vec<ObjectId>,
+    is_asked: bool,
+    is_watched: bool,
+    waiting: Vec<u64>,
+}
+
+impl<V> Borrowed<V> {
+    fn new() -> Borrowed<V> {
+        Borrowed {
+            outcome: None,
+            local: 0,
+            credits: 0,
+            contained: Vec::new(),
+            is_asked: false,
+            is_watched: false,
+            waiting: Vec::new(),
+        }
+    }
+}
+
+impl<V> Owned<V> {
+    pub(super) fn new(task: u64) -> Owned<V> {
+        Owned {
+            outcome: None,
+            task,
+            local: 1,
+            dependents: 0,
+            credits: Vec::new(),
+            contained: Vec::new(),
+            is_watched: false,
+            asks: Vec::new(),
+            waiting: Vec::new(),
+        }
+    }
+
+    fn add_credit(&mut self, process: ProcessId, count: i64) {
+        match self.credits.iter_mut().find(|(other, _)| *other == process) {
+            Some((_, sum)) => *sum += count,
+            None => self.credits.push((process, count)),
+        }
+        self.credits.retain(|(_, sum)| *sum != 0);
+    }
+
+    fn is_unreferenced(&self) -> bool {
+        self.local == 0 && self.dependents == 0 && self.credits.is_empty()
+    }
+}
+
+impl<P: Clone, V: Clone> Owner<P, V> {
+    /// Stores a value; the caller holds what it contains, and one handle of the result.
+    pub fn put(&mut self, value: V, contained: &[ObjectId]) -> ObjectId {
+        let index = self.take_indexes(1);
+        for id in contained {
+            self.add_handle(*id);
+        }
+        let mut owned = Owned::new(0);
+        owned.outcome = Some(Outcome::Ready(value));
+        owned.contained = contained.to_vec();
+        self.owned.insert(index, owned);
+        ObjectId { owner: self.process, index }
+    }
+
+    /// Makes an object that has failed from the start.
+    pub fn put_failed(&mut self, failure: Failure) -> ObjectId {
+        let index = self.take_indexes(1);
+        let mut owned = Owned::new(0);
+        owned.outcome = Some(Outcome::Failed(Arc::new(failure)));
+        self.owned.insert(index, owned);
+        ObjectId { owner: self.process, index }
+    }
+
+    /// Counts one more handle in this process.
+    pub fn add_handle(&mut self, object: ObjectId) {
+        if object.owner == self.process {
+            if let Some(owned) = self.owned.get_mut(&object.index) {
+                owned.local += 1;
+            }
+        } else {
+            self.borrowed.entry(object).or_insert_with(Borrowed::new).local += 1;
+        }
+    }
+
+    /// Counts one handle less.
+    pub fn drop_handle(&mut self, object: ObjectId) {
+        // Containers form no cycles, but chains of them may be long: a list instead of recursion.
+        let mut work = vec![object];
+        while let Some(object) = work.pop() {
+            if object.owner == self.process {
+                if let Some(owned) = self.owned.get_mut(&object.index) {
+                    owned.local = owned.local.saturating_sub(1);
+                    self.free_if_unreferenced(object.index, &mut work);
+                }
+            } else if let Some(borrowed) = self.borrowed.get_mut(&object) {
+                borrowed.local = borrowed.local.saturating_sub(1);
+                if borrowed.local == 0 {
+                    self.release(object, &mut work);
+                }
+            }
+        }
+    }
+
+    fn release(&mut self, object: ObjectId, work: &mut Vec<ObjectId>) {
+        let Some(borrowed) = self.borrowed.remove(&object) else { return };
+        work.extend(borrowed.contained);
+        if borrowed.credits > 0 {
+            let owner = object.owner;
+            self.commands.push_back(Command::ReleaseCredits { owner, object, credits: borrowed.credits });
+        }
+    }
+
+    fn free_if_unreferenced(&mut self, index: u64, work: &mut Vec<ObjectId>) {
+        let Some(owned) = self.owned.get(&index) else { return };
+        // Without an outcome the task still runs; its end frees the object.
+        if !owned.is_unreferenced() || owned.outcome.is_none() {
+            return;
+        }
+        let owned = self.owned.remove(&index).expect("found above");
+        work.extend(owned.contained);
+        if let Some(Outcome::Ready(value)) = owned.outcome {
+            let object = ObjectId { owner: self.process, index };
+            self.commands.push_back(Command::Free { object, value });
+        }
+    }
+
+    fn settle(&mut self, index: u64) {
+        let mut work = Vec::new();
+        self.free_if_unreferenced(index, &mut work);
+        for object in work {
+            self.drop_handle(object);
+        }
+    }
+
+    /// A frame brought a reference with `credits` credits; one more handle exists here.
+    pub fn receive_reference(&mut self, object: ObjectId, credits: u32) {
+        if object.owner == self.process {
+            // The credit that the sender opened for us meets its receiver.
+            let process = self.process;
+            if let Some(owned) = self.owned.get_mut(&object.index) {
+                owned.local += 1;
+                owned.add_credit(process, -i64::from(credits));
+            }
+        } else {
+            let borrowed = self.borrowed.entry(object).or_insert_with(Borrowed::new);
+            borrowed.local += 1;
+            borrowed.credits += credits;
+        }
+    }
+
+    /// A frame with a reference, which this process holds, is about to leave for `to`.
+    pub fn send_reference(&mut self, object: ObjectId, to: ProcessId) {
+        if object.owner == self.process {
+            if let Some(owned) = self.owned.get_mut(&object.index) {
+                owned.add_credit(to, 1);
+                self.borrowers.insert(to);
+            }
+        } else {
+            self.commands.push_back(Command::OpenCredit { owner: object.owner, object, receiver: to });
+        }
+    }
+
+    /// A holder of the object is about to send it to `receiver`.
+    pub fn on_open_credit(&mut self, object: ObjectId, receiver: ProcessId) {
+        if let Some(owned) = self.owned.get_mut(&object.index) {
+            owned.add_credit(receiver, 1);
+            self.borrowers.insert(receiver);
+            self.settle(object.index);
+        }
+    }
+
+    /// A borrower gave credits back.
+    pub fn on_release_credits(&mut self, object: ObjectId, from: ProcessId, credits: u32) {
+        if let Some(owned) = self.owned.get_mut(&object.index) {
+            owned.add_credit(from, -i64::from(credits));
+            self.settle(object.index);
+        }
+    }
+
+    /// Returns what is known of an object.
+    pub fn state(&self, object: ObjectId) -> ObjectState<'_, V> {
+        let outcome = if object.owner == self.process {
+            match self.owned.get(&object.index) {
+                Some(owned) => &owned.outcome,
+                None => return ObjectState::Unknown,
+            }
+        } else {
+            match self.borrowed.get(&object) {
+                Some(borrowed) => &borrowed.outcome,
+                None => return ObjectState::Unknown,
+            }
+        };
+        match outcome {
+            None => ObjectState::Pending,
+            Some(Outcome::Ready(value)) => ObjectState::Ready(value),
+            Some(Outcome::Failed(failure)) => ObjectState::Failed(failure.clone()),
+        }
+    }
+
+    /// Returns the references inside an object's value.
+    pub fn contained(&self, object: ObjectId) -> &[ObjectId] {
+        if object.owner == self.process {
+            self.owned.get(&object.index).map_or(&[], |owned| &owned.contained)
+        } else {
+            self.borrowed.get(&object).map_or(&[], |borrowed| &borrowed.contained)
+        }
+    }
+
+    /// Asks for [`Command::Resolved`] once the object has an outcome.
+    pub fn watch(&mut self, object: ObjectId) {
+        if object.owner == self.process {
+            match self.owned.get_mut(&object.index) {
+                Some(owned) if owned.outcome.is_none() => owned.is_watched = true,
+                _ => self.commands.push_back(Command::Resolved { object }),
+            }
+            return;
+        }
+        match self.borrowed.get_mut(&object) {
+            Some(borrowed) if borrowed.outcome.is_none() => {
+                borrowed.is_watched = true;
+                self.ask(object);
+            }
+            _ => self.commands.push_back(Command::Resolved { object }),
+        }
+    }
+
+    fn ask(&mut self, object: ObjectId) {
+        if let Some(borrowed) = self.borrowed.get_mut(&object)
+            && !borrowed.is_asked
+        {
+            borrowed.is_asked = true;
+            self.commands.push_back(Command::AskOwner { owner: object.owner, object });
+        }
+    }
+
+    /// A borrower asks for an object's outcome; it is answered when there is one.
+    pub fn on_ask(&mut self, object: ObjectId, from: ProcessId) {
+        match self.owned.get_mut(&object.index) {
+            Some(owned) if owned.outcome.is_none() => owned.asks.push(from),
+            _ => self.commands.push_back(Command::Answer { to: from, object }),
+        }
+    }
+
+    /// An owner answered about a borrowed object.
+    pub fn on_value(&mut self, object: ObjectId, outcome: Result<(V, Vec<ObjectId>), Failure>) {
+        if self.borrowed.get(&object).is_none_or(|borrowed| borrowed.outcome.is_some()) {
+            return;
+        }
+        let outcome = match outcome {
+            Ok((value, contained)) => {
+                for id in &contained {
+                    self.add_handle(*id);
+                }
+                if let Some(borrowed) = self.borrowed.get_mut(&object) {
+                    borrowed.contained = contained;
+                }
+                Outcome::Ready(value)
+            }
+            Err(failure) => Outcome::Failed(Arc::new(failure)),
+        };
+        self.resolve_borrowed(object, outcome);
+    }
+
+    fn resolve_borrowed(&mut self, object: ObjectId, outcome: Outcome<V>) {
+        let Some(borrowed) = self.borrowed.get_mut(&object) else { return };
+        borrowed.outcome = Some(outcome);
+        let waiting = std::mem::take(&mut borrowed.waiting);
+        if std::mem::take(&mut borrowed.is_watched) {
+            self.commands.push_back(Command::Resolved { object });
+        }
+        self.wake_tasks(waiting, object);
+    }
+
+    /// Gives an owned object its outcome and tells everyone who waits.
+    pub(super) fn publish(&mut self, index: u64, outcome: Result<(V, Vec<ObjectId>), Arc<Failure>>) {
+        let object = ObjectId { owner: self.process, index };
+        let Some(owned) = self.owned.get_mut(&index) else { return };
+        assert!(owned.outcome.is_none(), "an object is published once");
+        let contained = match outcome {
+            Ok((value, contained)) => {
+                owned.outcome = Some(Outcome::Ready(value));
+                contained
+            }
+            Err(failure) => {
+                owned.outcome = Some(Outcome::Failed(failure));
+                Vec::new()
+            }
+        };
+        owned.task = 0;
+        let waiting = std::mem::take(&mut owned.waiting);
+        for from in std::mem::take(&mut owned.asks) {
+            self.commands.push_back(Command::Answer { to: from, object });
+        }
+        if std::mem::take(&mut owned.is_watched) {
+            self.commands.push_back(Command::Resolved { object });
+        }
+        if !contained.is_empty() {
+            for id in &contained {
+                self.add_handle(*id);
+            }
+            if let Some(owned) = self.owned.get_mut(&index) {
+                owned.contained = contained;
+            }
+        }
+        if !waiting.is_empty() {
+            self.wake_tasks(waiting, object);
+        }
+        self.settle(index);
+    }
+
+    /// Holds an object for a task; returns whether the task must wait for it, or why it cannot run.
+    pub(super) fn depend(&mut self, task: u64, object: ObjectId) -> Result<bool, Arc<Failure>> {
+        if object.owner == self.process {
+            let Some(owned) = self.owned.get_mut(&object.index) else {
+                return Err(Arc::new(Failure::ObjectFreed(object)));
+            };
+            owned.dependents += 1;
+            match &owned.outcome {
+                None => owned.waiting.push(task),
+                Some(Outcome::Ready(_)) => return Ok(false),
+                Some(Outcome::Failed(failure)) => return Err(failure.clone()),
+            }
+            return Ok(true);
+        }
+        let Some(borrowed) = self.borrowed.get_mut(&object) else {
+            return Err(Arc::new(Failure::ObjectFreed(object)));
+        };
+        borrowed.local += 1;
+        match &borrowed.outcome {
+            None => borrowed.waiting.push(task),
+            Some(Outcome::Ready(_)) => return Ok(false),
+            Some(Outcome::Failed(failure)) => return Err(failure.clone()),
+        }
+        self.ask(object);
+        Ok(true)
+    }
+
+    pub(super) fn add_dependent(&mut self, index: u64) {
+        if let Some(owned) = self.owned.get_mut(&index) {
+            owned.dependents += 1;
+        }
+    }
+
+    /// Ends a task's hold of an object.
+    pub(super) fn undepend(&mut self, object: ObjectId) {
+        if object.owner == self.process {
+            if let Some(owned) = self.owned.get_mut(&object.index) {
+                owned.dependents = owned.dependents.saturating_sub(1);
+                self.settle(object.index);
+            }
+        } else {
+            self.drop_handle(object);
+        }
+    }
+
+    pub(super) fn forget_borrower(&mut self, process: ProcessId) {
+        if !self.borrowers.remove(&process) {
+            return;
+        }
+        let mut touched = Vec::new();
+        for (index, owned) in &mut self.owned {
+            owned.asks.retain(|asker| *asker != process);
+            if owned.credits.iter().any(|(borrower, _)| *borrower == process) {
+                owned.credits.retain(|(borrower, _)| *borrower != process);
+                touched.push(*index);
+            }
+        }
+        touched.sort_unstable();
+        for index in touched {
+            self.settle(index);
+        }
+    }
+
+    pub(super) fn fail_borrowed_of(&mut self, owner: ProcessId) {
+        let mut lost = self
+            .borrowed
+            .iter()
+            .filter(|(object, borrowed)| object.owner == owner && borrowed.outcome.is_none())
+            .map(|(object, _)| *object)
+            .collect::<Vec<_>>();
+        lost.sort_unstable();
+        for object in lost {
+            let failure = Failure::OwnerDied { object, owner };
+            self.resolve_borrowed(object, Outcome::Failed(Arc::new(failure)));
+        }
+    }
+}

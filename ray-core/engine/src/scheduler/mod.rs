@@ -1,0 +1,538 @@
+//! The node's scheduler: logical resources, worker processes, leases.
+//!
+//! A lease is the right to use one worker for one shape. Requests are answered in the order of arrival
+//! among those that fit. A worker that blocks in `get` gives its CPU back and does not count, so nested
+//! tasks never wait for their own parents. When it wakes it takes the CPU again at once: for a moment
+//! more may be held than there is, as in Ray.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::{
+    failure::Failure,
+    ids::{ActorId, LeaseId, ProcessId, RequestId},
+    resources::Resources,
+    time::Time,
+};
+
+/// Bounds of a node's worker pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SchedulerConfig {
+    /// Idle workers that are kept.
+    pub workers_kept: usize,
+    /// Worker processes at most, blocked ones counted.
+    pub workers_max: usize,
+    /// How long a surplus worker stays idle before it is stopped; nanoseconds.
+    pub idle_nanos: u64,
+    /// Workers in a row that may end before they are ready.
+    pub failed_starts_max: u32,
+}
+
+/// What a lease is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LeaseKind {
+    /// Tasks of one shape.
+    Task,
+    /// One actor, for its life.
+    Actor {
+        /// Which.
+        actor: ActorId,
+        /// What it holds once it runs.
+        running: Resources,
+    },
+}
+
+/// What the scheduler wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Tell the requester that it has a worker.
+    Grant {
+        /// Who asked.
+        requester: ProcessId,
+        /// Its question.
+        request: RequestId,
+        /// The right.
+        lease: LeaseId,
+        /// The worker.
+        worker: ProcessId,
+        /// The actor it is for, if it is for one.
+        actor: Option<ActorId>,
+    },
+    /// Tell the requester that it will never have one.
+    Refuse {
+        /// Who asked.
+        requester: ProcessId,
+        /// Its question.
+        request: RequestId,
+        /// Why.
+        failure: Failure,
+        /// The actor it was for, if it was for one.
+        actor: Option<ActorId>,
+    },
+    /// Start a worker process and say so with [`NodeScheduler::on_spawn_started`].
+    SpawnWorker,
+    /// Ask the holder to give a lease back soon.
+    RecallLease {
+        /// Who has it.
+        requester: ProcessId,
+        /// Which.
+        lease: LeaseId,
+    },
+    /// End an idle worker.
+    StopWorker {
+        /// Which.
+        process: ProcessId,
+    },
+    /// End a worker whose caller is gone.
+    KillWorker {
+        /// Which.
+        process: ProcessId,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WorkerState {
+    Starting,
+    Idle(Time),
+    Leased(LeaseId),
+    Stopping,
+}
+
+struct Worker {
+    state: WorkerState,
+    /// How many of its calls block.
+    blocked: u32,
+}
+
+struct Lease {
+    requester: ProcessId,
+    worker: ProcessId,
+    shape: Resources,
+    held: Resources,
+    actor: Option<(ActorId, Resources)>,
+    is_recalled: bool,
+    /// Whether its CPU was given back for the time of a block.
+    is_lent: bool,
+}
+
+struct Request {
+    requester: ProcessId,
+    request: RequestId,
+    shape: Resources,
+    kind: LeaseKind,
+}
+
+/// The state machine of one node.
+pub struct NodeScheduler {
+    total: Resources,
+    /// What no lease holds; below zero for a moment when a blocked worker wakes.
+    free: BTreeMap<String, i64>,
+    config: SchedulerConfig,
+    workers: BTreeMap<ProcessId, Worker>,
+    leases: BTreeMap<LeaseId, Lease>,
+    requests: VecDeque<Request>,
+    next_lease: u64,
+    /// Workers asked for and not yet named.
+    spawning: usize,
+    failed_starts: u32,
+    commands: VecDeque<Command>,
+}
+
+impl NodeScheduler {
+    /// Returns the scheduler of a node with these resources and no worker.
+    pub fn new(total: Resources, config: SchedulerConfig) -> NodeScheduler {
+        let free = total.0.iter().map(|(name, amount)| (name.clone(), amount.0 as i64)).collect();
+        NodeScheduler {
+            total,
+            free,
+            config,
+            workers: BTreeMap::new(),
+            leases: BTreeMap::new(),
+            requests: VecDeque::new(),
+            next_lease: 1,
+            spawning: 0,
+            failed_starts: 0,
+            commands: VecDeque::new(),
+        }
+    }
+
+    /// Returns the next wish.
+    pub fn poll_command(&mut self) -> Option<Command> {
+        self.commands.pop_front()
+    }
+
+    /// Returns when [`NodeScheduler::on_timeout`] has something to do.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        let idle = self.idle_workers();
+        if idle.len() <= self.config.workers_kept {
+            return None;
+        }
+        idle.first().map(|(since, _)| Time(since.0 + self.config.idle_nanos))
+    }
+
+    fn idle_workers(&self) -> Vec<(Time, ProcessId)> {
+        let mut idle = self
+            .workers
+            .iter()
+            .filter_map(|(process, worker)| match worker.state {
+                WorkerState::Idle(since) => Some((since, *process)),
+                _ => None,
+            })
+            .collect::<Vec<_>>();
+        idle.sort_unstable();
+        idle
+    }
+
+    /// Returns what no lease holds.
+    pub fn available(&self) -> Resources {
+        let mut available = Resources::new();
+        for (name, amount) in &self.free {
+            available.set(name, crate::resources::Amount((*amount).max(0) as u64));
+        }
+        available
+    }
+
+    /// Returns whether everything that is held and free adds up to the total.
+    pub fn adds_up(&self) -> bool {
+        self.total.0.iter().all(|(name, total)| {
+            let held: u64 = self.leases.values().map(|lease| lease.held.amount(name).0).sum();
+            self.free.get(name).copied().unwrap_or(0) + held as i64 == total.0 as i64
+        })
+    }
+
+    /// Returns how many requests wait.
+    pub fn waiting_requests(&self) -> usize {
+        self.requests.len()
+    }
+
+    fn fits(&self, shape: &Resources) -> bool {
+        shape.0.iter().all(|(name, amount)| self.free.get(name).copied().unwrap_or(0) >= amount.0 as i64)
+    }
+
+    fn take(&mut self, shape: &Resources) {
+        for (name, amount) in &shape.0 {
+            *self.free.entry(name.clone()).or_default() -= amount.0 as i64;
+        }
+    }
+
+    fn give(&mut self, shape: &Resources) {
+        for (name, amount) in &shape.0 {
+            *self.free.entry(name.clone()).or_default() += amount.0 as i64;
+        }
+    }
+
+    /// Starts workers before anybody asks.
+    pub fn prestart(&mut self, count: usize, _now: Time) {
+        for _ in 0..count {
+            self.spawn();
+        }
+    }
+
+    fn spawn(&mut self) {
+        self.spawning += 1;
+        self.commands.push_back(Command::SpawnWorker);
+    }
+
+    /// A process asks for a worker.
+    pub fn request_lease(
+        &mut self,
+        requester: ProcessId,
+        request: RequestId,
+        shape: Resources,
+        kind: LeaseKind,
+        now: Time,
+    ) {
+        if !self.total.covers(&shape) {
+            let failure = Failure::Unschedulable {
+                demand: shape.to_string(),
+                reason: format!("the only node has {} in all", self.total),
+            };
+            let actor = actor_of(&kind);
+            self.commands.push_back(Command::Refuse { requester, request, failure, actor });
+            return;
+        }
+        self.requests.push_back(Request { requester, request, shape, kind });
+        self.schedule(now);
+    }
+
+    /// A process does not need the worker any more that it asked for.
+    pub fn cancel_request(&mut self, requester: ProcessId, request: RequestId, _now: Time) {
+        self.requests.retain(|waiting| waiting.requester != requester || waiting.request != request);
+    }
+
+    /// A holder gives a lease back; the worker is free for others.
+    pub fn return_lease(&mut self, lease: LeaseId, now: Time) {
+        let Some(ended) = self.leases.remove(&lease) else { return };
+        self.give(&ended.held);
+        if let Some(worker) = self.workers.get_mut(&ended.worker)
+            && worker.state == WorkerState::Leased(lease)
+        {
+            worker.state = WorkerState::Idle(now);
+            worker.blocked = 0;
+        }
+        self.schedule(now);
+    }
+
+    /// The process that a spawn command led to.
+    pub fn on_spawn_started(&mut self, process: ProcessId, _now: Time) {
+        self.spawning = self.spawning.saturating_sub(1);
+        self.workers.insert(process, Worker { state: WorkerState::Starting, blocked: 0 });
+    }
+
+    /// A worker process could not be started at all.
+    pub fn on_spawn_failed(&mut self, process: ProcessId, now: Time) {
+        self.workers.remove(&process);
+        self.on_failed_start(now);
+    }
+
+    fn on_failed_start(&mut self, now: Time) {
+        self.failed_starts += 1;
+        if self.failed_starts < self.config.failed_starts_max {
+            self.schedule(now);
+            return;
+        }
+        for Request { requester, request, kind, .. } in std::mem::take(&mut self.requests) {
+            let text = "worker processes end before they are ready: is `init()` the first statement of `main`? \
+                        The worker logs in the run directory say more";
+            let actor = actor_of(&kind);
+            let failure = Failure::System(text.into());
+            self.commands.push_back(Command::Refuse { requester, request, failure, actor });
+        }
+    }
+
+    /// A worker is connected and idle.
+    pub fn on_worker_ready(&mut self, process: ProcessId, now: Time) {
+        self.failed_starts = 0;
+        if let Some(worker) = self.workers.get_mut(&process)
+            && worker.state == WorkerState::Starting
+        {
+            worker.state = WorkerState::Idle(now);
+        }
+        self.schedule(now);
+    }
+
+    /// A worker process ended; its lease ends with it.
+    pub fn on_worker_died(&mut self, process: ProcessId, now: Time) {
+        let Some(worker) = self.workers.remove(&process) else { return };
+        match worker.state {
+            WorkerState::Leased(lease) => {
+                if let Some(ended) = self.leases.remove(&lease) {
+                    self.give(&ended.held);
+                }
+            }
+            WorkerState::Starting => return self.on_failed_start(now),
+            WorkerState::Idle(_) | WorkerState::Stopping => {}
+        }
+        self.schedule(now);
+    }
+
+    /// A worker's call blocks: its CPU is for others meanwhile.
+    pub fn on_worker_blocked(&mut self, process: ProcessId, now: Time) {
+        let Some(worker) = self.workers.get_mut(&process) else { return };
+        worker.blocked += 1;
+        if let WorkerState::Leased(id) = worker.state
+            && let Some(lease) = self.leases.get_mut(&id)
+            && !lease.is_lent
+        {
+            lease.is_lent = true;
+            let cpu = Resources::new().with(Resources::CPU, lease.held.amount(Resources::CPU));
+            lease.held.set(Resources::CPU, crate::resources::Amount(0));
+            self.give(&cpu);
+            self.schedule(now);
+        }
+    }
+
+    /// A worker's call goes on and has its CPU again.
+    pub fn on_worker_unblocked(&mut self, process: ProcessId, _now: Time) {
+        let Some(worker) = self.workers.get_mut(&process) else { return };
+        worker.blocked = worker.blocked.saturating_sub(1);
+        if worker.blocked == 0
+            && let WorkerState::Leased(id) = worker.state
+            && let Some(lease) = self.leases.get_mut(&id)
+            && lease.is_lent
+        {
+            lease.is_lent = false;
+            let amount = lease.shape.amount(Resources::CPU);
+            lease.held.set(Resources::CPU, amount);
+            let cpu = Resources::new().with(Resources::CPU, amount);
+            self.take(&cpu);
+        }
+    }
+
+    /// A requester is gone: its requests vanish, the workers that ran for it end.
+    pub fn on_process_died(&mut self, process: ProcessId, now: Time) {
+        self.requests.retain(|waiting| waiting.requester != process);
+        let orphans = self
+            .leases
+            .values()
+            .filter(|lease| lease.requester == process && lease.actor.is_none())
+            .map(|lease| lease.worker)
+            .collect::<Vec<_>>();
+        for worker in orphans {
+            self.commands.push_back(Command::KillWorker { process: worker });
+        }
+        self.schedule(now);
+    }
+
+    /// An actor runs: it holds its running shape instead of what it took to place it.
+    pub fn on_actor_started(&mut self, lease: LeaseId, now: Time) {
+        let Some(held) = self.leases.get_mut(&lease) else { return };
+        let Some((_, running)) = held.actor.clone() else { return };
+        let before = std::mem::replace(&mut held.held, running.clone());
+        held.shape = running.clone();
+        self.give(&before);
+        self.take(&running);
+        self.schedule(now);
+    }
+
+    /// Stops workers that have been idle for long beyond those that are kept.
+    pub fn on_timeout(&mut self, now: Time) {
+        let idle = self.idle_workers();
+        let surplus = idle.len().saturating_sub(self.config.workers_kept);
+        for (since, process) in idle.into_iter().take(surplus) {
+            if now.since(since).as_nanos() >= u128::from(self.config.idle_nanos) {
+                if let Some(worker) = self.workers.get_mut(&process) {
+                    worker.state = WorkerState::Stopping;
+                }
+                self.commands.push_back(Command::StopWorker { process });
+            }
+        }
+    }
+
+    /// Grants what fits, starts workers for what fits without one, recalls leases for what does not.
+    fn schedule(&mut self, _now: Time) {
+        // The one that went idle last is the warmest.
+        let mut idle = self.idle_workers();
+        let mut waiting = VecDeque::new();
+        let mut without_worker = 0_usize;
+        let mut refused_shapes: Vec<Resources> = Vec::new();
+        while let Some(request) = self.requests.pop_front() {
+            if refused_shapes.contains(&request.shape) || !self.fits(&request.shape) {
+                // Later requests of the same shape wait behind this one.
+                if !refused_shapes.contains(&request.shape) {
+                    refused_shapes.push(request.shape.clone());
+                }
+                waiting.push_back(request);
+                continue;
+            }
+            let Some((_, worker)) = idle.pop() else {
+                without_worker += 1;
+                waiting.push_back(request);
+                continue;
+            };
+            self.grant(request, worker);
+        }
+        waiting.append(&mut self.requests);
+        self.requests = waiting;
+        self.spawn_for(without_worker);
+        self.recall();
+    }
+
+    fn grant(&mut self, request: Request, worker: ProcessId) {
+        let lease = LeaseId(self.next_lease);
+        self.next_lease += 1;
+        let Request { requester, request, shape, kind } = request;
+        self.take(&shape);
+        let actor = match kind {
+            LeaseKind::Task => None,
+            LeaseKind::Actor { actor, running } => Some((actor, running)),
+        };
+        let for_actor = actor.as_ref().map(|(actor, _)| *actor);
+        if let Some(found) = self.workers.get_mut(&worker) {
+            found.state = WorkerState::Leased(lease);
+            found.blocked = 0;
+        }
+        self.leases.insert(lease, Lease {
+            requester,
+            worker,
+            held: shape.clone(),
+            shape,
+            actor,
+            is_recalled: false,
+            is_lent: false,
+        });
+        self.commands.push_back(Command::Grant { requester, request, lease, worker, actor: for_actor });
+    }
+
+    fn spawn_for(&mut self, without_worker: usize) {
+        if without_worker == 0 {
+            return;
+        }
+        // Only as many as the free resources can really run at once.
+        let mut free = self.free.clone();
+        let mut startable = 0;
+        for request in &self.requests {
+            let fits = request
+                .shape
+                .0
+                .iter()
+                .all(|(name, amount)| free.get(name).copied().unwrap_or(0) >= amount.0 as i64);
+            if fits {
+                for (name, amount) in &request.shape.0 {
+                    *free.entry(name.clone()).or_default() -= amount.0 as i64;
+                }
+                startable += 1;
+            }
+        }
+        let starting =
+            self.workers.values().filter(|worker| worker.state == WorkerState::Starting).count() + self.spawning;
+        let room = self.config.workers_max.saturating_sub(self.workers.len() + self.spawning);
+        let wanted = startable.min(without_worker).saturating_sub(starting);
+        for _ in 0..wanted.min(room) {
+            self.spawn();
+        }
+        if room == 0 && starting == 0 {
+            self.refuse_deadlocked();
+        }
+    }
+
+    /// With every worker process blocked and none allowed any more, nobody would ever run the rest.
+    fn refuse_deadlocked(&mut self) {
+        let all_blocked = self.workers.values().all(|worker| worker.blocked > 0);
+        if !all_blocked {
+            return;
+        }
+        let count = self.workers.len();
+        for Request { requester, request, kind, .. } in std::mem::take(&mut self.requests) {
+            let failure = Failure::WouldDeadlock(format!(
+                "all {count} worker processes wait for results of others, and no more may be started"
+            ));
+            let actor = actor_of(&kind);
+            self.commands.push_back(Command::Refuse { requester, request, failure, actor });
+        }
+    }
+
+    /// Asks holders of task leases to make room for what waits.
+    fn recall(&mut self) {
+        let mut wanted = 0_usize;
+        let mut asking: Vec<(ProcessId, Resources)> = Vec::new();
+        for request in &self.requests {
+            if !self.fits(&request.shape) {
+                wanted += 1;
+                asking.push((request.requester, request.shape.clone()));
+            }
+        }
+        let recalled = self.leases.values().filter(|lease| lease.is_recalled).count();
+        let mut left = wanted.saturating_sub(recalled);
+        for (id, lease) in &mut self.leases {
+            if left == 0 {
+                return;
+            }
+            let helps = asking
+                .iter()
+                .any(|(requester, shape)| *requester != lease.requester || *shape != lease.shape);
+            if lease.actor.is_some() || lease.is_recalled || !helps || lease.held.is_empty() {
+                continue;
+            }
+            lease.is_recalled = true;
+            left -= 1;
+            self.commands.push_back(Command::RecallLease { requester: lease.requester, lease: *id });
+        }
+    }
+}
+
+fn actor_of(kind: &LeaseKind) -> Option<ActorId> {
+    match kind {
+        LeaseKind::Task => None,
+        LeaseKind::Actor { actor, .. } => Some(*actor),
+    }
+}
