@@ -22,5 +22,5 @@ mod owner;
 mod writer;
 
 pub use arena::{Arena, ObjectBytes, Slot};
-pub use owner::{ArenaOwner, NotLent, SEGMENT_BYTES, SegmentRange};
+pub use owner::{ArenaOwner, ColdSegment, NotLent, SEGMENT_BYTES, SegmentRange};
 pub use writer::{NeedSegments, NotLive, WriteGuard, Writer};

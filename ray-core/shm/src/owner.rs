@@ -3,6 +3,7 @@
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::Arc,
 };
 
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
@@ -54,7 +55,23 @@ pub struct ArenaOwner {
     holders: Vec<Option<u64>>,
     /// Whether a segment's pages are backed.
     warm: Vec<bool>,
-    map: Mapping,
+    map: Arc<Mapping>,
+}
+
+/// A free segment without pages; see [`ArenaOwner::next_cold`].
+pub struct ColdSegment {
+    map: Arc<Mapping>,
+    offset: usize,
+}
+
+impl ColdSegment {
+    /// Backs the segment with pages, about 4 ms; its bytes do not change.
+    ///
+    /// # Errors
+    /// What the system refused.
+    pub fn populate(&self) -> io::Result<()> {
+        self.map.populate(self.offset, SEGMENT_BYTES as usize)
+    }
 }
 
 impl ArenaOwner {
@@ -68,7 +85,8 @@ impl ArenaOwner {
         let fd = rustix::fs::memfd_create("ray-arena", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
         rustix::fs::ftruncate(&fd, capacity)?;
         rustix::fs::fcntl_add_seals(&fd, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
-        let map = Mapping::new(fd.as_fd(), 0, usize::try_from(capacity).map_err(io::Error::other)?, true)?;
+        let len = usize::try_from(capacity).map_err(io::Error::other)?;
+        let map = Arc::new(Mapping::new(fd.as_fd(), 0, len, true)?);
         let segments = usize::try_from(segments).map_err(io::Error::other)?;
         Ok(ArenaOwner { fd, holders: vec![None; segments], warm: vec![false; segments], map })
     }
@@ -140,12 +158,12 @@ impl ArenaOwner {
         self.holders.iter().filter(|holder| holder.is_none()).count()
     }
 
-    /// Backs the next unbacked free segment with pages; false when there is none or the system refuses.
-    pub fn fault_ahead(&mut self) -> bool {
-        let next = (0..self.holders.len()).find(|segment| self.holders[*segment].is_none() && !self.warm[*segment]);
-        let Some(segment) = next else { return false };
+    /// Returns the next free segment without pages and counts it as backed; the caller populates it,
+    /// after it has given back whatever lock this is behind.
+    pub fn next_cold(&mut self) -> Option<ColdSegment> {
+        let segment = (0..self.holders.len()).find(|segment| self.holders[*segment].is_none() && !self.warm[*segment])?;
         self.warm[segment] = true;
-        self.map.populate(segment * SEGMENT_BYTES as usize, SEGMENT_BYTES as usize).is_ok()
+        Some(ColdSegment { map: self.map.clone(), offset: segment * SEGMENT_BYTES as usize })
     }
 
     /// Gives the pages of free segments back to the system; returns how many segments.
@@ -195,7 +213,9 @@ mod tests {
         owner.release(low).expect("lent");
         // Segment 1 is lower than nothing backed but segment 0, which is.
         assert_eq!(owner.grant(1, 2), Some(low));
-        assert!(owner.fault_ahead() && owner.fault_ahead() && owner.fault_ahead());
-        assert!(!owner.fault_ahead(), "all free segments are backed");
+        for _ in 0..3 {
+            owner.next_cold().expect("three are cold").populate().expect("pages");
+        }
+        assert!(owner.next_cold().is_none(), "all free segments are backed");
     }
 }

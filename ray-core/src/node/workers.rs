@@ -1,0 +1,99 @@
+//! Starting worker processes and passing on what they print.
+
+use std::{
+    io::{self, Write as _},
+    os::fd::OwnedFd,
+    sync::{Arc, Weak},
+};
+
+use ray_engine::{failure::WorkerExit, ids::ProcessId};
+use ray_net::tls::ClusterCa;
+use rkyv::rancor;
+
+use super::{
+    NodeRole,
+    process::{self, ProcessEvent, ProcessHost},
+};
+use crate::{runtime::Runtime, wire::WorkerBootstrap};
+
+/// What every worker of this node is given.
+pub(crate) struct WorkerStart {
+    pub(crate) ca: ClusterCa,
+    pub(crate) arena: OwnedFd,
+    pub(crate) host: ProcessHost,
+    pub(crate) run_dir: String,
+    pub(crate) log_filter: String,
+}
+
+impl WorkerStart {
+    /// Ends a worker at once.
+    pub(crate) fn kill(&self, pid: u32) {
+        if pid != 0 {
+            process::kill(pid);
+        }
+    }
+}
+
+impl NodeRole {
+    /// Starts the process that is to be `process`.
+    pub(super) fn spawn_worker(&self, runtime: &Arc<Runtime>, process: ProcessId) -> io::Result<()> {
+        let identity = self.start.ca.issue(process.0).map_err(io::Error::other)?;
+        let bootstrap = WorkerBootstrap {
+            process,
+            node_process: runtime.process(),
+            node_addr: runtime.net().local_addr(),
+            node: runtime.node(),
+            job: runtime.job(),
+            namespace: runtime.namespace.clone(),
+            identity: identity.to_bytes(),
+            run_dir: self.start.run_dir.clone(),
+            log_filter: self.start.log_filter.clone(),
+        };
+        let blob = rkyv::to_bytes::<rancor::Error>(&bootstrap).map_err(io::Error::other)?;
+        self.start.host.spawn(process, blob.to_vec(), self.start.arena.try_clone()?);
+        Ok(())
+    }
+}
+
+/// Acts on what happens to worker processes.
+pub(crate) fn on_event(runtime: &Weak<Runtime>, event: ProcessEvent) {
+    let event = match event {
+        ProcessEvent::Line { pid, name, is_error, text } => return print_line(pid, &name, is_error, &text),
+        other => other,
+    };
+    let Some(runtime) = runtime.upgrade() else { return };
+    let Some(node) = &runtime.node_role else { return };
+    match event {
+        ProcessEvent::Started { process, pid } => node.on_worker_started(process, pid),
+        ProcessEvent::StartFailed { process, error } => {
+            tracing::error!(%error, "a worker process could not be started");
+            node.on_worker_start_failed(&runtime, process);
+        }
+        ProcessEvent::Exited { process, pid, code, signal, last_stderr } => {
+            let exit = WorkerExit {
+                worker: process,
+                pid,
+                code,
+                signal,
+                last_stderr,
+                function: String::new(),
+                attempt: 0,
+            };
+            tracing::debug!(%process, pid, ?code, ?signal, "worker ended");
+            node.on_worker_exit(&runtime, process, exit);
+        }
+        ProcessEvent::Line { .. } => {}
+    }
+}
+
+/// Shows a line of a worker on the driver's terminal.
+fn print_line(pid: u32, name: &str, is_error: bool, text: &str) {
+    let name = if name.is_empty() { "worker" } else { name };
+    let line = format!("({name} pid={pid}) {text}\n");
+    // A terminal that is gone is nothing that the runtime could tell anybody.
+    let _closed = if is_error {
+        io::stderr().lock().write_all(line.as_bytes())
+    } else {
+        io::stdout().lock().write_all(line.as_bytes())
+    };
+}

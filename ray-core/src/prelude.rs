@@ -1,0 +1,7 @@
+//! What a program needs that uses tasks and actors: `use ray_core::prelude::*;`.
+
+pub use rkyv::Archived;
+
+pub use crate::{
+    ActorHandle, Data, KillMode, ObjectRef, ObjectView, actor, remote,
+};

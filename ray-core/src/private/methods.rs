@@ -1,0 +1,284 @@
+//! The table of everything that can be called in this executable.
+
+use std::{
+    collections::BTreeMap,
+    hash::{Hash as _, Hasher as _},
+    sync::OnceLock,
+};
+
+use super::{Call, CallError, Create, MethodForms, Results};
+use crate::actor::CallLimits;
+
+/// A task, a method or a constructor.
+pub struct Method {
+    /// Hash of everything below that says which function it is.
+    pub id: u64,
+    /// `square`, or `Counter::add`.
+    pub name: &'static str,
+    /// The package of its crate.
+    pub package: &'static str,
+    /// The package's version.
+    pub version: &'static str,
+    /// Its module.
+    pub module: &'static str,
+    /// Its file.
+    pub file: &'static str,
+    /// Its line.
+    pub line: u32,
+    /// Its column.
+    pub column: u32,
+    /// Its arguments and result as written.
+    pub signature: &'static str,
+    /// How many results it has.
+    pub returns: u16,
+    /// What its attribute says.
+    pub defaults: TaskDefaults,
+    /// How to run it.
+    pub invoke: Invoke,
+}
+
+/// How to run something.
+pub enum Invoke {
+    /// A task.
+    Task(fn(&Call, &mut Results<'_>) -> Result<(), CallError>),
+    /// A constructor.
+    Create(Create),
+    /// A method, and the id of its class.
+    Method(MethodForms, u64),
+    /// Every actor's answer that it runs.
+    Ready,
+}
+
+/// What an attribute says about calls.
+pub struct TaskDefaults {
+    /// CPUs.
+    pub num_cpus: Option<f64>,
+    /// GPUs.
+    pub num_gpus: Option<f64>,
+    /// Bytes of memory.
+    pub memory: Option<u64>,
+    /// Resources of the user's own.
+    pub resources: &'static [(&'static str, f64)],
+    /// Tries after a crash.
+    pub max_retries: Option<i32>,
+    /// Whether failures of user code are tried again.
+    pub retry_exceptions: Option<bool>,
+    /// The name in logs.
+    pub name: Option<&'static str>,
+    /// The concurrency group of a method.
+    pub concurrency_group: Option<&'static str>,
+}
+
+impl TaskDefaults {
+    /// What is said by saying nothing.
+    pub const NONE: TaskDefaults = TaskDefaults {
+        num_cpus: None,
+        num_gpus: None,
+        memory: None,
+        resources: &[],
+        max_retries: None,
+        retry_exceptions: None,
+        name: None,
+        concurrency_group: None,
+    };
+
+    /// Returns whether nothing is said about resources.
+    pub(crate) fn is_one_cpu(&self) -> bool {
+        self.num_cpus.is_none() && self.num_gpus.is_none() && self.memory.is_none() && self.resources.is_empty()
+    }
+}
+
+/// How an actor is hosted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActorMode {
+    /// On one thread, without a lock.
+    Local,
+    /// On several threads.
+    Threaded,
+    /// Its methods interleave on one thread.
+    Async,
+}
+
+/// A class of actors.
+pub struct ActorClass {
+    /// Hash of package, module and name.
+    pub id: u64,
+    /// Its name.
+    pub name: &'static str,
+    /// What its attribute says.
+    pub defaults: ActorDefaults,
+}
+
+/// What an actor's attribute says.
+pub struct ActorDefaults {
+    /// CPUs, for placing and running.
+    pub num_cpus: Option<f64>,
+    /// GPUs.
+    pub num_gpus: Option<f64>,
+    /// Bytes of memory.
+    pub memory: Option<u64>,
+    /// Resources of the user's own.
+    pub resources: &'static [(&'static str, f64)],
+    /// Restarts over its life.
+    pub max_restarts: Option<i32>,
+    /// Tries of a call after a crash.
+    pub max_task_retries: Option<i32>,
+    /// Calls at once.
+    pub max_concurrency: Option<u32>,
+    /// Pending calls of one handle holder.
+    pub max_pending_calls: Option<u64>,
+    /// Whether a panic restarts it.
+    pub on_panic_restart: bool,
+}
+
+impl ActorDefaults {
+    /// What is said by saying nothing.
+    pub const NONE: ActorDefaults = ActorDefaults {
+        num_cpus: None,
+        num_gpus: None,
+        memory: None,
+        resources: &[],
+        max_restarts: None,
+        max_task_retries: None,
+        max_concurrency: None,
+        max_pending_calls: None,
+        on_panic_restart: false,
+    };
+}
+
+impl ActorClass {
+    /// Returns how an actor of this class is hosted that runs `max_concurrency` calls at once.
+    pub(crate) fn mode(&self, max_concurrency: Option<u32>) -> ActorMode {
+        let any_async = METHODS.iter().any(|method| match &method.invoke {
+            Invoke::Method(forms, class) => *class == self.id && forms.is_async(),
+            _ => false,
+        });
+        if any_async {
+            ActorMode::Async
+        } else if max_concurrency.is_some_and(|limit| limit > 1) {
+            ActorMode::Threaded
+        } else {
+            ActorMode::Local
+        }
+    }
+
+    pub(crate) fn call_limits(&self) -> CallLimits {
+        CallLimits {
+            ordered: self.mode(self.defaults.max_concurrency) == ActorMode::Local,
+            max_task_retries: self.defaults.max_task_retries.unwrap_or(0),
+            max_pending_calls: self.defaults.max_pending_calls.unwrap_or(0),
+        }
+    }
+}
+
+/// Every function that was marked, from all crates of the executable.
+#[linkme::distributed_slice]
+pub static METHODS: [Method];
+
+#[linkme::distributed_slice(METHODS)]
+static READY: Method = Method {
+    id: method_id(&["ray-core", "ready"], 0, 0),
+    name: "ready",
+    package: "ray-core",
+    version: "",
+    module: "ray_core",
+    file: "",
+    line: 0,
+    column: 0,
+    signature: "()",
+    returns: 1,
+    defaults: TaskDefaults::NONE,
+    invoke: Invoke::Ready,
+};
+
+/// Returns the method that every actor answers once it runs.
+pub fn ready_method() -> &'static Method {
+    &READY
+}
+
+/// Hashes a function's identity; the same in every build of the same source.
+pub const fn method_id(parts: &[&str], line: u32, column: u32) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut part = 0;
+    while part < parts.len() {
+        let bytes = parts[part].as_bytes();
+        let mut at = 0;
+        while at < bytes.len() {
+            hash = (hash ^ bytes[at] as u64).wrapping_mul(0x0100_0000_01b3);
+            at += 1;
+        }
+        hash = (hash ^ 0xff).wrapping_mul(0x0100_0000_01b3);
+        part += 1;
+    }
+    hash = (hash ^ line as u64).wrapping_mul(0x0100_0000_01b3);
+    (hash ^ ((column as u64) << 32)).wrapping_mul(0x0100_0000_01b3)
+}
+
+/// The functions by id.
+pub struct Table {
+    by_id: BTreeMap<u64, &'static Method>,
+    twice: Option<String>,
+}
+
+/// Returns the table of this executable.
+pub fn table() -> &'static Table {
+    static TABLE: OnceLock<Table> = OnceLock::new();
+    TABLE.get_or_init(|| {
+        let mut by_id = BTreeMap::new();
+        let mut twice = None;
+        for method in METHODS.iter() {
+            if let Some(other) = by_id.insert(method.id, method) {
+                let other: &Method = other;
+                twice = Some(format!(
+                    "two functions have one id: {} at {}:{} and {} at {}:{}",
+                    method.name, method.file, method.line, other.name, other.file, other.line
+                ));
+            }
+        }
+        Table { by_id, twice }
+    })
+}
+
+impl Table {
+    /// Returns the function with this id.
+    pub(crate) fn find(&self, id: u64) -> Option<&'static Method> {
+        self.by_id.get(&id).copied()
+    }
+
+    /// Returns what is wrong with the table, if something is.
+    pub(crate) fn conflict(&self) -> Option<&str> {
+        self.twice.as_deref()
+    }
+
+    /// Returns a hash of all functions, never 0.
+    pub(crate) fn hash(&self) -> u64 {
+        let mut hasher = rustc_hash::FxHasher::default();
+        for id in self.by_id.keys() {
+            id.hash(&mut hasher);
+        }
+        hasher.finish() | 1
+    }
+
+    /// Returns one line a function, in the order of names.
+    pub(crate) fn describe(&self) -> Vec<String> {
+        let mut lines = self
+            .by_id
+            .values()
+            .map(|method| {
+                format!(
+                    "{} {} {}::{} {}:{}:{} {}",
+                    method.package,
+                    method.version,
+                    method.module,
+                    method.name,
+                    method.file,
+                    method.line,
+                    method.column,
+                    method.signature
+                )
+            })
+            .collect::<Vec<_>>();
+        lines.sort();
+        lines
+    }
+}

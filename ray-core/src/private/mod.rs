@@ -1,0 +1,33 @@
+//! What generated code names. Not part of the public contract.
+
+mod args;
+mod call;
+mod methods;
+mod options;
+mod outcome;
+pub mod test;
+
+pub use linkme;
+pub use ray_macros::discard;
+pub use rkyv;
+
+pub use crate::data::{Encoded, EncodedValue, SegmentSource};
+pub use args::{ArgSlot, Args, IntoArg};
+pub use call::{
+    ArgData, Call, CallError, Constructor, Create, LocalFuture, MethodBody, MethodForms, Receiver, Results,
+    ThreadedConstructor, ThreadedConstructorDefault, ThreadedMethod, ThreadedMethodDefault, block_on, task_of,
+};
+pub use methods::{
+    ActorClass, ActorDefaults, ActorMode, Invoke, METHODS, Method, Table, TaskDefaults, method_id, ready_method, table,
+};
+pub use options::{ActorOptions, CallOptions, TaskOptions};
+pub use outcome::{
+    Cause, CauseData, CauseDisplay, Outcome, OutcomeOf, Probe, ProbeDefault, Submitted, TupleRefs, ToCallError,
+};
+
+pub use crate::actor::{ActorHandle, ActorRef};
+pub use crate::object_ref::ObjectRef;
+pub use crate::worker::calls::{create_actor, submit_call, submit_task};
+
+/// Fails to compile, naming the type, unless an actor can be shared between threads.
+pub const fn assert_threaded<A: Send + Sync + 'static>() {}

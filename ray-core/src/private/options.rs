@@ -1,0 +1,234 @@
+//! What `.options()` collects; wrong values are kept and make the returned reference fail at once.
+
+use ray_engine::failure::Failure;
+
+/// Overrides for one submission of a task.
+#[derive(Clone, Debug, Default)]
+pub struct TaskOptions {
+    pub(crate) num_cpus: Option<f64>,
+    pub(crate) num_gpus: Option<f64>,
+    pub(crate) memory: Option<u64>,
+    pub(crate) resources: Vec<(String, f64)>,
+    pub(crate) name: Option<String>,
+    pub(crate) max_retries: Option<i32>,
+    pub(crate) retry_exceptions: Option<bool>,
+    pub(crate) error: Option<Failure>,
+}
+
+/// Overrides for the creation of an actor.
+#[derive(Clone, Debug, Default)]
+pub struct ActorOptions {
+    pub(crate) num_cpus: Option<f64>,
+    pub(crate) num_gpus: Option<f64>,
+    pub(crate) memory: Option<u64>,
+    pub(crate) resources: Vec<(String, f64)>,
+    pub(crate) name: Option<String>,
+    pub(crate) namespace: Option<String>,
+    pub(crate) max_restarts: Option<i32>,
+    pub(crate) max_task_retries: Option<i32>,
+    pub(crate) max_concurrency: Option<u32>,
+    pub(crate) max_pending_calls: Option<u64>,
+    pub(crate) get_if_exists: bool,
+    pub(crate) detached: bool,
+    pub(crate) error: Option<Failure>,
+}
+
+/// Overrides for one method call.
+#[derive(Clone, Debug, Default)]
+pub struct CallOptions {
+    pub(crate) max_retries: Option<i32>,
+    pub(crate) error: Option<Failure>,
+}
+
+fn wrong(option: &str, reason: String) -> Option<Failure> {
+    Some(Failure::InvalidOption { option: option.to_owned(), reason })
+}
+
+fn check_amount(error: &mut Option<Failure>, option: &str, value: f64) {
+    if ray_engine::resources::Amount::from_f64(value).is_none() {
+        *error = error.take().or_else(|| wrong(option, format!("{value} is not an amount from 0 up")));
+    }
+}
+
+fn check_unit(error: &mut Option<Failure>, option: &str, value: f64) {
+    check_amount(error, option, value);
+    if value > 1.0 && value.fract() != 0.0 {
+        *error = error.take().or_else(|| wrong(option, format!("{value} is over 1 and not whole")));
+    }
+}
+
+fn check_tries(error: &mut Option<Failure>, option: &str, value: i32) {
+    if value < -1 {
+        let reason = format!("{value} is less than -1, which stands for no limit");
+        *error = error.take().or_else(|| wrong(option, reason));
+    }
+}
+
+macro_rules! resource_setters {
+    () => {
+        /// Sets the CPUs.
+        pub fn num_cpus(&mut self, value: f64) {
+            check_amount(&mut self.error, "num_cpus", value);
+            self.num_cpus = Some(value);
+        }
+
+        /// Sets the GPUs.
+        pub fn num_gpus(&mut self, value: f64) {
+            check_unit(&mut self.error, "num_gpus", value);
+            self.num_gpus = Some(value);
+        }
+
+        /// Sets the memory; bytes.
+        pub fn memory(&mut self, value: u64) {
+            self.memory = Some(value);
+        }
+
+        /// Adds a resource of the user's own.
+        pub fn resource(&mut self, name: &str, value: f64) {
+            check_amount(&mut self.error, name, value);
+            self.resources.push((name.to_owned(), value));
+        }
+
+        /// Sets the name.
+        pub fn name(&mut self, value: &str) {
+            if value.is_empty() {
+                self.error = self.error.take().or_else(|| wrong("name", "it is empty".into()));
+            }
+            self.name = Some(value.to_owned());
+        }
+    };
+}
+
+impl TaskOptions {
+    resource_setters!();
+
+    /// Sets the tries after a crash.
+    pub fn max_retries(&mut self, value: i32) {
+        check_tries(&mut self.error, "max_retries", value);
+        self.max_retries = Some(value);
+    }
+
+    /// Sets whether failures of user code are tried again.
+    pub fn retry_exceptions(&mut self, value: bool) {
+        self.retry_exceptions = Some(value);
+    }
+
+    /// Returns whether nothing is said about resources.
+    pub(crate) fn is_one_cpu(&self) -> bool {
+        self.num_cpus.is_none() && self.num_gpus.is_none() && self.memory.is_none() && self.resources.is_empty()
+    }
+}
+
+impl ActorOptions {
+    resource_setters!();
+
+    /// Sets the namespace of the name.
+    pub fn namespace(&mut self, value: &str) {
+        self.namespace = Some(value.to_owned());
+    }
+
+    /// Sets the restarts.
+    pub fn max_restarts(&mut self, value: i32) {
+        check_tries(&mut self.error, "max_restarts", value);
+        self.max_restarts = Some(value);
+    }
+
+    /// Sets the tries of a call after a crash.
+    pub fn max_task_retries(&mut self, value: i32) {
+        check_tries(&mut self.error, "max_task_retries", value);
+        self.max_task_retries = Some(value);
+    }
+
+    /// Sets how many calls run at once.
+    pub fn max_concurrency(&mut self, value: u32) {
+        if value == 0 {
+            self.error = self.error.take().or_else(|| wrong("max_concurrency", "0 calls can never run".into()));
+        }
+        self.max_concurrency = Some(value);
+    }
+
+    /// Sets how many calls of one handle holder may be pending.
+    pub fn max_pending_calls(&mut self, value: u64) {
+        self.max_pending_calls = Some(value);
+    }
+
+    /// Takes an actor of the same name instead of making one.
+    pub fn get_if_exists(&mut self, value: bool) {
+        self.get_if_exists = value;
+    }
+
+    /// Lets the actor outlive its creator.
+    pub fn lifetime(&mut self, value: crate::Lifetime) {
+        self.detached = value == crate::Lifetime::Detached;
+    }
+}
+
+/// Declares the options type of one task.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __ray_task_options {
+    ($vis:vis $name:ident) => {
+        #[doc(hidden)]
+        #[derive(Clone, Debug, Default)]
+        #[must_use = "nothing runs before `remote`"]
+        $vis struct $name($crate::__private::TaskOptions);
+
+        #[allow(dead_code)]
+        impl $name {
+            /// Sets the CPUs.
+            pub fn num_cpus(mut self, value: f64) -> Self { self.0.num_cpus(value); self }
+            /// Sets the GPUs.
+            pub fn num_gpus(mut self, value: f64) -> Self { self.0.num_gpus(value); self }
+            /// Sets the memory; bytes.
+            pub fn memory(mut self, value: u64) -> Self { self.0.memory(value); self }
+            /// Adds a resource of your own.
+            pub fn resource(mut self, name: &str, value: f64) -> Self { self.0.resource(name, value); self }
+            /// Sets the name in logs.
+            pub fn name(mut self, value: &str) -> Self { self.0.name(value); self }
+            /// Sets the tries after a crash; -1 for no limit.
+            pub fn max_retries(mut self, value: i32) -> Self { self.0.max_retries(value); self }
+            /// Sets whether failures of user code are tried again.
+            pub fn retry_exceptions(mut self, value: bool) -> Self { self.0.retry_exceptions(value); self }
+        }
+    };
+}
+
+/// Declares the options type of one actor.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __ray_actor_options {
+    ($vis:vis $name:ident) => {
+        #[doc(hidden)]
+        #[derive(Clone, Debug, Default)]
+        #[must_use = "nothing is created before `remote`"]
+        $vis struct $name($crate::__private::ActorOptions);
+
+        #[allow(dead_code)]
+        impl $name {
+            /// Sets the CPUs, for placing and running.
+            pub fn num_cpus(mut self, value: f64) -> Self { self.0.num_cpus(value); self }
+            /// Sets the GPUs.
+            pub fn num_gpus(mut self, value: f64) -> Self { self.0.num_gpus(value); self }
+            /// Sets the memory; bytes.
+            pub fn memory(mut self, value: u64) -> Self { self.0.memory(value); self }
+            /// Adds a resource of your own.
+            pub fn resource(mut self, name: &str, value: f64) -> Self { self.0.resource(name, value); self }
+            /// Sets the name under which others find it.
+            pub fn name(mut self, value: &str) -> Self { self.0.name(value); self }
+            /// Sets the namespace of the name.
+            pub fn namespace(mut self, value: &str) -> Self { self.0.namespace(value); self }
+            /// Sets the restarts over its life; -1 for no limit.
+            pub fn max_restarts(mut self, value: i32) -> Self { self.0.max_restarts(value); self }
+            /// Sets the tries of a call after a crash; -1 for no limit.
+            pub fn max_task_retries(mut self, value: i32) -> Self { self.0.max_task_retries(value); self }
+            /// Sets how many calls run at once.
+            pub fn max_concurrency(mut self, value: u32) -> Self { self.0.max_concurrency(value); self }
+            /// Sets how many calls of one handle holder may be pending; 0 for no limit.
+            pub fn max_pending_calls(mut self, value: u64) -> Self { self.0.max_pending_calls(value); self }
+            /// Takes an actor of the same name instead of making one.
+            pub fn get_if_exists(mut self, value: bool) -> Self { self.0.get_if_exists(value); self }
+            /// Sets how long it lives.
+            pub fn lifetime(mut self, value: $crate::Lifetime) -> Self { self.0.lifetime(value); self }
+        }
+    };
+}
