@@ -77,6 +77,17 @@ impl fmt::Debug for ActorRef {
     }
 }
 
+/// How long an actor lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Lifetime {
+    /// As long as somebody holds a handle and its creator lives.
+    #[default]
+    Counted,
+    /// Until it is killed or the cluster ends.
+    Detached,
+}
+
 /// What happens to the actor after a kill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -97,9 +108,9 @@ pub trait ActorHandle: Sized {
     #[doc(hidden)]
     fn from_actor_ref(actor: ActorRef) -> Self;
 
-    /// Returns what is known of the actor's class.
+    /// What is known of the actor's class.
     #[doc(hidden)]
-    fn class() -> &'static ActorClass;
+    const CLASS: &'static ActorClass;
 
     /// Ends the actor at once; running, queued and later calls fail.
     ///
@@ -134,7 +145,7 @@ pub trait ActorHandle: Sized {
     /// `NotFound` when nothing has the name, `TypeMismatch` when it is an actor of another class.
     fn named(name: &str) -> Result<Self> {
         let (actor, class) = calls::lookup_actor(name)?;
-        let expected = Self::class();
+        let expected = Self::CLASS;
         if class != expected.name {
             return Err(Error::TypeMismatch { expected: expected.name.to_owned(), found: class });
         }

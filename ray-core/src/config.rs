@@ -220,3 +220,5 @@ pub const STORE_FULL_TIMEOUT: Duration = Duration::from_secs(10);
 pub const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
 /// Worker processes of one node, blocked ones counted.
 pub const WORKERS_MAX: usize = 512;
+/// Pages of the store that are made in the background after the start; bytes.
+pub const FAULT_AHEAD_BYTES: u64 = 256 << 20;

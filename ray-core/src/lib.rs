@@ -9,14 +9,15 @@
 //!     x * x
 //! }
 //!
-//! fn main() -> ray_core::Result<()> {
+//! # fn main() -> ray_core::Result<()> {
 //!     let ray = ray_core::init()?;
 //!     let nine = square::remote(3);
 //!     println!("{}", square::remote(&nine).get()?);
 //!     ray.shutdown()
-//! }
+//! # }
 //! ```
 
+#[allow(unused_extern_crates, reason = "generated code names `::ray_core`, also in this crate's tests")]
 extern crate self as ray_core;
 
 mod actor;
@@ -36,7 +37,7 @@ mod verbs;
 mod wire;
 mod worker;
 
-pub use actor::{ActorHandle, ActorRef, KillMode};
+pub use actor::{ActorHandle, ActorRef, KillMode, Lifetime};
 pub use config::{Config, Durability};
 pub use context_api::{RuntimeContext, exit_actor, runtime_context};
 pub use data::Data;

@@ -3,5 +3,5 @@
 pub use rkyv::Archived;
 
 pub use crate::{
-    ActorHandle, Data, KillMode, ObjectRef, ObjectView, actor, remote,
+    ActorHandle, Data, KillMode, Lifetime, ObjectRef, ObjectView, actor, remote,
 };

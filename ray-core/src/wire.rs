@@ -176,7 +176,7 @@ pub(crate) enum Message {
     /// The worker finishes the calls it has and ends.
     StopActor { actor: ActorId },
     LookupActor { request: u64, namespace: String, name: String },
-    LookupActorReply { request: u64, outcome: Result<ActorId, Failure> },
+    LookupActorReply { request: u64, outcome: Result<(ActorId, String), Failure> },
     // Processes.
     Locate { process: ProcessId },
     Located { process: ProcessId, addr: Option<SocketAddr> },

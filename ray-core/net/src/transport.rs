@@ -194,11 +194,6 @@ impl Transport {
         self.peers.values().cloned().collect()
     }
 
-    /// Returns whether every connection has ended and said so.
-    pub(crate) fn is_drained(&self) -> bool {
-        self.connections.is_empty()
-    }
-
     /// Dials a process unless it is known.
     pub(crate) fn connect(&mut self, process: u64, addr: SocketAddr) -> Peer {
         if let Some(peer) = self.peers.get(&process) {

@@ -12,7 +12,7 @@ use rkyv::{
 };
 
 pub use codec::{Encoded, EncodedValue, SegmentSource, Sink};
-pub(crate) use codec::{access, access_bytes, append, decode, decode_bytes, encode, layout};
+pub(crate) use codec::{Appended, access, access_bytes, append, decode, decode_bytes, encode, layout};
 pub use reference::{ArchivedObjectRef, RefSink, RefSource};
 
 /// The serializer of everything that is sent.

@@ -78,6 +78,7 @@ impl<T> Archive for ObjectRef<T> {
     type Archived = ArchivedObjectRef<T>;
     type Resolver = <ObjectId as Archive>::Resolver;
 
+    #[allow(unsafe_code, reason = "`munge!` expands to it; nothing is written by hand")]
     fn resolve(&self, resolver: Self::Resolver, out: Place<Self::Archived>) {
         munge!(let ArchivedObjectRef { id, .. } = out);
         self.id().resolve(resolver, id);

@@ -3,7 +3,8 @@
 //! Embedded in the driver it is called under no lock of the owner's; its answers to this process go
 //! through the runtime's mail box, its answers to others over their connections.
 
-mod workers;
+pub(crate) mod process;
+pub(crate) mod workers;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -47,6 +48,8 @@ struct NodeState {
     segment_queue: VecDeque<(ProcessId, u64, u64)>,
     /// Dead writers whose values may still be read, and who has not said otherwise.
     quiescing: BTreeMap<ProcessId, Vec<ProcessId>>,
+    /// How a worker ended before it was ready.
+    failed_start: Option<String>,
     shutting_down: bool,
 }
 
@@ -78,6 +81,7 @@ impl NodeRole {
                 workers: BTreeMap::new(),
                 segment_queue: VecDeque::new(),
                 quiescing: BTreeMap::new(),
+                failed_start: None,
                 shutting_down: false,
             }),
             start,
@@ -93,7 +97,7 @@ impl NodeRole {
             let mut state = self.state.lock();
             let result = f(&mut state, &mut out);
             state.run_commands(runtime, &mut out, &mut spawn, &mut kill);
-            let timeout = [state.scheduler.poll_timeout(), state.directory.poll_timeout()].into_iter().flatten().min();
+            let timeout = state.scheduler.poll_timeout();
             (result, timeout)
         };
         for pid in kill {
@@ -122,7 +126,6 @@ impl NodeRole {
         self.with_state(runtime, |state, _| {
             let now = runtime.now();
             state.scheduler.on_timeout(now);
-            state.directory.on_timeout(now);
         });
     }
 
@@ -223,8 +226,9 @@ impl NodeRole {
     pub(crate) fn on_worker_exit(&self, runtime: &Arc<Runtime>, process: ProcessId, exit: WorkerExit) {
         let now = runtime.now();
         let known = self.with_state(runtime, |state, out| {
-            if state.workers.remove(&process).is_none() {
-                return false;
+            let Some(worker) = state.workers.remove(&process) else { return false };
+            if !worker.ready {
+                state.failed_start = Some(describe(&exit));
             }
             if state.shutting_down {
                 return true;
@@ -244,6 +248,7 @@ impl NodeRole {
         if known {
             runtime.on_process_died(process, exit);
         }
+        runtime.note_worker_ready();
     }
 
     /// A connection was lost; a process that lives without one is of no use.
@@ -269,10 +274,36 @@ impl NodeRole {
         self.state.lock().workers.len()
     }
 
-    /// Faults a little more of the arena in; returns false when all of it is.
-    pub(crate) fn fault_ahead(&self, bytes: u64) -> bool {
+    /// Returns a free segment to back with pages; `None` when there is none or the node ends.
+    pub(crate) fn next_cold(&self) -> Option<ray_shm::ColdSegment> {
         let mut state = self.state.lock();
-        !state.shutting_down && state.arena.fault_ahead(bytes)
+        if state.shutting_down { None } else { state.arena.next_cold() }
+    }
+
+    /// Notes the system's id of a worker.
+    pub(crate) fn on_worker_started(&self, process: ProcessId, pid: u32) {
+        let mut state = self.state.lock();
+        if let Some(worker) = state.workers.get_mut(&process) {
+            worker.pid = pid;
+        }
+        if state.shutting_down {
+            self.start.kill(pid);
+        }
+    }
+
+    /// A worker process could not be started at all.
+    pub(crate) fn on_worker_start_failed(&self, runtime: &Arc<Runtime>, process: ProcessId) {
+        self.with_state(runtime, |state, _| {
+            state.workers.remove(&process);
+            state.failed_start = Some("the system refused to start the process".into());
+            state.scheduler.on_spawn_failed(process, runtime.now());
+        });
+        runtime.note_worker_ready();
+    }
+
+    /// Returns how the last worker ended that was never ready.
+    pub(crate) fn failed_start(&self) -> Option<String> {
+        self.state.lock().failed_start.clone()
     }
 }
 
@@ -448,6 +479,16 @@ impl NodeState {
         }
         self.grant_segments(out, here);
     }
+}
+
+/// Says how a worker ended that was never ready.
+fn describe(exit: &WorkerExit) -> String {
+    let how = match (exit.signal, exit.code) {
+        (Some(signal), _) => format!("one was ended by signal {signal}"),
+        (None, Some(code)) => format!("one exited with code {code}"),
+        (None, None) => "one ended".to_owned(),
+    };
+    if exit.last_stderr.is_empty() { how } else { format!("{how} after printing: {}", exit.last_stderr) }
 }
 
 /// How long `init` waits for its first workers.

@@ -43,8 +43,8 @@ pub enum Invoke {
     Task(fn(&Call, &mut Results<'_>) -> Result<(), CallError>),
     /// A constructor.
     Create(Create),
-    /// A method, and the id of its class.
-    Method(MethodForms, u64),
+    /// A method, and its class.
+    Method(MethodForms, &'static ActorClass),
     /// Every actor's answer that it runs.
     Ready,
 }
@@ -150,7 +150,7 @@ impl ActorClass {
     /// Returns how an actor of this class is hosted that runs `max_concurrency` calls at once.
     pub(crate) fn mode(&self, max_concurrency: Option<u32>) -> ActorMode {
         let any_async = METHODS.iter().any(|method| match &method.invoke {
-            Invoke::Method(forms, class) => *class == self.id && forms.is_async(),
+            Invoke::Method(forms, class) => class.id == self.id && forms.is_async(),
             _ => false,
         });
         if any_async {
@@ -172,9 +172,11 @@ impl ActorClass {
 }
 
 /// Every function that was marked, from all crates of the executable.
+#[allow(unsafe_code, reason = "linkme gathers the entries through a link section")]
 #[linkme::distributed_slice]
 pub static METHODS: [Method];
 
+#[allow(unsafe_code, reason = "linkme gathers the entries through a link section")]
 #[linkme::distributed_slice(METHODS)]
 static READY: Method = Method {
     id: method_id(&["ray-core", "ready"], 0, 0),

@@ -45,6 +45,10 @@ impl Inbound {
         Arc::new(Inbound { runtime: Mutex::new(Weak::new()), hello })
     }
 
+    pub(crate) fn hello_bytes(&self) -> Vec<u8> {
+        self.hello.to_bytes()
+    }
+
     pub(crate) fn attach(&self, runtime: &Arc<Runtime>) {
         *self.runtime.lock() = Arc::downgrade(runtime);
     }
@@ -129,9 +133,12 @@ fn check_hello(ours: &Hello, theirs: &Hello) -> Result<(), String> {
 
 impl Hello {
     /// Describes this process.
-    pub(crate) fn of_this_process(job: ray_engine::ids::JobId) -> Hello {
+    pub(crate) fn of_this_process(job: ray_engine::ids::JobId) -> crate::Result<Hello> {
         let table = __private::table();
-        Hello { wire: WIRE_VERSION, job, table_hash: table.hash(), table: table.describe() }
+        if let Some(conflict) = table.conflict() {
+            return Err(crate::Error::System(conflict.to_owned()));
+        }
+        Ok(Hello { wire: WIRE_VERSION, job, table_hash: table.hash(), table: table.describe() })
     }
 
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
@@ -378,7 +385,12 @@ impl Runtime {
             | Message::LookupActorReply { request, .. }
             | Message::SegmentsGranted { request, .. }
             | Message::Resources { request, .. }
-            | Message::Nodes { request, .. } => self.requests.on_reply(request, message),
+            | Message::Nodes { request, .. } => {
+                let unwanted = self.requests.on_reply(request, message);
+                if let Some(Message::SegmentsGranted { outcome: Ok((first, count)), .. }) = unwanted {
+                    self.send_to_node(Message::ReturnSegments { first, count });
+                }
+            }
             for_the_node => match &self.node_role {
                 Some(node) => node.on_message(&this, from, peer, for_the_node),
                 None => tracing::warn!(%from, ?for_the_node, "a message for a node reached a worker"),

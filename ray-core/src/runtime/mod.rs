@@ -9,7 +9,6 @@ pub(crate) mod waiters;
 
 use std::{
     collections::VecDeque,
-    future::Future,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -24,7 +23,7 @@ use ray_engine::{
     ids::{JobId, NodeId, ObjectId, ProcessId, TaskId},
     time::Time,
 };
-use ray_net::{HeaderFields, Net, Peer};
+use ray_net::{HeaderFields, Net, Peer, Waiter};
 use ray_shm::{Arena, Writer};
 use rustc_hash::FxHashMap;
 
@@ -50,6 +49,7 @@ pub(crate) struct Runtime {
     node: NodeId,
     job: JobId,
     pub(crate) namespace: String,
+    node_process: ProcessId,
     started: Instant,
     core: Mutex<Core>,
     /// Handles that were dropped, perhaps while the core was locked by the same thread.
@@ -59,7 +59,7 @@ pub(crate) struct Runtime {
     mail_is_carried: AtomicBool,
     net: Net,
     pub(crate) arena: Arena,
-    pub(crate) writer: Mutex<Writer>,
+    pub(crate) writer: Writer,
     pub(crate) executor: Option<Arc<Executor>>,
     pub(crate) node_role: Option<NodeRole>,
     pub(crate) requests: requests::Requests,
@@ -71,6 +71,8 @@ pub(crate) struct Runtime {
     quiesced: Mutex<Vec<ProcessId>>,
     segments_wanted: AtomicBool,
     next_process: AtomicU64,
+    /// Notified when a worker is ready or has ended.
+    worker_ready: Waiter,
 }
 
 static CURRENT: ArcSwapOption<Runtime> = ArcSwapOption::const_empty();
@@ -78,6 +80,15 @@ static CURRENT: ArcSwapOption<Runtime> = ArcSwapOption::const_empty();
 /// Returns the runtime of this process.
 pub(crate) fn current() -> Result<Arc<Runtime>> {
     CURRENT.load_full().ok_or(Error::NotInitialized)
+}
+
+/// Returns whether this process hosts the actor.
+pub(crate) fn is_own_actor(actor: ray_engine::ids::ActorId) -> bool {
+    CURRENT
+        .load()
+        .as_ref()
+        .and_then(|runtime| runtime.executor.as_ref().map(|executor| executor.hosts(actor)))
+        .unwrap_or(false)
 }
 
 /// Counts one more handle of an object that this process already holds.
@@ -172,12 +183,6 @@ impl Runtime {
         {
             self.settle(core);
         }
-    }
-
-    /// Puts a message to a role of this process into its box.
-    pub(crate) fn post(&self, message: Message) {
-        self.mail.lock().push_back(message);
-        self.carry_mail();
     }
 
     /// Handles the messages between roles of this process, in order, one thread at a time.
@@ -298,15 +303,6 @@ impl Runtime {
         Ok(Value::shared(slot, bytes, writer))
     }
 
-    /// Runs a future to its end on this thread.
-    pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a current-thread executor needs only a pipe");
-        runtime.block_on(future)
-    }
-
     /// Tells the node which dead writers' space is not read here any more.
     pub(crate) fn report_quiesced(&self) {
         for dead in std::mem::take(&mut *self.quiesced.lock()) {
@@ -340,7 +336,7 @@ impl Runtime {
     }
 
     pub(crate) fn node_process(&self) -> ProcessId {
-        self.with_core(|core, _| core.node_process)
+        self.node_process
     }
 
     /// Returns an id that no process of this job has had.

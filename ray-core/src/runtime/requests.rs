@@ -22,13 +22,13 @@ pub(crate) struct Requests {
 }
 
 impl Requests {
-    /// Hands an answer to whoever waits for it; nobody may.
-    pub(crate) fn on_reply(&self, request: u64, message: Message) {
+    /// Hands an answer to whoever waits for it; gives it back when nobody does any more.
+    pub(crate) fn on_reply(&self, request: u64, message: Message) -> Option<Message> {
         let mut waiting = self.waiting.lock();
-        if let Some((cell, reply)) = waiting.get_mut(&request) {
-            *reply = Some(message);
-            cell.notify();
-        }
+        let Some((cell, reply)) = waiting.get_mut(&request) else { return Some(message) };
+        *reply = Some(message);
+        cell.notify();
+        None
     }
 }
 

@@ -169,7 +169,7 @@ fn start_log(run_dir: &std::path::Path, name: &str, filter: &str) {
     let _kept = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(false)
-        .with_writer(Mutex::new(file))
+        .with_writer(std::sync::Mutex::new(file))
         .try_init();
 }
 

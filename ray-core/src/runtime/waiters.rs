@@ -76,6 +76,13 @@ impl Waiters {
         }
     }
 
+    /// Ends every wait.
+    pub(crate) fn wake_all(&mut self) {
+        for cell in std::mem::take(&mut self.0).into_values().flatten() {
+            cell.notify();
+        }
+    }
+
     /// Tells everyone who waits for `object`.
     pub(crate) fn resolve(&mut self, object: ObjectId, failed: bool) {
         for cell in self.0.remove(&object).unwrap_or_default() {

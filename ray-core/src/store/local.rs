@@ -16,7 +16,7 @@ impl SegmentSource for Arc<Runtime> {
     fn alloc(&self, len: usize) -> Result<WriteGuard, Failure> {
         let deadline = Instant::now() + STORE_FULL_TIMEOUT;
         loop {
-            let needed = match self.writer.lock().alloc(len) {
+            let needed = match self.writer.alloc(len) {
                 Ok(guard) => return Ok(guard),
                 Err(needed) => needed.bytes,
             };
@@ -36,18 +36,15 @@ impl Runtime {
         let reply = self.request(left, |request| Message::RequestSegments { request, bytes });
         match reply {
             Ok(Message::SegmentsGranted { outcome: Ok((first, count)), .. }) => {
+                self.want_segments(false);
                 self.writer
-                    .lock()
                     .add_segments(SegmentRange { first, count })
                     .map_err(|error| Failure::System(format!("could not map {count} segments: {error}")))
             }
             Ok(Message::SegmentsGranted { outcome: Err(failure), .. }) => Err(failure),
             Ok(other) => Err(Failure::System(format!("asked for segments and got {other:?}"))),
             Err(_) => {
-                let (live, objects) = {
-                    let writer = self.writer.lock();
-                    (writer.live_bytes(), writer.live_objects())
-                };
+                let (live, objects) = (self.writer.live_bytes(), self.writer.live_objects());
                 let holders = format!("; this process alone holds {live} bytes in {objects} objects");
                 Err(Failure::ObjectStoreFull { needed: bytes, capacity, holders })
             }
@@ -56,7 +53,7 @@ impl Runtime {
 
     /// Frees a value that this process wrote.
     pub(crate) fn free_slot(&self, slot: Slot) {
-        if let Err(error) = self.writer.lock().free(slot) {
+        if let Err(error) = self.writer.free(slot) {
             tracing::error!(%error, offset = slot.offset, "a value could not be freed");
             return;
         }
@@ -70,7 +67,7 @@ impl Runtime {
         if recalled {
             self.want_segments(true);
         }
-        let empty = self.writer.lock().take_empty();
+        let empty = self.writer.take_empty();
         for range in empty {
             self.send_to_node(Message::ReturnSegments { first: range.first, count: range.count });
         }

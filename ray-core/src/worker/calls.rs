@@ -14,11 +14,13 @@ use super::{
     submit::{Creation, Payload},
 };
 use crate::{
-    __private::{ActorClass, ActorOptions, ArgSlot, Args, CallOptions, Method, Submitted, TaskOptions},
+    __private::{
+        ActorClass, ActorMode, ActorOptions, ArgSlot, Args, CallOptions, Invoke, Method, Submitted, TaskOptions,
+    },
     ActorRef,
     config::PEER_QUEUE_BYTES_MAX,
     object_ref::AnyRef,
-    runtime::{self, Runtime, waiters::WaitCell},
+    runtime::{self, Runtime},
     store::{AlignedBytes, Value},
     wire::{ActorCreation, Message},
 };
@@ -63,7 +65,6 @@ fn shape_of(
     Ok(shape)
 }
 
-/// The default shape is asked for so often that its text form is never rebuilt.
 fn task_shape(method: &Method, options: &TaskOptions) -> Result<Resources, Failure> {
     let defaults = &method.defaults;
     let mut resources: Vec<(String, f64)> =
@@ -101,13 +102,13 @@ impl Runtime {
 }
 
 /// Submits a task; never blocks on resources.
-pub(crate) fn submit_task(method: &'static Method, options: TaskOptions, mut args: Args) -> Submitted {
+pub fn submit_task(method: &'static Method, options: TaskOptions, mut args: Args) -> Submitted {
     let Ok(runtime) = runtime::current() else { return not_running(method.returns) };
     let returns = method.returns;
     if let Some(failure) = options.error.clone().or_else(|| args.error.take()) {
         return runtime.failed(returns, failure);
     }
-    let plain = options.is_default() && method.defaults.is_default();
+    let plain = options.is_one_cpu() && method.defaults.is_one_cpu();
     let shape = if plain { Ok(Resources::new()) } else { task_shape(method, &options) };
     let shape = match shape {
         Ok(shape) => shape,
@@ -145,7 +146,7 @@ pub(crate) fn submit_task(method: &'static Method, options: TaskOptions, mut arg
 }
 
 /// Submits a method call; calls of one handle holder reach the actor in this order.
-pub(crate) fn submit_call(
+pub fn submit_call(
     actor: &ActorRef,
     method: &'static Method,
     options: CallOptions,
@@ -157,7 +158,9 @@ pub(crate) fn submit_call(
         return runtime.failed(returns, failure);
     }
     let running = context::current();
-    let (dependencies, nested) = references(&args);
+    let (dependencies, mut nested) = references(&args);
+    // A pending call keeps the actor alive, whatever becomes of the handle.
+    nested.extend(actor.hold().map(AnyRef::id));
     let parent = running.as_ref().map(|running| running.task);
     let chain = match &running {
         Some(running) => {
@@ -177,7 +180,7 @@ pub(crate) fn submit_call(
                 dependencies: &dependencies,
                 nested: &nested,
                 max_task_retries,
-                ordered: actor.is_ordered(),
+                is_ordered: actor.is_ordered(),
                 max_pending: actor.max_pending_calls(),
                 parent,
                 payload,
@@ -190,7 +193,7 @@ pub(crate) fn submit_call(
 }
 
 /// Creates an actor; returns at once, what goes wrong arrives with the first call.
-pub(crate) fn create_actor(
+pub fn create_actor(
     class: &'static ActorClass,
     constructor: &'static Method,
     options: ActorOptions,
@@ -234,8 +237,17 @@ fn try_create(
     let namespace = options.namespace.clone().unwrap_or_else(|| runtime.namespace.clone());
     let name = options.name.clone().map(|name| (namespace, name));
     let is_named = name.is_some();
-    let default_concurrency = if class.is_async() { 1000 } else { 1 };
-    let max_concurrency = options.max_concurrency.or(defaults.max_concurrency).unwrap_or(default_concurrency);
+    let asked = options.max_concurrency.or(defaults.max_concurrency);
+    let mode = class.mode(asked);
+    if let (ActorMode::Threaded, Invoke::Create(create)) = (mode, &constructor.invoke)
+        && create.threaded.is_none()
+    {
+        return Err(Failure::InvalidOption {
+            option: "max_concurrency".into(),
+            reason: format!("`{}` is not `Send + Sync`, so its methods cannot run on several threads", class.name),
+        });
+    }
+    let max_concurrency = asked.unwrap_or(if mode == ActorMode::Async { 1000 } else { 1 });
     let (dependencies, _) = references(args);
     let chain = context::current().map_or_else(|| Arc::from([]), |running| running.chain);
     let creation = Creation {
@@ -258,9 +270,11 @@ fn try_create(
         running: running_shape,
         max_restarts: options.max_restarts.or(defaults.max_restarts).unwrap_or(0),
         get_if_exists: options.get_if_exists,
-        detached: options.is_detached(),
+        detached: options.detached,
     };
     if is_named {
+        // The name is settled before anything else; its owner must be able to construct at once.
+        runtime.get_values(&dependencies, None).map_err(|error| Failure::System(error.to_string()))?;
         let reply =
             runtime.request(DIRECTORY_TIMEOUT, |request| Message::CreateActor { request, creation: creation.clone() });
         match reply {
@@ -277,9 +291,8 @@ fn try_create(
             Err(error) => return Err(Failure::System(error.to_string())),
         }
     } else {
-        // Construction waits for the arguments, so that a restart finds them too.
-        let cell = WaitCell::new(dependencies.len(), false);
-        runtime.with_core(|core, _| core.create_when_ready(creation, &dependencies, &cell));
+        // Placement waits for the arguments, so that an actor never holds what they need to be made.
+        runtime.with_core(|core, _| core.create_when_ready(creation, dependencies));
     }
     let hold = runtime.with_core(|core, _| {
         let hold = core.owner.put(Value::heap(AlignedBytes::new()), &[]);
@@ -295,7 +308,7 @@ fn not_running(returns: u16) -> Submitted {
 }
 
 /// Looks an actor up by its name.
-pub(crate) fn lookup_actor(name: &str) -> crate::Result<ActorId> {
+pub(crate) fn lookup_actor(name: &str) -> crate::Result<(ActorId, String)> {
     let runtime = runtime::current()?;
     let namespace = runtime.namespace.clone();
     let reply = runtime.request(DIRECTORY_TIMEOUT, |request| Message::LookupActor {

@@ -28,7 +28,7 @@ use super::context::{self, Running};
 use crate::{
     __private::{ActorMode, Call, CallError, Invoke, Method, Results},
     object_ref::AnyRef,
-    runtime::Runtime,
+    runtime::{Runtime, waiters::WaitCell},
     wire::{CallTarget, Message},
 };
 
@@ -51,26 +51,27 @@ pub(crate) struct Execution {
 pub(crate) struct Executor {
     state: Mutex<State>,
     /// The leader sleeps on this when it has nothing to run.
-    leader: Arc<Waiter>,
+    leader: Waiter,
     /// Wakes the local executor of an async actor.
     pub(crate) wake_async: tokio::sync::Notify,
 }
 
 struct State {
     ready: VecDeque<Execution>,
-    idle: Vec<Arc<Waiter>>,
+    idle: Vec<Waiter>,
     running: FxHashMap<TaskId, RunningCall>,
     actor: Option<Hosted>,
     /// How many of the running plain tasks are blocked in `get`.
     blocked: usize,
     is_async: bool,
+    /// What running calls wait for.
+    waits: Vec<(TaskId, Arc<WaitCell>)>,
     stopping: Option<Stop>,
 }
 
 struct RunningCall {
     caller: ProcessId,
     started: Instant,
-    function: &'static str,
     cancelled: Arc<AtomicBool>,
     abort: Option<tokio::task::AbortHandle>,
     is_task: bool,
@@ -118,9 +119,10 @@ impl Executor {
                 actor: None,
                 blocked: 0,
                 is_async: false,
+                waits: Vec::new(),
                 stopping: None,
             }),
-            leader: Arc::new(Waiter::new()),
+            leader: Waiter::new(),
             wake_async: tokio::sync::Notify::new(),
         }
     }
@@ -174,7 +176,8 @@ impl Executor {
                 Next::Run(execution) => {
                     if let CallTarget::Create { max_concurrency, .. } = execution.target {
                         let is_async = execution.method.is_some_and(|method| {
-                            matches!(&method.invoke, Invoke::Create(create) if create.mode == ActorMode::Async)
+                            matches!(&method.invoke, Invoke::Create(create)
+                                if create.class.mode(Some(max_concurrency)) == ActorMode::Async)
                         });
                         if is_async {
                             self.lead_async(runtime, *execution, max_concurrency);
@@ -196,7 +199,7 @@ impl Executor {
 
     /// Runs calls of a threaded actor on one more thread.
     fn follow(self: &Arc<Self>, runtime: &Arc<Runtime>) {
-        let waiter = Arc::new(Waiter::new());
+        let waiter = Waiter::new();
         loop {
             match self.next(&waiter) {
                 Next::Run(execution) => self.run(runtime, *execution),
@@ -212,9 +215,9 @@ impl Executor {
         }
     }
 
-    fn next(&self, waiter: &Arc<Waiter>) -> Next {
+    fn next(&self, waiter: &Waiter) -> Next {
         let mut state = self.state.lock();
-        state.idle.retain(|idle| !Arc::ptr_eq(idle, waiter));
+        state.idle.retain(|idle| !idle.is_same(waiter));
         match &state.stopping {
             Some(Stop::Now(_)) => return Next::End(state.stopping.clone().expect("checked above")),
             Some(stop @ Stop::Graceful(_)) if state.ready.is_empty() && state.running.is_empty() => {
@@ -223,11 +226,10 @@ impl Executor {
             _ => {}
         }
         if let Some(execution) = state.ready.pop_front() {
-            if let Some(method) = execution.method {
+            if execution.method.is_some() {
                 state.running.insert(execution.task, RunningCall {
                     caller: ProcessId(execution.caller.process()),
                     started: Instant::now(),
-                    function: method.name,
                     cancelled: execution.cancelled.clone(),
                     abort: None,
                     is_task: matches!(execution.target, CallTarget::Task { .. }),
@@ -250,8 +252,8 @@ impl Executor {
         };
         announce(method.name.split("::").next().unwrap_or(method.name));
         let running = running_of(&execution, method);
-        let on_panic_restart = create.on_panic_restart;
-        let threaded = create.mode == ActorMode::Threaded;
+        let on_panic_restart = create.class.defaults.on_panic_restart;
+        let threaded = create.class.mode(Some(max_concurrency)) == ActorMode::Threaded;
         let mut shared = None;
         let outcome = context::enter(running, || {
             guard(method.name, || {
@@ -307,7 +309,7 @@ impl Executor {
             announce(method.name);
         }
         let started = Instant::now();
-        let mut results = Results::new(&**runtime, crate::config::INLINE_RESULT_BYTES_MAX);
+        let mut results = Results::new(runtime, crate::config::INLINE_RESULT_BYTES_MAX);
         let outcome = if execution.cancelled.load(Ordering::Acquire) {
             Err(Ended::Error(CallError::Failure(Failure::Cancelled)))
         } else {
@@ -316,7 +318,7 @@ impl Executor {
                 Ok(call) => {
                     let running = running_of(&execution, method);
                     context::enter(running, || {
-                        guard(method.name, || self.invoke(runtime, method, call, &mut results))
+                        guard(method.name, || self.invoke(method, call, &mut results))
                     })
                 }
             }
@@ -350,17 +352,15 @@ impl Executor {
 
     fn invoke(
         &self,
-        runtime: &Arc<Runtime>,
         method: &'static Method,
         call: &Call,
         results: &mut Results<'_>,
     ) -> Result<(), CallError> {
         match &method.invoke {
             Invoke::Task(function) => function(call, results),
-            Invoke::TaskAsync(function) => runtime.block_on(function(call.clone(), results)),
             Invoke::Ready => results.push(&()),
             Invoke::Create(_) => Err(CallError::Failure(Failure::System("a constructor was called as a method".into()))),
-            Invoke::Method(invoke) => {
+            Invoke::Method(invoke, _) => {
                 let shared = self.state.lock().actor.as_ref().and_then(|hosted| hosted.shared.clone());
                 if let Some(shared) = shared {
                     let threaded = invoke.threaded.ok_or_else(|| {
@@ -437,6 +437,9 @@ impl Executor {
                         running.cancelled.store(true, Ordering::Release);
                         if let Some(abort) = &running.abort {
                             abort.abort();
+                        }
+                        for (_, cell) in state.waits.iter().filter(|(waiting, _)| *waiting == task) {
+                            cell.notify();
                         }
                     }
                     None
@@ -532,7 +535,7 @@ impl Executor {
         let limit = Arc::new(tokio::sync::Semaphore::new(max_concurrency.max(1) as usize));
         let local = tokio::task::LocalSet::new();
         let (executor, runtime_of_loop) = (self.clone(), runtime.clone());
-        let stop = runtime.block_on(local.run_until(async move {
+        let stop = crate::__private::block_on(local.run_until(async move {
             executor.create_async(&runtime_of_loop, execution).await;
             executor.drive_async(&runtime_of_loop, &limit).await
         }));
@@ -547,7 +550,7 @@ impl Executor {
             Ok(call) => call.clone(),
             Err(failure) => return self.construction_failed(runtime, actor, incarnation, failure.clone()),
         };
-        let Some(make) = create.asynchronous else { return self.refuse_unknown(runtime, &execution) };
+        let make = create.asynchronous;
         announce(method.name.split("::").next().unwrap_or(method.name));
         let running = running_of(&execution, method);
         let outcome = guard_async(method.name, running, make(call)).await;
@@ -559,7 +562,7 @@ impl Executor {
                 state.actor = Some(Hosted {
                     actor,
                     incarnation,
-                    on_panic_restart: create.on_panic_restart,
+                    on_panic_restart: create.class.defaults.on_panic_restart,
                     shared: None,
                 });
                 drop(state);
@@ -573,7 +576,7 @@ impl Executor {
     }
 
     async fn drive_async(self: &Arc<Self>, runtime: &Arc<Runtime>, limit: &Arc<tokio::sync::Semaphore>) -> Stop {
-        let waiter = Arc::new(Waiter::new());
+        let waiter = Waiter::new();
         loop {
             match self.next(&waiter) {
                 Next::Run(execution) => {
@@ -622,13 +625,13 @@ impl Executor {
         let outcome = match (&answer.execution.call, &method.invoke, actor) {
             (Err(failure), ..) => Err(Ended::Error(CallError::Failure(failure.clone()))),
             (Ok(_), Invoke::Ready, _) => {
-                let mut results = Results::new(&**runtime, crate::config::INLINE_RESULT_BYTES_MAX);
+                let mut results = Results::new(runtime, crate::config::INLINE_RESULT_BYTES_MAX);
                 results.push(&()).map(|()| results.take()).map_err(Ended::Error)
             }
-            (Ok(call), Invoke::Method(invoke), Some(actor)) => match invoke.asynchronous {
-                Some(start) => guard_async(method.name, running, start(actor, call.clone())).await,
-                None => Err(Ended::Error(CallError::Failure(Failure::System("a method without its async form".into())))),
-            },
+            (Ok(call), Invoke::Method(invoke, _), Some(actor)) => {
+                let started = (invoke.asynchronous)(actor, call.clone(), runtime.clone());
+                guard_async(method.name, running, started).await
+            }
             _ => Err(Ended::Error(CallError::Failure(Failure::System("this process hosts no such actor".into())))),
         };
         let exec_nanos = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
@@ -644,9 +647,26 @@ impl Executor {
         }
     }
 
-    /// Returns the names of the running functions, for the crash report.
-    pub(crate) fn running_functions(&self) -> Vec<&'static str> {
-        self.state.lock().running.values().map(|running| running.function).collect()
+    /// Returns whether the actor lives here.
+    pub(crate) fn hosts(&self, actor: ActorId) -> bool {
+        self.state.lock().actor.as_ref().is_some_and(|hosted| hosted.actor == actor)
+    }
+
+    /// Notes that a running call waits, so that a cancel ends the wait.
+    pub(crate) fn add_blocked(&self, task: TaskId, cell: &Arc<WaitCell>) {
+        self.state.lock().waits.push((task, cell.clone()));
+    }
+
+    /// Notes that a running call goes on.
+    pub(crate) fn remove_blocked(&self, task: TaskId, cell: &Arc<WaitCell>) {
+        self.state.lock().waits.retain(|(waiting, other)| *waiting != task || !Arc::ptr_eq(other, cell));
+    }
+
+    /// Ends every wait of running calls, at the end of the process.
+    pub(crate) fn interrupt_blocked(&self) {
+        for (_, cell) in &self.state.lock().waits {
+            cell.notify();
+        }
     }
 }
 
@@ -704,7 +724,7 @@ fn guard(function: &str, f: impl FnOnce() -> Result<(), CallError>) -> Result<()
 async fn guard_async<R>(
     function: &str,
     running: Running,
-    future: crate::__private::LocalFuture<Result<R, CallError>>,
+    future: crate::__private::LocalFuture<'static, Result<R, CallError>>,
 ) -> Result<R, Ended> {
     let mut future = future;
     std::future::poll_fn(move |cx| {

@@ -30,6 +30,15 @@ pub(crate) fn take_last() -> (String, String) {
     LAST.take().unwrap_or_else(|| ("an unknown place".to_owned(), String::new()))
 }
 
+/// Says to the node's reader that from here on the worker's own code prints.
+pub(crate) fn begin_output() {
+    let mut out = std::io::stdout().lock();
+    let begun = out.write_all(format!("\n{NAME_MARK}\n").as_bytes()).and_then(|()| out.flush());
+    if let Err(error) = begun {
+        tracing::debug!(%error, "the output of this worker is closed");
+    }
+}
+
 /// Marks on both output streams that `name` prints from here on.
 pub(crate) fn announce(name: &str) {
     let line = format!("{NAME_MARK}{name}\n");

@@ -9,7 +9,7 @@ use ray_engine::{
     failure::{Failure, WorkerExit},
     ids::{ActorId, LeaseId, ObjectId, ProcessId, RequestId, TaskId},
     owner::{ActorState, Command, ObjectState, Owner, ShapeId},
-    resources::Resources,
+    resources::{Amount, Resources},
     time::Time,
 };
 use ray_net::{Flush, HeaderFields, Net, Peer};
@@ -22,7 +22,7 @@ use crate::{
     runtime::waiters::Waiters,
     store::{AlignedBytes, Value},
     wire::{
-        ActorStatus, AnswerMeta, ArgMeta, CallMeta, CallTarget, Message, Place, kind,
+        ActorCreation, ActorStatus, AnswerMeta, ArgMeta, CallMeta, CallTarget, Message, Place, kind,
     },
 };
 
@@ -66,8 +66,9 @@ pub(crate) struct Core {
     pub(crate) in_flight: usize,
     /// The processes that are known to be gone.
     dead: FxHashMap<ProcessId, WorkerExit>,
-    /// The children that running calls of this process submitted.
-    pub(crate) stopping: bool,
+    /// Creations whose arguments are not there yet.
+    unready: Vec<(ActorCreation, Vec<ObjectId>)>,
+    one_cpu: Option<ShapeId>,
 }
 
 impl Core {
@@ -88,7 +89,8 @@ impl Core {
             touched: Vec::new(),
             in_flight: 0,
             dead: FxHashMap::default(),
-            stopping: false,
+            unready: Vec::new(),
+            one_cpu: None,
         }
     }
 
@@ -151,6 +153,74 @@ impl Core {
         self.owner.on_process_died(process, Failure::WorkerCrashed(exit), now);
     }
 
+    /// Returns the number of the shape that tasks have by default.
+    pub(crate) fn one_cpu(&mut self) -> ShapeId {
+        if let Some(shape) = self.one_cpu {
+            return shape;
+        }
+        let shape = self.shape_id(&Resources::new().with(Resources::CPU, Amount::ONE));
+        self.one_cpu = Some(shape);
+        shape
+    }
+
+    /// Returns the id of a new actor of this process.
+    pub(crate) fn fresh_actor(&mut self) -> ActorId {
+        ActorId { owner: self.process, index: self.owner.take_indexes(1) }
+    }
+
+    /// Asks for an actor's placement once its arguments are there.
+    pub(crate) fn create_when_ready(&mut self, creation: ActorCreation, dependencies: Vec<ObjectId>) {
+        for id in &dependencies {
+            self.owner.watch(*id);
+        }
+        self.unready.push((creation, dependencies));
+        self.create_ready();
+    }
+
+    fn create_ready(&mut self) {
+        for (creation, dependencies) in std::mem::take(&mut self.unready) {
+            let mut failure = None;
+            let mut is_ready = true;
+            for id in &dependencies {
+                match self.owner.state(*id) {
+                    ObjectState::Ready(_) => {}
+                    ObjectState::Pending => is_ready = false,
+                    ObjectState::Failed(failed) => failure = Some((*failed).clone()),
+                    ObjectState::Unknown => failure = Some(Failure::ObjectFreed(*id)),
+                }
+            }
+            let actor = creation.actor;
+            if failure.is_some() || is_ready {
+                self.send_to_node(Message::CreateActor { request: 0, creation });
+                if let Some(failure) = failure {
+                    self.send_to_node(Message::ConstructFailed { actor, failure });
+                }
+            } else {
+                self.unready.push((creation, dependencies));
+            }
+        }
+    }
+
+    /// Returns a peer whose unsent output is over `bytes`.
+    pub(crate) fn fullest_peer(&self, bytes: usize) -> Option<Peer> {
+        if self.in_flight < HOLD_BACK_CALLS {
+            return None;
+        }
+        self.peers.values().find(|peer| peer.queued_bytes() > bytes).cloned()
+    }
+
+    /// Sends a message to a process if there is a connection.
+    pub(crate) fn send_if_connected(&mut self, to: ProcessId, message: Message) {
+        if self.peers.contains_key(&to) {
+            self.send(to, message);
+        }
+    }
+
+    /// Ends every wait, at the end of the runtime.
+    pub(crate) fn wake_all(&mut self) {
+        self.waiters.wake_all();
+    }
+
     /// Sends a control message, to this process's own roles without a wire.
     pub(crate) fn send(&mut self, to: ProcessId, message: Message) {
         if to == self.process {
@@ -192,6 +262,9 @@ impl Core {
                 Command::Resolved { object } => {
                     let failed = matches!(self.owner.state(object), ObjectState::Failed(_));
                     self.waiters.resolve(object, failed);
+                    if !self.unready.is_empty() {
+                        self.create_ready();
+                    }
                 }
                 Command::Free { object, value } => self.free(object, &value),
                 Command::OpenCredit { owner, object, receiver } => {
@@ -413,6 +486,8 @@ struct Parts<'a> {
     len: usize,
 }
 
+/// Below this many calls in flight nobody looks at queue lengths.
+const HOLD_BACK_CALLS: usize = 256;
 const PADDING: [u8; 16] = [0; 16];
 
 impl<'a> Parts<'a> {
@@ -448,7 +523,7 @@ fn trace_of(task: TaskId) -> u128 {
 }
 
 thread_local! {
-    static META: std::cell::RefCell<AlignedBytes> = const { std::cell::RefCell::new(AlignedBytes::new()) };
+    static META: std::cell::RefCell<AlignedBytes> = std::cell::RefCell::new(AlignedBytes::new());
 }
 
 /// Archives `meta` and pushes the frame onto the peer's outgoing queue.
