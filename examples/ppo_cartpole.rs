@@ -1,1 +1,3 @@
+//! PPO learns CartPole.
+
 fn main() {}

@@ -10,7 +10,7 @@ fn square(x: i64) -> i64 {
 }
 
 #[actor]
-pub struct Counter {
+struct Counter {
     value: i64,
 }
 

@@ -1,1 +1,25 @@
-//! environments.
+//! Gymnasium in Rust: the `Env` trait, spaces, vector environments, and classic environments.
+//!
+//! Depends on nothing of the runtime's. `terminated` (the task ended: the value of the next state is 0)
+//! and `truncated` (cut from outside: bootstrap from the next state) are never mixed.
+//!
+//! ```
+//! use environments::{Env, Options, envs::CartPole};
+//!
+//! let mut env = CartPole::new();
+//! env.reset(Some(7), &Options::default())?;
+//! let step = env.step(&1)?;
+//! assert_eq!((step.reward, step.terminated), (1.0, false));
+//! # Ok::<(), environments::EnvError>(())
+//! ```
+
+mod env;
+pub mod envs;
+pub mod rng;
+mod space;
+pub mod vector;
+
+pub use env::{
+    Action, Env, EnvError, Frame, Info, Observation, Options, RenderMode, State, Step, Value,
+};
+pub use space::{BoxSpace, Discrete, Space};

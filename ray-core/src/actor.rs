@@ -5,10 +5,7 @@ use std::fmt;
 use ray_engine::ids::ActorId;
 
 use crate::{
-    __private::ActorClass,
-    AnyRef, Error, ObjectRef, Result, runtime,
-    wire::Message,
-    worker::calls,
+    __private::ActorClass, AnyRef, Error, ObjectRef, Result, runtime, wire::Message, worker::calls,
 };
 
 /// An actor handle without its type; the generated handles wrap one.
@@ -31,18 +28,30 @@ pub(crate) struct CallLimits {
 
 impl ActorRef {
     pub(crate) fn new(id: ActorId, hold: Option<AnyRef>, class: &ActorClass) -> ActorRef {
-        ActorRef { id, hold, limits: class.call_limits() }
+        ActorRef {
+            id,
+            hold,
+            limits: class.call_limits(),
+        }
     }
 
     /// Rebuilds a handle that came from another process.
     pub(crate) fn from_parts(id: ActorId, hold: Option<AnyRef>, limits: CallLimits) -> ActorRef {
         // An actor's handle of itself must not keep it alive.
-        let hold = if runtime::is_own_actor(id) { None } else { hold };
+        let hold = if runtime::is_own_actor(id) {
+            None
+        } else {
+            hold
+        };
         ActorRef { id, hold, limits }
     }
 
     pub(crate) fn of_nobody() -> ActorRef {
-        ActorRef { id: ActorId::default(), hold: None, limits: CallLimits::default() }
+        ActorRef {
+            id: ActorId::default(),
+            hold: None,
+            limits: CallLimits::default(),
+        }
     }
 
     /// Returns the actor's id.
@@ -147,7 +156,10 @@ pub trait ActorHandle: Sized {
         let (actor, class) = calls::lookup_actor(name)?;
         let expected = Self::CLASS;
         if class != expected.name {
-            return Err(Error::TypeMismatch { expected: expected.name.to_owned(), found: class });
+            return Err(Error::TypeMismatch {
+                expected: expected.name.to_owned(),
+                found: class,
+            });
         }
         Ok(Self::from_actor_ref(ActorRef::new(actor, None, expected)))
     }

@@ -156,11 +156,18 @@ impl Config {
         let cpus = self.num_cpus.unwrap_or_else(|| available_cpus() as f64);
         let mut total = Resources::new();
         total.set(Resources::CPU, checked_amount("num_cpus", cpus)?);
-        total.set(Resources::GPU, checked_amount("num_gpus", self.num_gpus.unwrap_or(0.0))?);
-        let memory = self.memory.unwrap_or_else(|| system_memory_bytes() / 10 * 7);
+        total.set(
+            Resources::GPU,
+            checked_amount("num_gpus", self.num_gpus.unwrap_or(0.0))?,
+        );
+        let memory = self
+            .memory
+            .unwrap_or_else(|| system_memory_bytes() / 10 * 7);
         total.set(Resources::MEMORY, checked_amount("memory", memory as f64)?);
         for (name, amount) in &self.resources {
-            if [Resources::CPU, Resources::GPU, Resources::MEMORY].contains(&name.as_str()) || name.is_empty() {
+            if [Resources::CPU, Resources::GPU, Resources::MEMORY].contains(&name.as_str())
+                || name.is_empty()
+            {
                 return Err(Error::InvalidOption {
                     option: "resource".into(),
                     reason: format!("`{name}` is not a name for a resource of your own"),
@@ -173,9 +180,9 @@ impl Config {
 
     /// Returns the store's size in bytes, in whole segments.
     pub(crate) fn store_bytes(&self) -> Result<u64> {
-        let bytes = self
-            .object_store_memory
-            .unwrap_or_else(|| (system_memory_bytes() / 10 * 3).clamp(MIN_STORE_BYTES, DEFAULT_STORE_BYTES_MAX));
+        let bytes = self.object_store_memory.unwrap_or_else(|| {
+            (system_memory_bytes() / 10 * 3).clamp(MIN_STORE_BYTES, DEFAULT_STORE_BYTES_MAX)
+        });
         if bytes < MIN_STORE_BYTES {
             return Err(Error::InvalidOption {
                 option: "object_store_memory".into(),
@@ -199,7 +206,8 @@ pub(crate) fn available_cpus() -> usize {
 
 fn system_memory_bytes() -> u64 {
     let info = rustix::system::sysinfo();
-    u64::try_from(info.totalram).unwrap_or(u64::MAX).saturating_mul(u64::from(info.mem_unit.max(1)))
+    info.totalram
+        .saturating_mul(u64::from(info.mem_unit.max(1)))
 }
 
 /// Results up to this many bytes travel inside the reply; bytes.

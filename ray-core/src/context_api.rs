@@ -2,7 +2,10 @@
 
 use ray_engine::ids::{ActorId, JobId, NodeId, ProcessId, TaskId};
 
-use crate::{runtime, worker::{context, execute::ExitActor}};
+use crate::{
+    runtime,
+    worker::{context, execute::ExitActor},
+};
 
 /// Who and where the current code is.
 #[derive(Clone, Debug)]
@@ -30,7 +33,9 @@ pub struct RuntimeContext {
 impl RuntimeContext {
     /// Returns whether somebody cancelled the running call; long bodies ask now and then.
     pub fn is_cancelled(&self) -> bool {
-        self.running.as_ref().is_some_and(context::Running::is_cancelled)
+        self.running
+            .as_ref()
+            .is_some_and(context::Running::is_cancelled)
     }
 }
 
@@ -41,7 +46,9 @@ pub fn runtime_context() -> RuntimeContext {
     RuntimeContext {
         job: runtime.as_ref().map_or(JobId(0), |runtime| runtime.job()),
         node: runtime.as_ref().map_or(NodeId(0), |runtime| runtime.node()),
-        process: runtime.as_ref().map_or(ProcessId(0), |runtime| runtime.process()),
+        process: runtime
+            .as_ref()
+            .map_or(ProcessId(0), |runtime| runtime.process()),
         task: running.as_ref().map(|running| running.task),
         function: running.as_ref().map(|running| running.function),
         attempt: running.as_ref().map_or(0, |running| running.attempt),

@@ -52,7 +52,9 @@ pub enum Error {
         cause: String,
     },
     /// The actor is restarting or out of reach; whether the call ran is unknown, retry later.
-    #[error("actor {actor} is unavailable: {cause}; whether the call ran is unknown, try again or set `max_task_retries`")]
+    #[error(
+        "actor {actor} is unavailable: {cause}; whether the call ran is unknown, try again or set `max_task_retries`"
+    )]
     ActorUnavailable {
         /// Which actor.
         actor: ActorId,
@@ -71,7 +73,9 @@ pub enum Error {
     #[error("object {0} was already freed; keep a reference to it until it has been read")]
     ObjectFreed(ObjectId),
     /// The value does not fit; split it.
-    #[error("a value of {bytes} bytes is over the limit of {limit} bytes; split it into several objects")]
+    #[error(
+        "a value of {bytes} bytes is over the limit of {limit} bytes; split it into several objects"
+    )]
     ObjectTooLarge {
         /// Its size.
         bytes: u64,
@@ -98,7 +102,9 @@ pub enum Error {
     #[error("no value within {0:?}; it may still come, get it again later")]
     GetTimeout(Duration),
     /// More calls of one handle are pending than allowed; wait for some.
-    #[error("{limit} calls are pending on this handle, its limit; get some results first or raise `max_pending_calls`")]
+    #[error(
+        "{limit} calls are pending on this handle, its limit; get some results first or raise `max_pending_calls`"
+    )]
     PendingCallsLimit {
         /// The limit.
         limit: u64,
@@ -115,7 +121,9 @@ pub enum Error {
     #[error("the placement group was removed")]
     PlacementGroupRemoved,
     /// The object store had no room in time; drop references or raise `object_store_memory`.
-    #[error("the object store has no room for {needed} bytes (capacity {capacity} bytes){holders}; drop references or raise `object_store_memory`")]
+    #[error(
+        "the object store has no room for {needed} bytes (capacity {capacity} bytes){holders}; drop references or raise `object_store_memory`"
+    )]
     ObjectStoreFull {
         /// Bytes asked for.
         needed: u64,
@@ -168,7 +176,9 @@ pub enum Error {
         reason: String,
     },
     /// The runtime is not running in this process; call `init` first.
-    #[error("the runtime is not running in this process: call `ray_core::init()` first and keep what it returns")]
+    #[error(
+        "the runtime is not running in this process: call `ray_core::init()` first and keep what it returns"
+    )]
     NotInitialized,
     /// The runtime itself failed; the text says where.
     #[error("the runtime failed: {0}")]
@@ -178,7 +188,12 @@ pub enum Error {
 impl Error {
     /// Takes the typed error value out, when the failing function's error type is `E`.
     pub fn cause<E: crate::Data>(&self) -> Option<E> {
-        let Error::Task { cause: Some(cause), .. } = self else { return None };
+        let Error::Task {
+            cause: Some(cause), ..
+        } = self
+        else {
+            return None;
+        };
         if cause.layout != crate::data::layout::<E>() {
             return None;
         }
@@ -205,22 +220,53 @@ impl From<Failure> for Error {
     fn from(failure: Failure) -> Error {
         match failure {
             Failure::Task(task) => {
-                let TaskFailure { function, message, backtrace, cause, node, worker, attempt, .. } = task;
-                Error::Task { function, message, backtrace, cause, node, worker, attempt }
+                let TaskFailure {
+                    function,
+                    message,
+                    backtrace,
+                    cause,
+                    node,
+                    worker,
+                    attempt,
+                    ..
+                } = task;
+                Error::Task {
+                    function,
+                    message,
+                    backtrace,
+                    cause,
+                    node,
+                    worker,
+                    attempt,
+                }
             }
             Failure::Cancelled => Error::Cancelled,
             Failure::WorkerCrashed(exit) => Error::WorkerCrashed(Box::new(exit)),
             Failure::NodeDied(node) => Error::NodeDied(node),
-            Failure::ActorDied { actor, incarnation, cause } => Error::ActorDied { actor, incarnation, cause },
+            Failure::ActorDied {
+                actor,
+                incarnation,
+                cause,
+            } => Error::ActorDied {
+                actor,
+                incarnation,
+                cause,
+            },
             Failure::ActorUnavailable { actor, cause } => Error::ActorUnavailable { actor, cause },
             Failure::ObjectLost { object, reason } => Error::ObjectLost { object, reason },
             Failure::ObjectFreed(object) => Error::ObjectFreed(object),
             Failure::ObjectTooLarge { bytes, limit } => Error::ObjectTooLarge { bytes, limit },
             Failure::OwnerDied { object, owner } => Error::OwnerDied { object, owner },
             Failure::Unschedulable { demand, reason } => Error::Unschedulable { demand, reason },
-            Failure::ObjectStoreFull { needed, capacity, holders } => {
-                Error::ObjectStoreFull { needed, capacity, holders }
-            }
+            Failure::ObjectStoreFull {
+                needed,
+                capacity,
+                holders,
+            } => Error::ObjectStoreFull {
+                needed,
+                capacity,
+                holders,
+            },
             Failure::PendingCallsLimit { limit } => Error::PendingCallsLimit { limit },
             Failure::WouldDeadlock(chain) => Error::WouldDeadlock(chain),
             Failure::DeadlockCycle(chain) => Error::DeadlockCycle(chain),
@@ -234,8 +280,18 @@ impl From<Failure> for Error {
     }
 }
 
-fn display_task(function: &str, message: &str, backtrace: &str, worker: ProcessId, attempt: u32) -> String {
-    let retry = if attempt == 0 { String::new() } else { format!(", attempt {attempt}") };
+fn display_task(
+    function: &str,
+    message: &str,
+    backtrace: &str,
+    worker: ProcessId,
+    attempt: u32,
+) -> String {
+    let retry = if attempt == 0 {
+        String::new()
+    } else {
+        format!(", attempt {attempt}")
+    };
     let mut text = format!("`{function}` failed on worker {worker}{retry}: {message}");
     if !backtrace.is_empty() {
         text.push_str("\nbacktrace of the worker:\n");
@@ -250,12 +306,18 @@ fn display_exit(exit: &WorkerExit) -> String {
         (None, Some(code)) => format!("exited with code {code}"),
         (None, None) => "ended".to_owned(),
     };
-    let running =
-        if exit.function.is_empty() { String::new() } else { format!(" while it ran `{}`", exit.function) };
+    let running = if exit.function.is_empty() {
+        String::new()
+    } else {
+        format!(" while it ran `{}`", exit.function)
+    };
     let last = if exit.last_stderr.is_empty() {
         String::new()
     } else {
         format!("; its last lines:\n{}", exit.last_stderr)
     };
-    format!("worker {} (pid {}) {how}{running} (attempt {}){last}", exit.worker, exit.pid, exit.attempt)
+    format!(
+        "worker {} (pid {}) {how}{running} (attempt {}){last}",
+        exit.worker, exit.pid, exit.attempt
+    )
 }

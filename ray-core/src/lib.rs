@@ -17,9 +17,15 @@
 //! # }
 //! ```
 
-#[allow(unused_extern_crates, reason = "generated code names `::ray_core`, also in this crate's tests")]
+#[allow(
+    unused_extern_crates,
+    reason = "generated code names `::ray_core`, also in this crate's tests"
+)]
 extern crate self as ray_core;
 
+#[doc(hidden)]
+#[path = "private/mod.rs"]
+pub mod __private;
 mod actor;
 pub mod config;
 mod context_api;
@@ -28,9 +34,6 @@ mod error;
 mod node;
 mod object_ref;
 pub mod prelude;
-#[doc(hidden)]
-#[path = "private/mod.rs"]
-pub mod __private;
 mod runtime;
 pub mod store;
 mod verbs;
@@ -51,6 +54,6 @@ pub use ray_macros::{Data, actor, remote, test};
 pub use rkyv;
 pub use runtime::Ray;
 pub use verbs::{
-    CancelOptions, NodeInfo, PutOptions, available_resources, cancel, cancel_with, cluster_resources, get_all, init,
-    nodes, put, put_with, wait, wait_any,
+    CancelOptions, NodeInfo, PutOptions, available_resources, cancel, cancel_with,
+    cluster_resources, get_all, init, nodes, put, put_with, wait, wait_any,
 };

@@ -79,7 +79,10 @@ pub struct ObjectRef<T> {
 impl<T> ObjectRef<T> {
     /// Gives an untyped reference its type; the caller knows it.
     pub(crate) fn from_any(any: AnyRef) -> ObjectRef<T> {
-        ObjectRef { any, marker: PhantomData }
+        ObjectRef {
+            any,
+            marker: PhantomData,
+        }
     }
 
     pub(crate) fn any(&self) -> &AnyRef {
@@ -155,7 +158,11 @@ pub struct ObjectView<T: Data> {
 impl<T: Data> ObjectView<T> {
     fn new(value: Value, any: AnyRef) -> Result<ObjectView<T>> {
         data::access::<T>(&value)?;
-        Ok(ObjectView { value, _any: any, marker: PhantomData })
+        Ok(ObjectView {
+            value,
+            _any: any,
+            marker: PhantomData,
+        })
     }
 
     /// Decodes the whole value.
@@ -180,7 +187,10 @@ impl<T: Data> IntoFuture for ObjectRef<T> {
     type IntoFuture = ObjectFuture<T>;
 
     fn into_future(self) -> ObjectFuture<T> {
-        ObjectFuture { reference: self, cell: None }
+        ObjectFuture {
+            reference: self,
+            cell: None,
+        }
     }
 }
 

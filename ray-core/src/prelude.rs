@@ -2,6 +2,4 @@
 
 pub use rkyv::Archived;
 
-pub use crate::{
-    ActorHandle, Data, KillMode, Lifetime, ObjectRef, ObjectView, actor, remote,
-};
+pub use crate::{ActorHandle, Data, KillMode, Lifetime, ObjectRef, ObjectView, actor, remote};

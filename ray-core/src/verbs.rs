@@ -2,15 +2,9 @@
 
 use std::{collections::HashSet, net::SocketAddr, time::Duration};
 
-use ray_engine::{
-    ids::NodeId,
-    resources::Resources,
-};
+use ray_engine::{ids::NodeId, resources::Resources};
 
-use crate::{
-    AnyRef, Config, Data, Error, ObjectRef, Ray, Result, data, runtime,
-    wire::Message,
-};
+use crate::{AnyRef, Config, Data, Error, ObjectRef, Ray, Result, data, runtime, wire::Message};
 
 /// Starts the runtime: an embedded node with worker processes, which end when the result is dropped.
 ///
@@ -42,7 +36,10 @@ pub struct PutOptions {
 
 impl Default for PutOptions {
     fn default() -> Self {
-        PutOptions { replicas: 1, durable: false }
+        PutOptions {
+            replicas: 1,
+            durable: false,
+        }
     }
 }
 
@@ -53,8 +50,14 @@ impl Default for PutOptions {
 pub fn put_with<T: Data>(value: &T, options: PutOptions) -> Result<ObjectRef<T>> {
     if options.replicas != 1 || options.durable {
         return Err(Error::InvalidOption {
-            option: if options.durable { "durable" } else { "replicas" }.into(),
-            reason: "a single node keeps one copy, in its owner's life; leave it at the default".into(),
+            option: if options.durable {
+                "durable"
+            } else {
+                "replicas"
+            }
+            .into(),
+            reason: "a single node keeps one copy, in its owner's life; leave it at the default"
+                .into(),
         });
     }
     let runtime = runtime::current()?;
@@ -72,7 +75,10 @@ const PUT_INLINE_BYTES: usize = 0;
 pub fn get_all<T: Data>(refs: &[ObjectRef<T>]) -> Result<Vec<T>> {
     let ids = refs.iter().map(ObjectRef::id).collect::<Vec<_>>();
     let values = runtime::current()?.get_values(&ids, None)?;
-    values.iter().map(|value| Ok(data::decode::<T>(value)?)).collect()
+    values
+        .iter()
+        .map(|value| Ok(data::decode::<T>(value)?))
+        .collect()
 }
 
 /// Waits until `num_returns` of the references are ready; returns them and the rest, each in input order.
@@ -108,7 +114,10 @@ pub fn wait_any(
     if num_returns == 0 || num_returns > refs.len() {
         return Err(Error::InvalidOption {
             option: "num_returns".into(),
-            reason: format!("{num_returns} is not between 1 and the {} references given", refs.len()),
+            reason: format!(
+                "{num_returns} is not between 1 and the {} references given",
+                refs.len()
+            ),
         });
     }
     let ids = refs.iter().map(AnyRef::id).collect::<Vec<_>>();
@@ -144,7 +153,10 @@ pub struct CancelOptions {
 
 impl Default for CancelOptions {
     fn default() -> Self {
-        CancelOptions { force: false, recursive: true }
+        CancelOptions {
+            force: false,
+            recursive: true,
+        }
     }
 }
 
@@ -202,9 +214,12 @@ pub struct NodeInfo {
 /// # Errors
 /// When the runtime is not running or the node does not answer.
 pub fn nodes() -> Result<Vec<NodeInfo>> {
-    let reply = runtime::current()?.request(QUERY_TIMEOUT, |request| Message::QueryNodes { request })?;
+    let reply =
+        runtime::current()?.request(QUERY_TIMEOUT, |request| Message::QueryNodes { request })?;
     let Message::Nodes { nodes, .. } = reply else {
-        return Err(Error::System("asked for nodes and got something else".into()));
+        return Err(Error::System(
+            "asked for nodes and got something else".into(),
+        ));
     };
     Ok(nodes
         .into_iter()
@@ -235,10 +250,15 @@ pub fn available_resources() -> Result<Resources> {
 }
 
 fn query_resources() -> Result<(Resources, Resources)> {
-    let reply = runtime::current()?.request(QUERY_TIMEOUT, |request| Message::QueryResources { request })?;
+    let reply = runtime::current()?
+        .request(QUERY_TIMEOUT, |request| Message::QueryResources { request })?;
     match reply {
-        Message::Resources { total, available, .. } => Ok((total, available)),
-        _ => Err(Error::System("asked for resources and got something else".into())),
+        Message::Resources {
+            total, available, ..
+        } => Ok((total, available)),
+        _ => Err(Error::System(
+            "asked for resources and got something else".into(),
+        )),
     }
 }
 

@@ -71,9 +71,18 @@ pub(crate) enum CallTarget {
     /// Any worker, under a lease.
     Task { lease: LeaseId },
     /// A method of an actor.
-    Method { actor: ActorId, incarnation: u64, seq: u64 },
+    Method {
+        actor: ActorId,
+        incarnation: u64,
+        seq: u64,
+    },
     /// The constructor of an actor's next incarnation.
-    Create { actor: ActorId, class: u64, incarnation: u64, max_concurrency: u32 },
+    Create {
+        actor: ActorId,
+        class: u64,
+        incarnation: u64,
+        max_concurrency: u32,
+    },
 }
 
 /// One argument of a call.
@@ -90,7 +99,11 @@ pub(crate) enum Place {
     /// In the body of this frame.
     Body { offset: u32, len: u32 },
     /// In the node's arena, written by `writer`.
-    Arena { offset: u64, len: u64, writer: ProcessId },
+    Arena {
+        offset: u64,
+        len: u64,
+        writer: ProcessId,
+    },
 }
 
 /// The end of a call.
@@ -114,9 +127,15 @@ pub(crate) struct AnswerMeta {
 #[derive(Archive, Serialize, Deserialize, Clone, Debug)]
 pub(crate) enum ActorStatus {
     Pending,
-    Alive { process: ProcessId, addr: SocketAddr, incarnation: u64 },
+    Alive {
+        process: ProcessId,
+        addr: SocketAddr,
+        incarnation: u64,
+    },
     Restarting,
-    Dead { failure: Failure },
+    Dead {
+        failure: Failure,
+    },
 }
 
 /// What the directory needs to place and restart an actor.
@@ -136,64 +155,180 @@ pub(crate) struct ActorCreation {
 #[derive(Archive, Serialize, Deserialize, Clone, Debug)]
 pub(crate) enum Message {
     // An owner asks its node for workers.
-    RequestLease { request: u64, shape: Resources },
-    CancelLeaseRequest { request: u64 },
-    ReturnLease { lease: LeaseId },
+    RequestLease {
+        request: u64,
+        shape: Resources,
+    },
+    CancelLeaseRequest {
+        request: u64,
+    },
+    ReturnLease {
+        lease: LeaseId,
+    },
     // The node answers.
-    LeaseGranted { request: u64, lease: LeaseId, worker: ProcessId, addr: SocketAddr },
-    LeaseRefused { request: u64, failure: Failure },
-    RecallLease { lease: LeaseId },
+    LeaseGranted {
+        request: u64,
+        lease: LeaseId,
+        worker: ProcessId,
+        addr: SocketAddr,
+    },
+    LeaseRefused {
+        request: u64,
+        failure: Failure,
+    },
+    RecallLease {
+        lease: LeaseId,
+    },
     // A worker tells its node.
-    WorkerReady { pid: u32, addr: SocketAddr },
+    WorkerReady {
+        pid: u32,
+        addr: SocketAddr,
+    },
     Blocked,
     Unblocked,
     /// The worker ends on purpose; its actor is not restarted.
-    ActorExit { actor: ActorId, cause: String },
-    ActorStarted { actor: ActorId, incarnation: u64 },
-    ActorStartFailed { actor: ActorId, incarnation: u64, failure: Failure },
+    ActorExit {
+        actor: ActorId,
+        cause: String,
+    },
+    ActorStarted {
+        actor: ActorId,
+        incarnation: u64,
+    },
+    ActorStartFailed {
+        actor: ActorId,
+        incarnation: u64,
+        failure: Failure,
+    },
     // An executor tells the owner.
-    HandedBack { task: TaskId, attempt: u32 },
+    HandedBack {
+        task: TaskId,
+        attempt: u32,
+    },
     // An owner tells the executor.
-    Cancel { task: TaskId, recursive: bool },
+    Cancel {
+        task: TaskId,
+        recursive: bool,
+    },
     /// Ends a worker at once, for a forced cancel.
-    KillWorker { worker: ProcessId },
+    KillWorker {
+        worker: ProcessId,
+    },
     // Reference counting between processes.
-    OpenCredit { object: ObjectId, receiver: ProcessId },
-    ReleaseCredits { object: ObjectId, credits: u32 },
-    Ask { object: ObjectId },
-    CancelObject { object: ObjectId, force: bool, recursive: bool },
-    FreeSlot { offset: u64, len: u64 },
+    OpenCredit {
+        object: ObjectId,
+        receiver: ProcessId,
+    },
+    ReleaseCredits {
+        object: ObjectId,
+        credits: u32,
+    },
+    Ask {
+        object: ObjectId,
+    },
+    CancelObject {
+        object: ObjectId,
+        force: bool,
+        recursive: bool,
+    },
+    FreeSlot {
+        offset: u64,
+        len: u64,
+    },
     // Actors.
-    CreateActor { request: u64, creation: ActorCreation },
-    CreateActorReply { request: u64, outcome: Result<ActorId, Failure> },
+    CreateActor {
+        request: u64,
+        creation: ActorCreation,
+    },
+    CreateActorReply {
+        request: u64,
+        outcome: Result<ActorId, Failure>,
+    },
     /// The directory asks the creator to send the constructor call.
-    Construct { actor: ActorId, worker: ProcessId, addr: SocketAddr, incarnation: u64 },
-    ConstructFailed { actor: ActorId, failure: Failure },
-    WatchActor { actor: ActorId },
-    ActorState { actor: ActorId, status: ActorStatus },
-    KillActor { actor: ActorId, no_restart: bool },
-    HandlesGone { actor: ActorId },
+    Construct {
+        actor: ActorId,
+        worker: ProcessId,
+        addr: SocketAddr,
+        incarnation: u64,
+    },
+    ConstructFailed {
+        actor: ActorId,
+        failure: Failure,
+    },
+    WatchActor {
+        actor: ActorId,
+    },
+    ActorState {
+        actor: ActorId,
+        status: ActorStatus,
+    },
+    KillActor {
+        actor: ActorId,
+        no_restart: bool,
+    },
+    HandlesGone {
+        actor: ActorId,
+    },
     /// The worker finishes the calls it has and ends.
-    StopActor { actor: ActorId },
-    LookupActor { request: u64, namespace: String, name: String },
-    LookupActorReply { request: u64, outcome: Result<(ActorId, String), Failure> },
+    StopActor {
+        actor: ActorId,
+    },
+    LookupActor {
+        request: u64,
+        namespace: String,
+        name: String,
+    },
+    LookupActorReply {
+        request: u64,
+        outcome: Result<(ActorId, String), Failure>,
+    },
     // Processes.
-    Locate { process: ProcessId },
-    Located { process: ProcessId, addr: Option<SocketAddr> },
-    ProcessDied { process: ProcessId, exit: WorkerExit },
+    Locate {
+        process: ProcessId,
+    },
+    Located {
+        process: ProcessId,
+        addr: Option<SocketAddr>,
+    },
+    ProcessDied {
+        process: ProcessId,
+        exit: WorkerExit,
+    },
     // The store.
-    RequestSegments { request: u64, bytes: u64 },
-    SegmentsGranted { request: u64, outcome: Result<(u32, u32), Failure> },
-    ReturnSegments { first: u32, count: u32 },
+    RequestSegments {
+        request: u64,
+        bytes: u64,
+    },
+    SegmentsGranted {
+        request: u64,
+        outcome: Result<(u32, u32), Failure>,
+    },
+    ReturnSegments {
+        first: u32,
+        count: u32,
+    },
     /// Somebody waits for segments: give the empty ones back.
     RecallSegments,
     /// Says that this process reads nothing any more that `dead` had written.
-    Quiesced { dead: ProcessId },
+    Quiesced {
+        dead: ProcessId,
+    },
     // Questions of the state.
-    QueryResources { request: u64 },
-    Resources { request: u64, total: Resources, available: Resources },
-    QueryNodes { request: u64 },
-    Nodes { request: u64, nodes: Vec<NodeRow> },
+    QueryResources {
+        request: u64,
+    },
+    Resources {
+        request: u64,
+        total: Resources,
+        available: Resources,
+    },
+    QueryNodes {
+        request: u64,
+    },
+    Nodes {
+        request: u64,
+        nodes: Vec<NodeRow>,
+    },
     Shutdown,
 }
 

@@ -32,7 +32,12 @@ pub(crate) struct Function {
 
 impl Function {
     /// Reads a signature without its receiver.
-    pub(crate) fn read(signature: &Signature, attrs: &[Attribute], options: Options, errors: &mut Errors) -> Function {
+    pub(crate) fn read(
+        signature: &Signature,
+        attrs: &[Attribute],
+        options: Options,
+        errors: &mut Errors,
+    ) -> Function {
         let mut parameters = Vec::new();
         for (position, input) in signature.inputs.iter().enumerate() {
             let FnArg::Typed(typed) = input else { continue };
@@ -52,7 +57,11 @@ impl Function {
                 Some(data) => (data, true),
                 None => ((*typed.ty).clone(), false),
             };
-            parameters.push(Parameter { name, data, is_archived });
+            parameters.push(Parameter {
+                name,
+                data,
+                is_archived,
+            });
         }
         let output = match &signature.output {
             ReturnType::Default => syn::parse_quote!(()),
@@ -65,8 +74,16 @@ impl Function {
             signature: quote!((#inputs) -> #output).to_string(),
             output,
             is_async: signature.asyncness.is_some(),
-            docs: attrs.iter().filter(|attr| attr.path().is_ident("doc")).cloned().collect(),
-            cfgs: attrs.iter().filter(|attr| attr.path().is_ident("cfg")).cloned().collect(),
+            docs: attrs
+                .iter()
+                .filter(|attr| attr.path().is_ident("doc"))
+                .cloned()
+                .collect(),
+            cfgs: attrs
+                .iter()
+                .filter(|attr| attr.path().is_ident("cfg"))
+                .cloned()
+                .collect(),
             options,
         }
     }
@@ -198,7 +215,8 @@ impl Function {
     /// Writes the entry of the function table.
     pub(crate) fn entry(&self, name: &str, invoke: &TokenStream) -> TokenStream {
         let signature = &self.signature;
-        let returns = u16::try_from(self.options.num_returns.unwrap_or(1)).expect("checked to be at most 8");
+        let returns =
+            u16::try_from(self.options.num_returns.unwrap_or(1)).expect("checked to be at most 8");
         let defaults = self.options.task_defaults();
         quote! {
             #[allow(unsafe_code)]
@@ -236,16 +254,22 @@ impl Function {
 
 /// Returns `T` of `&Archived<T>`, matched by its last path segment.
 fn archived(ty: &Type) -> Option<Type> {
-    let Type::Reference(reference) = ty else { return None };
+    let Type::Reference(reference) = ty else {
+        return None;
+    };
     if reference.mutability.is_some() {
         return None;
     }
-    let Type::Path(path) = &*reference.elem else { return None };
+    let Type::Path(path) = &*reference.elem else {
+        return None;
+    };
     let last = path.path.segments.last()?;
     if last.ident != "Archived" {
         return None;
     }
-    let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else {
+        return None;
+    };
     match arguments.args.first() {
         Some(syn::GenericArgument::Type(inner)) if arguments.args.len() == 1 => Some(inner.clone()),
         _ => None,

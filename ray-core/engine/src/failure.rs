@@ -1,6 +1,9 @@
 //! Why a call or an object has no value: plain data that travels to whoever waits.
 
-#![allow(missing_docs, reason = "rkyv's derives repeat the types without their documentation")]
+#![allow(
+    missing_docs,
+    reason = "rkyv's derives repeat the types without their documentation"
+)]
 
 use rkyv::{Archive, Deserialize, Serialize};
 
@@ -8,7 +11,10 @@ use crate::ids::{ActorId, NodeId, ObjectId, ProcessId};
 
 /// The end of a call or an object without a value, as it travels between processes.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the fields of a variant are named after what its line says")]
+#[allow(
+    missing_docs,
+    reason = "the fields of a variant are named after what its line says"
+)]
 pub enum Failure {
     /// User code returned `Err` or panicked.
     Task(TaskFailure),
@@ -19,7 +25,11 @@ pub enum Failure {
     /// The node that ran the call is gone.
     NodeDied(NodeId),
     /// The actor is dead for good.
-    ActorDied { actor: ActorId, incarnation: u64, cause: String },
+    ActorDied {
+        actor: ActorId,
+        incarnation: u64,
+        cause: String,
+    },
     /// The actor is restarting or cannot be reached; whether the call ran is unknown.
     ActorUnavailable { actor: ActorId, cause: String },
     /// No copy of the object is left.
@@ -33,7 +43,11 @@ pub enum Failure {
     /// No node can ever run this call.
     Unschedulable { demand: String, reason: String },
     /// The object store had no room in time.
-    ObjectStoreFull { needed: u64, capacity: u64, holders: String },
+    ObjectStoreFull {
+        needed: u64,
+        capacity: u64,
+        holders: String,
+    },
     /// More calls of one handle are pending than allowed.
     PendingCallsLimit { limit: u64 },
     /// A worker limit and a chain of blocked calls leave nobody to run the rest.

@@ -95,6 +95,9 @@ owned_id!(
 impl TaskId {
     /// Returns the id of this task's `position`-th result.
     pub fn result(self, position: u64) -> ObjectId {
-        ObjectId { owner: self.owner, index: self.index + position }
+        ObjectId {
+            owner: self.owner,
+            index: self.index + position,
+        }
     }
 }

@@ -5,7 +5,20 @@ use std::{collections::BTreeMap, fmt};
 use rkyv::{Archive, Deserialize, Serialize};
 
 /// An amount of one resource in steps of 1/10,000.
-#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Archive,
+    Serialize,
+    Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+)]
 pub struct Amount(pub u64);
 
 impl Amount {
@@ -27,7 +40,9 @@ impl Amount {
 /// A set of named amounts; a name that is absent has none.
 ///
 /// `CPU`, `GPU` and `memory` (bytes) are the names that the runtime knows; others are the user's.
-#[derive(Archive, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Archive, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash,
+)]
 pub struct Resources(pub BTreeMap<String, Amount>);
 
 impl Resources {
@@ -65,7 +80,10 @@ impl Resources {
 
     /// Returns whether every amount of `needed` is there.
     pub fn covers(&self, needed: &Resources) -> bool {
-        needed.0.iter().all(|(name, amount)| self.amount(name) >= *amount)
+        needed
+            .0
+            .iter()
+            .all(|(name, amount)| self.amount(name) >= *amount)
     }
 
     /// Takes `needed` out when all of it is there; returns whether it did.
@@ -113,8 +131,12 @@ mod tests {
 
     #[test]
     fn take_is_all_or_nothing() {
-        let mut free = Resources::new().with("CPU", Amount::ONE).with("GPU", Amount(5_000));
-        let too_much = Resources::new().with("CPU", Amount::ONE).with("GPU", Amount(5_001));
+        let mut free = Resources::new()
+            .with("CPU", Amount::ONE)
+            .with("GPU", Amount(5_000));
+        let too_much = Resources::new()
+            .with("CPU", Amount::ONE)
+            .with("GPU", Amount(5_001));
         assert!(!free.take(&too_much));
         assert_eq!(free.amount("CPU"), Amount::ONE);
         let fits = Resources::new().with("GPU", Amount(5_000));

@@ -118,13 +118,18 @@ impl Header {
     /// What is wrong with it, for the close reason.
     pub fn parse(bytes: &[u8; HEADER_BYTES], limit: fn(u8) -> u32) -> Result<Header, String> {
         let u16_at = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
-        let u32_at = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
-        let u64_at = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
+        let u32_at =
+            |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
+        let u64_at =
+            |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
         if u16_at(0) != MAGIC {
             return Err("a frame does not begin with the magic number".into());
         }
         if bytes[2] != VERSION {
-            return Err(format!("frame version {} meets version {VERSION}", bytes[2]));
+            return Err(format!(
+                "frame version {} meets version {VERSION}",
+                bytes[2]
+            ));
         }
         let header = Header {
             kind: bytes[3],
@@ -138,7 +143,11 @@ impl Header {
             incarnation: u64_at(40),
             trace: u128::from_le_bytes(bytes[48..64].try_into().expect("sixteen bytes")),
         };
-        let allowed = if header.kind == KIND_HELLO { HELLO_BYTES_MAX } else { limit(header.kind) };
+        let allowed = if header.kind == KIND_HELLO {
+            HELLO_BYTES_MAX
+        } else {
+            limit(header.kind)
+        };
         if allowed == 0 {
             return Err(format!("frame kind {} is unknown", header.kind));
         }
@@ -218,7 +227,12 @@ mod tests {
     }
 
     fn frame(meta: &[u8], body: &[&[u8]]) -> Vec<u8> {
-        let fields = HeaderFields { kind: 20, request: 5, incarnation: 6, trace: 7 };
+        let fields = HeaderFields {
+            kind: 20,
+            request: 5,
+            incarnation: 6,
+            trace: 7,
+        };
         let mut out = Vec::new();
         append(&mut out, 1, 2, &fields, meta, body);
         out
@@ -235,14 +249,27 @@ mod tests {
         for (meta_len, body_len) in [(0, 0), (1, 0), (16, 1), (17, 31), (100, 4096)] {
             let meta = vec![3; meta_len];
             let body = vec![4; body_len];
-            let bytes = aligned(&[frame(&meta, &[&body[..body_len / 2], &body[body_len / 2..]]), frame(&[], &[])].concat());
+            let bytes = aligned(
+                &[
+                    frame(&meta, &[&body[..body_len / 2], &body[body_len / 2..]]),
+                    frame(&[], &[]),
+                ]
+                .concat(),
+            );
             assert_eq!(whole_frames(&bytes, limit), Ok(bytes.len()));
             let mut batch = FrameBatch::new(&bytes, limit);
             let first = batch.next().expect("a frame");
             assert_eq!((first.meta, first.body), (&meta[..], &body[..]));
             assert_eq!(first.meta.as_ptr() as usize % 16, 0);
             assert_eq!(first.body.as_ptr() as usize % 16, 0);
-            assert_eq!((first.header.source, first.header.target, first.header.request), (1, 2, 5));
+            assert_eq!(
+                (
+                    first.header.source,
+                    first.header.target,
+                    first.header.request
+                ),
+                (1, 2, 5)
+            );
             assert_eq!((first.header.incarnation, first.header.trace), (6, 7));
             assert!(batch.next().is_some() && batch.next().is_none());
         }
@@ -280,7 +307,9 @@ mod tests {
         for _ in 0..20_000 {
             let mut bytes = frame(&[1; 20], &[&[2; 20]]);
             for _ in 0..4 {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
                 let at = (state >> 33) as usize % bytes.len();
                 bytes[at] = (state >> 20) as u8;
             }

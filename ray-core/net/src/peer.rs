@@ -98,7 +98,9 @@ impl Peer {
             let mut out = self.0.out.lock();
             let before = out.len();
             frame::append(&mut out, self.0.here, self.0.process, header, meta, body);
-            self.0.queued.fetch_add(out.len() - before, Ordering::AcqRel);
+            self.0
+                .queued
+                .fetch_add(out.len() - before, Ordering::AcqRel);
         }
         self.mark_dirty();
         true
@@ -114,7 +116,9 @@ impl Peer {
 
     /// Sends what was pushed, at once or when it is worth a packet.
     pub fn flush_hint(&self, mode: Flush) {
-        let Some(net) = self.0.net.upgrade() else { return };
+        let Some(net) = self.0.net.upgrade() else {
+            return;
+        };
         if mode == Flush::Lazy && self.queued_bytes() < LAZY_BYTES {
             net.arm_lazy();
         } else {
@@ -124,7 +128,10 @@ impl Peer {
 
     /// Closes the connection; the other side sees `reason`.
     pub fn close(&self, reason: &str) {
-        self.0.close_wanted.lock().get_or_insert_with(|| reason.to_owned());
+        self.0
+            .close_wanted
+            .lock()
+            .get_or_insert_with(|| reason.to_owned());
         self.mark_dirty();
         if let Some(net) = self.0.net.upgrade() {
             net.drive();

@@ -270,7 +270,9 @@ impl Shared {
         let mut progress = false;
         loop {
             self.pump_wanted.store(true, Ordering::SeqCst);
-            let Some(mut transport) = self.transport.try_lock() else { return progress };
+            let Some(mut transport) = self.transport.try_lock() else {
+                return progress;
+            };
             self.pump_wanted.store(false, Ordering::SeqCst);
             let mut dirty = std::mem::take(&mut *self.dirty.lock());
             progress |= transport.pump(&mut dirty);
@@ -289,14 +291,17 @@ impl Shared {
     fn dispatch(&self) {
         while !self.arrivals.lock().is_empty() {
             // Whoever dispatches looks again after giving the lock back.
-            let Some(guard) = self.dispatch.try_lock() else { return };
+            let Some(guard) = self.dispatch.try_lock() else {
+                return;
+            };
             loop {
                 let next = self.arrivals.lock().pop_front();
                 match next {
                     None => break,
                     Some(Arrival::Frames(peer, bytes)) => {
                         if peer.0.admitted.load(Ordering::Acquire) && !peer.is_closed() {
-                            self.handler.on_frames(&peer, &mut FrameBatch::new(&bytes, self.limit));
+                            self.handler
+                                .on_frames(&peer, &mut FrameBatch::new(&bytes, self.limit));
                         }
                         self.recycle(bytes);
                     }
@@ -345,13 +350,17 @@ impl Shared {
             if waiter.is_notified() {
                 break true;
             }
-            if deadline.is_some_and(|deadline| deadline <= Instant::now()) || self.stopping.load(Ordering::Acquire) {
+            if deadline.is_some_and(|deadline| deadline <= Instant::now())
+                || self.stopping.load(Ordering::Acquire)
+            {
                 break waiter.is_notified();
             }
             if self.take_role(waiter, may_steal) {
                 self.poll_once(waiter, deadline);
             } else {
-                waiter.park(Some(left(deadline).map_or(SLEEP_MAX, |left| left.min(SLEEP_MAX))));
+                waiter.park(Some(
+                    left(deadline).map_or(SLEEP_MAX, |left| left.min(SLEEP_MAX)),
+                ));
             }
             may_steal = false;
         };
@@ -365,7 +374,10 @@ impl Shared {
             return false;
         }
         let credit = self.spin_credit.load(Ordering::Relaxed);
-        let is_probe = self.waits.fetch_add(1, Ordering::Relaxed).is_multiple_of(SPIN_PROBE);
+        let is_probe = self
+            .waits
+            .fetch_add(1, Ordering::Relaxed)
+            .is_multiple_of(SPIN_PROBE);
         if credit <= 0 && !is_probe {
             return false;
         }
@@ -376,11 +388,13 @@ impl Shared {
         while Instant::now() < until {
             self.drive();
             if waiter.is_notified() {
-                self.spin_credit.store((credit + 1).min(SPIN_CREDIT_MAX), Ordering::Relaxed);
+                self.spin_credit
+                    .store((credit + 1).min(SPIN_CREDIT_MAX), Ordering::Relaxed);
                 return true;
             }
         }
-        self.spin_credit.store((credit - 2).max(0), Ordering::Relaxed);
+        self.spin_credit
+            .store((credit - 2).max(0), Ordering::Relaxed);
         false
     }
 
@@ -390,7 +404,10 @@ impl Shared {
             Some(transport) => (left(transport.next_timeout()), transport.wants_writable()),
             None => (Some(TICK), false),
         };
-        let limit = [timeout, left(deadline)].into_iter().flatten().fold(SLEEP_MAX, Duration::min);
+        let limit = [timeout, left(deadline)]
+            .into_iter()
+            .flatten()
+            .fold(SLEEP_MAX, Duration::min);
         if !limit.is_zero()
             && let Err(error) = waiter.poll(self.socket.as_fd(), writable, Some(limit))
         {
@@ -422,7 +439,11 @@ impl Shared {
             None => {}
         }
         role.sleepers.retain(|sleeper| !sleeper.is_same(waiter));
-        role.poller = Some(Poller { waiter: waiter.clone(), since: Instant::now(), is_watcher: false });
+        role.poller = Some(Poller {
+            waiter: waiter.clone(),
+            since: Instant::now(),
+            is_watcher: false,
+        });
         true
     }
 
@@ -430,7 +451,11 @@ impl Shared {
     fn leave_role(&self, waiter: &Waiter) {
         let mut role = self.role.lock();
         role.sleepers.retain(|sleeper| !sleeper.is_same(waiter));
-        if role.poller.as_ref().is_some_and(|poller| poller.waiter.is_same(waiter)) {
+        if role
+            .poller
+            .as_ref()
+            .is_some_and(|poller| poller.waiter.is_same(waiter))
+        {
             role.poller = None;
         }
         if role.poller.is_some() {
@@ -466,7 +491,11 @@ impl Shared {
                     }
                     None if is_quiet && role.sleepers.is_empty() => {
                         let waiter = self.watcher.clone();
-                        role.poller = Some(Poller { waiter, since: Instant::now(), is_watcher: true });
+                        role.poller = Some(Poller {
+                            waiter,
+                            since: Instant::now(),
+                            is_watcher: true,
+                        });
                         Turn::Poll
                     }
                     _ => Turn::Tick,
@@ -487,7 +516,9 @@ impl Shared {
                 Turn::Tick => {
                     self.watcher.park(Some(TICK));
                     let is_due = self.transport.try_lock().is_some_and(|transport| {
-                        transport.next_timeout().is_some_and(|timeout| timeout <= Instant::now())
+                        transport
+                            .next_timeout()
+                            .is_some_and(|timeout| timeout <= Instant::now())
                     });
                     if is_due {
                         self.drive();
@@ -506,7 +537,11 @@ impl Shared {
         let deadline = Instant::now() + linger;
         let peers = self.transport.lock().peers();
         let pause = Waiter::new();
-        while peers.iter().any(|peer| peer.queued_bytes() > 0 && !peer.is_closed()) && Instant::now() < deadline {
+        while peers
+            .iter()
+            .any(|peer| peer.queued_bytes() > 0 && !peer.is_closed())
+            && Instant::now() < deadline
+        {
             self.wait(&pause, Some(Instant::now() + TICK));
         }
         for peer in &peers {
@@ -520,7 +555,11 @@ impl Shared {
         self.watcher.notify();
         let sleepers = {
             let role = self.role.lock();
-            role.sleepers.iter().chain(role.poller.iter().map(|poller| &poller.waiter)).cloned().collect::<Vec<_>>()
+            role.sleepers
+                .iter()
+                .chain(role.poller.iter().map(|poller| &poller.waiter))
+                .cloned()
+                .collect::<Vec<_>>()
         };
         for sleeper in sleepers {
             sleeper.nudge();

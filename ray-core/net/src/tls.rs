@@ -7,7 +7,10 @@
 use std::sync::Arc;
 
 use quinn_proto::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
 use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName},
@@ -44,10 +47,19 @@ impl ClusterCa {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(Vec::<String>::new())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
-        params.distinguished_name.push(DnType::CommonName, format!("ray cluster {cluster:x}"));
+        params.key_usages = vec![
+            KeyUsagePurpose::KeyCertSign,
+            KeyUsagePurpose::DigitalSignature,
+        ];
+        params
+            .distinguished_name
+            .push(DnType::CommonName, format!("ray cluster {cluster:x}"));
         let certificate = params.self_signed(&key)?.der().clone();
-        Ok(ClusterCa { cluster, issuer: Issuer::new(params, key), certificate })
+        Ok(ClusterCa {
+            cluster,
+            issuer: Issuer::new(params, key),
+            certificate,
+        })
     }
 
     /// Issues the certificate of one process.
@@ -57,9 +69,14 @@ impl ClusterCa {
     pub fn issue(&self, process: u64) -> Result<Identity, TlsError> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(vec![name_of(self.cluster, process)])?;
-        params.distinguished_name.push(DnType::CommonName, format!("ray process {process:x}"));
+        params
+            .distinguished_name
+            .push(DnType::CommonName, format!("ray process {process:x}"));
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
         let certificate = params.signed_by(&key, &self.issuer)?;
         Ok(Identity {
             cluster: self.cluster,
@@ -83,7 +100,11 @@ pub struct Identity {
 
 impl std::fmt::Debug for Identity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Identity(process {:x} of cluster {:x})", self.process, self.cluster)
+        write!(
+            f,
+            "Identity(process {:x} of cluster {:x})",
+            self.process, self.cluster
+        )
     }
 }
 
@@ -126,7 +147,9 @@ impl Identity {
 
     fn roots(&self) -> Result<RootCertStore, TlsError> {
         let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from(self.authority.clone())).map_err(|error| TlsError::Use(error.to_string()))?;
+        roots
+            .add(CertificateDer::from(self.authority.clone()))
+            .map_err(|error| TlsError::Use(error.to_string()))?;
         Ok(roots)
     }
 
@@ -138,9 +161,10 @@ impl Identity {
     pub(crate) fn server(&self) -> Result<Arc<QuicServerConfig>, TlsError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let wrong = |error: &dyn std::fmt::Display| TlsError::Use(error.to_string());
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(self.roots()?), provider.clone())
-            .build()
-            .map_err(|error| wrong(&error))?;
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(self.roots()?), provider.clone())
+                .build()
+                .map_err(|error| wrong(&error))?;
         let (chain, key) = self.chain();
         let mut config = rustls::ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])
@@ -152,7 +176,9 @@ impl Identity {
         config.max_early_data_size = 0;
         // Each process dials another once: tickets would only cost time.
         config.send_tls13_tickets = 0;
-        Ok(Arc::new(QuicServerConfig::try_from(config).map_err(|error| wrong(&error))?))
+        Ok(Arc::new(
+            QuicServerConfig::try_from(config).map_err(|error| wrong(&error))?,
+        ))
     }
 
     pub(crate) fn client(&self) -> Result<Arc<QuicClientConfig>, TlsError> {
@@ -168,7 +194,9 @@ impl Identity {
         config.alpn_protocols = vec![ALPN.to_vec()];
         config.enable_early_data = false;
         config.resumption = rustls::client::Resumption::disabled();
-        Ok(Arc::new(QuicClientConfig::try_from(config).map_err(|error| wrong(&error))?))
+        Ok(Arc::new(
+            QuicClientConfig::try_from(config).map_err(|error| wrong(&error))?,
+        ))
     }
 
     /// Returns the name by which another process of this cluster is dialed.
@@ -178,7 +206,9 @@ impl Identity {
 
     /// Returns whether a certificate that the authority signed is that of `process`.
     pub(crate) fn is_of(&self, certificate: &CertificateDer<'_>, process: u64) -> bool {
-        let Ok(name) = ServerName::try_from(self.name_of(process)) else { return false };
+        let Ok(name) = ServerName::try_from(self.name_of(process)) else {
+            return false;
+        };
         webpki::EndEntityCert::try_from(certificate)
             .and_then(|parsed| parsed.verify_is_valid_for_subject_name(&name))
             .is_ok()
@@ -197,7 +227,10 @@ mod tests {
     fn an_identity_survives_being_written_down() {
         let ca = ClusterCa::generate(1).expect("keys");
         let identity = ca.issue(7).expect("a certificate");
-        assert_eq!(Identity::from_bytes(&identity.to_bytes()), Some(identity.clone()));
+        assert_eq!(
+            Identity::from_bytes(&identity.to_bytes()),
+            Some(identity.clone())
+        );
         let bytes = identity.to_bytes();
         for cut in [0, 8, 16, 20, bytes.len() - 1] {
             assert_eq!(Identity::from_bytes(&bytes[..cut]), None);

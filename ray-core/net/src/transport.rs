@@ -10,8 +10,9 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use quinn_proto::{
-    ClientConfig, ConnectionError, ConnectionHandle, DatagramEvent, Dir, Endpoint, EndpointConfig, Event, IdleTimeout,
-    ReadError, ServerConfig, StreamEvent, StreamId, Transmit, TransportConfig, VarInt, WriteError,
+    ClientConfig, ConnectionError, ConnectionHandle, DatagramEvent, Dir, Endpoint, EndpointConfig,
+    Event, IdleTimeout, ReadError, ServerConfig, StreamEvent, StreamId, Transmit, TransportConfig,
+    VarInt, WriteError,
 };
 use quinn_udp::{RecvMeta, UdpSockRef, UdpSocketState};
 use rkyv::util::AlignedVec;
@@ -92,7 +93,14 @@ mod code {
 struct FixedWindow(u64);
 
 impl quinn_proto::congestion::Controller for FixedWindow {
-    fn on_congestion_event(&mut self, _now: Instant, _sent: Instant, _persistent: bool, _lost_bytes: u64) {}
+    fn on_congestion_event(
+        &mut self,
+        _now: Instant,
+        _sent: Instant,
+        _persistent: bool,
+        _lost_bytes: u64,
+    ) {
+    }
 
     fn on_mtu_update(&mut self, _new_mtu: u16) {}
 
@@ -114,14 +122,21 @@ impl quinn_proto::congestion::Controller for FixedWindow {
 }
 
 impl quinn_proto::congestion::ControllerFactory for FixedWindow {
-    fn build(self: Arc<Self>, _now: Instant, _mtu: u16) -> Box<dyn quinn_proto::congestion::Controller> {
+    fn build(
+        self: Arc<Self>,
+        _now: Instant,
+        _mtu: u16,
+    ) -> Box<dyn quinn_proto::congestion::Controller> {
         Box::new((*self).clone())
     }
 }
 
 impl Transport {
     pub(crate) fn new(config: &NetConfig) -> Result<Transport, NetError> {
-        let socket = UdpSocket::bind(config.bind).map_err(|error| NetError::Bind { addr: config.bind, error })?;
+        let socket = UdpSocket::bind(config.bind).map_err(|error| NetError::Bind {
+            addr: config.bind,
+            error,
+        })?;
         socket.set_nonblocking(true).map_err(NetError::Socket)?;
         let udp = UdpSocketState::new(UdpSockRef::from(&socket)).map_err(NetError::Socket)?;
         for raised in [
@@ -136,9 +151,10 @@ impl Transport {
         transport
             .max_concurrent_bidi_streams(VarInt::from_u32(0))
             .max_concurrent_uni_streams(VarInt::from_u32(1))
-            .max_idle_timeout(Some(IdleTimeout::try_from(config.idle_timeout).map_err(|error| {
-                NetError::Config(format!("idle_timeout: {error}"))
-            })?))
+            .max_idle_timeout(Some(
+                IdleTimeout::try_from(config.idle_timeout)
+                    .map_err(|error| NetError::Config(format!("idle_timeout: {error}")))?,
+            ))
             .keep_alive_interval(Some(config.keep_alive))
             .stream_receive_window(VarInt::from_u32(WINDOW_BYTES))
             .receive_window(VarInt::from_u32(WINDOW_BYTES))
@@ -150,9 +166,16 @@ impl Transport {
         let transport = Arc::new(transport);
         let wrong = |error: crate::tls::TlsError| NetError::Config(error.to_string());
         let mut server = ServerConfig::with_crypto(config.identity.server().map_err(wrong)?);
-        server.transport_config(transport.clone()).max_incoming(1024).migration(false);
-        let endpoint =
-            Endpoint::new(Arc::new(EndpointConfig::default()), Some(Arc::new(server)), !udp.may_fragment(), None);
+        server
+            .transport_config(transport.clone())
+            .max_incoming(1024)
+            .migration(false);
+        let endpoint = Endpoint::new(
+            Arc::new(EndpointConfig::default()),
+            Some(Arc::new(server)),
+            !udp.may_fragment(),
+            None,
+        );
         let receive_bytes = 1500 * udp.gro_segments().max(1);
         Ok(Transport {
             endpoint,
@@ -204,7 +227,10 @@ impl Transport {
         let mut client = ClientConfig::new(self.client.clone());
         client.transport_config(self.transport.clone());
         let now = Instant::now();
-        match self.endpoint.connect(now, client, addr, &self.identity.name_of(process)) {
+        match self
+            .endpoint
+            .connect(now, client, addr, &self.identity.name_of(process))
+        {
             Ok((handle, quic)) => {
                 let connection = Connection::new(quic, Some(peer.clone()), now);
                 self.connections.insert(handle, connection);
@@ -221,10 +247,13 @@ impl Transport {
             peer.0.queued.store(0, Ordering::Release);
             // A second connection of the same peer goes with it.
             for connection in self.connections.values_mut() {
-                connection.active |=
-                    connection.peer.as_ref().is_some_and(|other| Arc::ptr_eq(&other.0, &peer.0));
+                connection.active |= connection
+                    .peer
+                    .as_ref()
+                    .is_some_and(|other| Arc::ptr_eq(&other.0, &peer.0));
             }
-            self.arrivals.push_back(Arrival::Closed(peer.clone(), reason));
+            self.arrivals
+                .push_back(Arrival::Closed(peer.clone(), reason));
         }
     }
 
@@ -238,12 +267,17 @@ impl Transport {
 
     /// Returns when some timer is due.
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        self.connections.values().filter_map(|connection| connection.timeout).min()
+        self.connections
+            .values()
+            .filter_map(|connection| connection.timeout)
+            .min()
     }
 
     /// Returns whether the socket should be waited for to become writable.
     pub(crate) fn wants_writable(&self) -> bool {
-        self.connections.values().any(|connection| connection.unsent.is_some())
+        self.connections
+            .values()
+            .any(|connection| connection.unsent.is_some())
     }
 
     /// Receives, lets connections act, and transmits; returns whether anything happened.
@@ -257,12 +291,20 @@ impl Transport {
         for connection in self.connections.values_mut() {
             let due = connection.timeout.is_some_and(|timeout| timeout <= now);
             let has_output = connection.sends
-                && connection.peer.as_ref().is_some_and(|peer| dirty.iter().any(|other| Arc::ptr_eq(&other.0, &peer.0)));
+                && connection
+                    .peer
+                    .as_ref()
+                    .is_some_and(|peer| dirty.iter().any(|other| Arc::ptr_eq(&other.0, &peer.0)));
             connection.active |= due || has_output || connection.unsent.is_some();
             touched |= due;
         }
         dirty.clear();
-        if touched || self.connections.values().any(|connection| connection.active) {
+        if touched
+            || self
+                .connections
+                .values()
+                .any(|connection| connection.active)
+        {
             let active = self
                 .connections
                 .iter()
@@ -282,9 +324,13 @@ impl Transport {
             let mut metas = [RecvMeta::default(); RECEIVE_BATCH];
             let count = {
                 let mut buffers = self.receive.iter_mut();
-                let mut slices: [IoSliceMut<'_>; RECEIVE_BATCH] =
-                    std::array::from_fn(|_| IoSliceMut::new(buffers.next().expect("one buffer a slot")));
-                match self.udp.recv(UdpSockRef::from(&self.socket), &mut slices, &mut metas) {
+                let mut slices: [IoSliceMut<'_>; RECEIVE_BATCH] = std::array::from_fn(|_| {
+                    IoSliceMut::new(buffers.next().expect("one buffer a slot"))
+                });
+                match self
+                    .udp
+                    .recv(UdpSockRef::from(&self.socket), &mut slices, &mut metas)
+                {
                     Ok(count) => count,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => return received,
                     Err(error) => {
@@ -296,13 +342,22 @@ impl Transport {
             };
             received |= count > 0;
             for (slot, meta) in metas[..count].iter().enumerate() {
+                let ecn = meta
+                    .ecn
+                    .and_then(|ecn| quinn_proto::EcnCodepoint::from_bits(ecn as u8));
                 let mut data = BytesMut::from(&self.receive[slot][..meta.len]);
                 while !data.is_empty() {
                     let datagram = data.split_to(meta.stride.min(data.len()));
                     self.stats.datagrams_in += 1;
                     self.response.clear();
-                    let event =
-                        self.endpoint.handle(now, meta.addr, meta.dst_ip, None, datagram, &mut self.response);
+                    let event = self.endpoint.handle(
+                        now,
+                        meta.addr,
+                        meta.dst_ip,
+                        ecn,
+                        datagram,
+                        &mut self.response,
+                    );
                     match event {
                         Some(DatagramEvent::ConnectionEvent(handle, event)) => {
                             if let Some(connection) = self.connections.get_mut(&handle) {
@@ -329,9 +384,13 @@ impl Transport {
             self.respond(&transmit);
             return;
         }
-        match self.endpoint.accept(incoming, now, &mut self.response, None) {
+        match self
+            .endpoint
+            .accept(incoming, now, &mut self.response, None)
+        {
             Ok((handle, quic)) => {
-                self.connections.insert(handle, Connection::new(quic, None, now));
+                self.connections
+                    .insert(handle, Connection::new(quic, None, now));
             }
             Err(error) => {
                 self.stats.handshake_failures += 1;
@@ -344,7 +403,10 @@ impl Transport {
     }
 
     fn respond(&self, transmit: &Transmit) {
-        let sent = self.udp.try_send(UdpSockRef::from(&self.socket), &datagram(transmit, &self.response));
+        let sent = self.udp.try_send(
+            UdpSockRef::from(&self.socket),
+            &datagram(transmit, &self.response),
+        );
         if let Err(error) = sent {
             tracing::trace!(%error, "a response was not sent; the other side asks again");
         }
@@ -352,7 +414,9 @@ impl Transport {
 
     /// Lets one connection do all that it can do now.
     fn advance(&mut self, handle: ConnectionHandle, now: Instant) {
-        let Some(mut connection) = self.connections.remove(&handle) else { return };
+        let Some(mut connection) = self.connections.remove(&handle) else {
+            return;
+        };
         connection.active = false;
         if connection.timeout.is_some_and(|timeout| timeout <= now) {
             connection.quic.handle_timeout(now);
@@ -378,7 +442,11 @@ impl Transport {
         connection.timeout = connection.quic.poll_timeout();
         if !connection.established && connection.closing.is_none() {
             let deadline = connection.opened + self.handshake_timeout;
-            connection.timeout = Some(connection.timeout.map_or(deadline, |timeout| timeout.min(deadline)));
+            connection.timeout = Some(
+                connection
+                    .timeout
+                    .map_or(deadline, |timeout| timeout.min(deadline)),
+            );
         }
         if let Some(reason) = lost {
             let reason = connection.closing.take().unwrap_or(reason);
@@ -392,7 +460,12 @@ impl Transport {
     }
 
     /// Handles what the state machine says; returns why the connection is lost, if it is.
-    fn events(&mut self, handle: ConnectionHandle, connection: &mut Connection, now: Instant) -> Option<CloseReason> {
+    fn events(
+        &mut self,
+        handle: ConnectionHandle,
+        connection: &mut Connection,
+        now: Instant,
+    ) -> Option<CloseReason> {
         let mut lost = None;
         loop {
             let mut quiet = true;
@@ -413,17 +486,22 @@ impl Transport {
                         lost = Some(close_reason(reason));
                     }
                     Event::Stream(StreamEvent::Opened { dir: Dir::Uni }) => {
-                        connection.receive = connection.quic.streams().accept(Dir::Uni).or(connection.receive);
+                        connection.receive = connection
+                            .quic
+                            .streams()
+                            .accept(Dir::Uni)
+                            .or(connection.receive);
                     }
                     _ => {}
                 }
             }
-            if lost.is_none() && connection.closing.is_none() {
-                if let Err(reason) = self.read(connection) {
-                    tracing::debug!(%reason, "closing a connection");
-                    connection.close(now, code::PROTOCOL, &reason);
-                    connection.closing = Some(CloseReason::Protocol(reason));
-                }
+            if lost.is_none()
+                && connection.closing.is_none()
+                && let Err(reason) = self.read(connection)
+            {
+                tracing::debug!(%reason, "closing a connection");
+                connection.close(now, code::PROTOCOL, &reason);
+                connection.closing = Some(CloseReason::Protocol(reason));
             }
             if quiet {
                 return lost;
@@ -437,18 +515,32 @@ impl Transport {
         connection.send = connection.quic.streams().open(Dir::Uni);
         let target = connection.peer.as_ref().map_or(0, Peer::process);
         let mut hello = Vec::new();
-        let fields = HeaderFields { kind: KIND_HELLO, ..HeaderFields::default() };
-        frame::append(&mut hello, self.process, target, &fields, &[], &[&self.hello]);
+        let fields = HeaderFields {
+            kind: KIND_HELLO,
+            ..HeaderFields::default()
+        };
+        frame::append(
+            &mut hello,
+            self.process,
+            target,
+            &fields,
+            &[],
+            &[&self.hello],
+        );
         connection.pending = Some(hello.into());
     }
 
     fn read(&mut self, connection: &mut Connection) -> Result<(), String> {
-        let Some(stream) = connection.receive else { return Ok(()) };
+        let Some(stream) = connection.receive else {
+            return Ok(());
+        };
         let before = connection.inbox.len();
         let mut ended = false;
         {
             let mut receive = connection.quic.recv_stream(stream);
-            let Ok(mut chunks) = receive.read(true) else { return Ok(()) };
+            let Ok(mut chunks) = receive.read(true) else {
+                return Ok(());
+            };
             loop {
                 match chunks.next(usize::MAX) {
                     Ok(Some(chunk)) => connection.inbox.extend_from_slice(&chunk.bytes),
@@ -469,20 +561,28 @@ impl Transport {
             self.stats.bytes_in += (connection.inbox.len() - before) as u64;
             self.split(connection)?;
         }
-        if ended { Err("the stream of frames ended".into()) } else { Ok(()) }
+        if ended {
+            Err("the stream of frames ended".into())
+        } else {
+            Ok(())
+        }
     }
 
     /// Takes the whole frames out of the inbox.
     fn split(&mut self, connection: &mut Connection) -> Result<(), String> {
         if !connection.was_greeted {
-            let Some(len) = self.greet(connection)? else { return Ok(()) };
+            let Some(len) = self.greet(connection)? else {
+                return Ok(());
+            };
             connection.take_front(len, self.spare.pop());
         }
         let whole = frame::whole_frames(&connection.inbox, self.limit)?;
         if whole == 0 {
             return Ok(());
         }
-        let Some(peer) = connection.peer.clone() else { return Err("frames before a hello".into()) };
+        let Some(peer) = connection.peer.clone() else {
+            return Err("frames before a hello".into());
+        };
         let frames = connection.take_front(whole, self.spare.pop());
         self.arrivals.push_back(Arrival::Frames(peer, frames));
         Ok(())
@@ -490,7 +590,9 @@ impl Transport {
 
     /// Reads the hello; returns its length once all of it is there.
     fn greet(&mut self, connection: &mut Connection) -> Result<Option<usize>, String> {
-        let Some(header) = connection.inbox.first_chunk() else { return Ok(None) };
+        let Some(header) = connection.inbox.first_chunk() else {
+            return Ok(None);
+        };
         let header = frame::Header::parse(header, self.limit)?;
         if header.kind != KIND_HELLO {
             return Err("the first frame is not a hello".into());
@@ -504,19 +606,26 @@ impl Transport {
         let certificates = certificates
             .and_then(|any| any.downcast::<Vec<CertificateDer<'static>>>().ok())
             .ok_or("the other side has no certificate")?;
-        let is_genuine =
-            certificates.first().is_some_and(|certificate| self.identity.is_of(certificate, claimed));
+        let is_genuine = certificates
+            .first()
+            .is_some_and(|certificate| self.identity.is_of(certificate, claimed));
         if !is_genuine {
             return Err(format!("a process that is not p{claimed:x} says it is"));
         }
         let peer = match &connection.peer {
             Some(peer) if peer.0.process == claimed => peer.clone(),
-            Some(peer) => return Err(format!("p{:x} was dialed and p{claimed:x} answered", peer.0.process)),
+            Some(peer) => {
+                return Err(format!(
+                    "p{:x} was dialed and p{claimed:x} answered",
+                    peer.0.process
+                ));
+            }
             None => {
                 let known = self.peers.get(&claimed).cloned();
                 let is_new = known.is_none();
                 let addr = connection.quic.remote_address();
-                let peer = known.unwrap_or_else(|| Peer::new(claimed, self.process, addr, self.net.clone()));
+                let peer = known
+                    .unwrap_or_else(|| Peer::new(claimed, self.process, addr, self.net.clone()));
                 // When both dialed at once, each side keeps sending where it began.
                 connection.sends = is_new;
                 self.peers.insert(claimed, peer.clone());
@@ -527,7 +636,10 @@ impl Transport {
         connection.was_greeted = true;
         let mut batch = AlignedVec::<16>::new();
         batch.extend_from_slice(&connection.inbox[..len]);
-        let hello = FrameBatch::new(&batch, self.limit).next().map(|frame| frame.body.to_vec()).unwrap_or_default();
+        let hello = FrameBatch::new(&batch, self.limit)
+            .next()
+            .map(|frame| frame.body.to_vec())
+            .unwrap_or_default();
         self.arrivals.push_back(Arrival::Hello(peer.clone(), hello));
         Ok(Some(len))
     }
@@ -539,7 +651,9 @@ impl Transport {
         }
         if peer.is_closed() {
             connection.close(now, code::CLOSED, "the other connection of this pair ended");
-            connection.closing = Some(CloseReason::Local("the other connection of this pair ended".into()));
+            connection.closing = Some(CloseReason::Local(
+                "the other connection of this pair ended".into(),
+            ));
             return;
         }
         let wish = peer.0.close_wanted.lock().clone();
@@ -551,7 +665,11 @@ impl Transport {
                 self.transmit(connection, now);
             }
             let refused = text.strip_prefix(REFUSAL_MARK);
-            let close_code = if refused.is_some() { code::REFUSED } else { code::CLOSED };
+            let close_code = if refused.is_some() {
+                code::REFUSED
+            } else {
+                code::CLOSED
+            };
             let text = refused.unwrap_or(&text).to_owned();
             connection.close(now, close_code, &text);
             connection.closing = Some(CloseReason::Local(text));
@@ -565,7 +683,11 @@ impl Transport {
         if !connection.established {
             return;
         }
-        let peer = if connection.sends { connection.peer.clone() } else { None };
+        let peer = if connection.sends {
+            connection.peer.clone()
+        } else {
+            None
+        };
         match peer {
             Some(peer) => self.write_out(connection, &peer),
             None => {
@@ -587,7 +709,9 @@ impl Transport {
             let was_hello = connection.hello_left;
             let written = connection.write_pending(&mut self.stats);
             if !was_hello {
-                peer.0.queued.fetch_sub(written.min(peer.queued_bytes()), Ordering::AcqRel);
+                peer.0
+                    .queued
+                    .fetch_sub(written.min(peer.queued_bytes()), Ordering::AcqRel);
             }
             if connection.pending.is_some() {
                 return;
@@ -596,16 +720,20 @@ impl Transport {
     }
 
     fn transmit(&mut self, connection: &mut Connection, now: Instant) {
-        if let Some((transmit, bytes)) = connection.unsent.take() {
-            if !self.send(&transmit, &bytes) {
-                connection.unsent = Some((transmit, bytes));
-                return;
-            }
+        if let Some((transmit, bytes)) = connection.unsent.take()
+            && !self.send(&transmit, &bytes)
+        {
+            connection.unsent = Some((transmit, bytes));
+            return;
         }
         let max_datagrams = self.udp.max_gso_segments().clamp(1, MAX_TRANSMIT_SEGMENTS);
         loop {
             self.outgoing.clear();
-            let Some(transmit) = connection.quic.poll_transmit(now, max_datagrams, &mut self.outgoing) else {
+            let Some(transmit) =
+                connection
+                    .quic
+                    .poll_transmit(now, max_datagrams, &mut self.outgoing)
+            else {
                 return;
             };
             let outgoing = std::mem::take(&mut self.outgoing);
@@ -621,7 +749,10 @@ impl Transport {
 
     /// Sends one batch of datagrams; false when the socket has no room.
     fn send(&mut self, transmit: &Transmit, bytes: &[u8]) -> bool {
-        match self.udp.try_send(UdpSockRef::from(&self.socket), &datagram(transmit, bytes)) {
+        match self
+            .udp
+            .try_send(UdpSockRef::from(&self.socket), &datagram(transmit, bytes))
+        {
             Ok(()) => {
                 self.stats.datagrams_out += 1;
                 true
@@ -658,12 +789,18 @@ impl Connection {
     }
 
     fn close(&mut self, now: Instant, code: u32, reason: &str) {
-        self.quic.close(now, VarInt::from_u32(code), Bytes::copy_from_slice(reason.as_bytes()));
+        self.quic.close(
+            now,
+            VarInt::from_u32(code),
+            Bytes::copy_from_slice(reason.as_bytes()),
+        );
     }
 
     /// Writes what is pending into the stream; returns how much it took.
     fn write_pending(&mut self, stats: &mut NetStats) -> usize {
-        let (Some(stream), Some(bytes)) = (self.send, self.pending.take()) else { return 0 };
+        let (Some(stream), Some(bytes)) = (self.send, self.pending.take()) else {
+            return 0;
+        };
         let mut chunks = [bytes];
         match self.quic.send_stream(stream).write_chunks(&mut chunks) {
             Ok(written) => {
@@ -712,7 +849,9 @@ impl TruncateTo for AlignedVec<16> {
 fn datagram<'a>(transmit: &Transmit, bytes: &'a [u8]) -> quinn_udp::Transmit<'a> {
     quinn_udp::Transmit {
         destination: transmit.destination,
-        ecn: None,
+        ecn: transmit
+            .ecn
+            .and_then(|ecn| quinn_udp::EcnCodepoint::from_bits(ecn as u8)),
         contents: &bytes[..transmit.size],
         segment_size: transmit.segment_size,
         src_ip: transmit.src_ip,

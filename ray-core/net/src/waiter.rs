@@ -95,7 +95,12 @@ impl Waiter {
     /// Sleeps until a notification, a nudge or `limit`.
     pub(crate) fn park(&self, limit: Option<Duration>) {
         self.become_sleeper();
-        if self.0.state.compare_exchange(EMPTY, PARKED, Ordering::SeqCst, Ordering::SeqCst).is_err() {
+        if self
+            .0
+            .state
+            .compare_exchange(EMPTY, PARKED, Ordering::SeqCst, Ordering::SeqCst)
+            .is_err()
+        {
             return;
         }
         match limit {
@@ -109,18 +114,40 @@ impl Waiter {
     ///
     /// # Errors
     /// What the system refused; an interrupting signal is none.
-    pub(crate) fn poll(&self, socket: BorrowedFd<'_>, writable: bool, limit: Option<Duration>) -> io::Result<()> {
+    pub(crate) fn poll(
+        &self,
+        socket: BorrowedFd<'_>,
+        writable: bool,
+        limit: Option<Duration>,
+    ) -> io::Result<()> {
         self.become_sleeper();
-        if self.0.state.compare_exchange(EMPTY, POLLING, Ordering::SeqCst, Ordering::SeqCst).is_err() {
+        if self
+            .0
+            .state
+            .compare_exchange(EMPTY, POLLING, Ordering::SeqCst, Ordering::SeqCst)
+            .is_err()
+        {
             return Ok(());
         }
-        let event = self.0.sleeper.lock().as_ref().map(|sleeper| sleeper.event.clone());
+        let event = self
+            .0
+            .sleeper
+            .lock()
+            .as_ref()
+            .map(|sleeper| sleeper.event.clone());
         let Some(event) = event else {
             self.end_sleep(POLLING);
             return Err(io::Error::other("no event descriptor for this thread"));
         };
-        let wanted = if writable { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
-        let mut fds = [PollFd::from_borrowed_fd(socket, wanted), PollFd::from_borrowed_fd(event.as_fd(), PollFlags::IN)];
+        let wanted = if writable {
+            PollFlags::IN | PollFlags::OUT
+        } else {
+            PollFlags::IN
+        };
+        let mut fds = [
+            PollFd::from_borrowed_fd(socket, wanted),
+            PollFd::from_borrowed_fd(event.as_fd(), PollFlags::IN),
+        ];
         let limit = limit.map(|limit| Timespec {
             tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: i64::from(limit.subsec_nanos()),
@@ -145,7 +172,10 @@ impl Waiter {
 
     fn end_sleep(&self, from: u8) {
         // Fails when the waiter was notified meanwhile, which must not be forgotten.
-        let _notified = self.0.state.compare_exchange(from, EMPTY, Ordering::SeqCst, Ordering::SeqCst);
+        let _notified =
+            self.0
+                .state
+                .compare_exchange(from, EMPTY, Ordering::SeqCst, Ordering::SeqCst);
     }
 }
 

@@ -33,12 +33,31 @@ unsafe impl Sync for Mapping {}
 
 impl Mapping {
     /// Maps `len` bytes of `fd` from `offset`, writable or not.
-    pub(crate) fn new(fd: BorrowedFd<'_>, offset: u64, len: usize, writable: bool) -> io::Result<Mapping> {
-        let protection = if writable { ProtFlags::READ | ProtFlags::WRITE } else { ProtFlags::READ };
+    pub(crate) fn new(
+        fd: BorrowedFd<'_>,
+        offset: u64,
+        len: usize,
+        writable: bool,
+    ) -> io::Result<Mapping> {
+        let protection = if writable {
+            ProtFlags::READ | ProtFlags::WRITE
+        } else {
+            ProtFlags::READ
+        };
         // SAFETY: a new mapping at an address that the kernel chooses overlaps nothing of ours, and the
         // memfd is sealed against shrinking, so every byte of it stays backed.
-        let start = unsafe { rustix::mm::mmap(ptr::null_mut(), len, protection, MapFlags::SHARED, fd, offset)? };
-        let start = NonNull::new(start.cast()).ok_or_else(|| io::Error::other("mapped at address zero"))?;
+        let start = unsafe {
+            rustix::mm::mmap(
+                ptr::null_mut(),
+                len,
+                protection,
+                MapFlags::SHARED,
+                fd,
+                offset,
+            )?
+        };
+        let start =
+            NonNull::new(start.cast()).ok_or_else(|| io::Error::other("mapped at address zero"))?;
         Ok(Mapping { start, len })
     }
 
@@ -92,7 +111,9 @@ impl Arena {
     pub fn map(fd: OwnedFd) -> io::Result<Arena> {
         let seals = rustix::fs::fcntl_get_seals(&fd)?;
         if !seals.contains(rustix::fs::SealFlags::SHRINK) {
-            return Err(io::Error::other("the arena's file is not sealed against shrinking"));
+            return Err(io::Error::other(
+                "the arena's file is not sealed against shrinking",
+            ));
         }
         let len = rustix::fs::fstat(&fd)?.st_size;
         let len = usize::try_from(len).map_err(io::Error::other)?;
@@ -112,8 +133,10 @@ impl Arena {
     /// Returns the object at `slot`; `None` when the slot is not inside the arena.
     pub fn slice(&self, slot: Slot) -> Option<ObjectBytes> {
         let end = slot.offset.checked_add(slot.len)?;
-        (end <= self.capacity() && slot.offset.is_multiple_of(ALIGNMENT))
-            .then(|| ObjectBytes { map: self.0.map.clone(), slot })
+        (end <= self.capacity() && slot.offset.is_multiple_of(ALIGNMENT)).then(|| ObjectBytes {
+            map: self.0.map.clone(),
+            slot,
+        })
     }
 }
 
@@ -131,7 +154,10 @@ impl Deref for ObjectBytes {
         // SAFETY: `Arena::slice` checked that the slot lies inside the map, which `self.map` keeps; the
         // object is sealed and counted above this crate, so nobody writes to it while this exists.
         unsafe {
-            std::slice::from_raw_parts(self.map.at(self.slot.offset as usize).as_ptr(), self.slot.len as usize)
+            std::slice::from_raw_parts(
+                self.map.at(self.slot.offset as usize).as_ptr(),
+                self.slot.len as usize,
+            )
         }
     }
 }

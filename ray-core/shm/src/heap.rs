@@ -43,7 +43,9 @@ impl Heap {
 
     /// Gives an object's space back; false when no live object begins there.
     pub(crate) fn free(&mut self, offset: u64) -> bool {
-        let Some(len) = self.live.remove(&offset) else { return false };
+        let Some(len) = self.live.remove(&offset) else {
+            return false;
+        };
         self.live_bytes -= len;
         self.insert_free(offset, len);
         true
@@ -56,13 +58,18 @@ impl Heap {
 
     /// Removes the stretch `offset..offset + len` when all of it is free.
     pub(crate) fn take_if_free(&mut self, offset: u64, len: u64) -> bool {
-        let Some((&start, &found)) = self.free.range(..=offset).next_back() else { return false };
+        let Some((&start, &found)) = self.free.range(..=offset).next_back() else {
+            return false;
+        };
         if start + found < offset + len {
             return false;
         }
         self.free.remove(&start);
         self.by_len.remove(&(found, start));
-        for (start, len) in [(start, offset - start), (offset + len, start + found - offset - len)] {
+        for (start, len) in [
+            (start, offset - start),
+            (offset + len, start + found - offset - len),
+        ] {
             if len > 0 {
                 self.free.insert(start, len);
                 self.by_len.insert((len, start));
@@ -81,7 +88,10 @@ impl Heap {
 
     fn insert_free(&mut self, mut offset: u64, mut len: u64) {
         if let Some((&before, &before_len)) = self.free.range(..offset).next_back() {
-            debug_assert!(before + before_len <= offset, "free stretches do not overlap");
+            debug_assert!(
+                before + before_len <= offset,
+                "free stretches do not overlap"
+            );
             if before + before_len == offset && !self.seams.contains(&offset) {
                 self.free.remove(&before);
                 self.by_len.remove(&(before_len, before));
@@ -115,7 +125,10 @@ mod tests {
 
     impl Draws {
         fn next(&mut self, below: u64) -> u64 {
-            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            self.0 = self
+                .0
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             (self.0 >> 33) % below
         }
     }
@@ -134,7 +147,10 @@ mod tests {
                     if let Some(offset) = heap.alloc(len) {
                         assert!(offset.is_multiple_of(ALIGNMENT));
                         for (other, other_len) in &live {
-                            assert!(offset + len.max(1) <= *other || other + other_len.max(&1) <= offset);
+                            assert!(
+                                offset + len.max(1) <= *other
+                                    || other + other_len.max(&1) <= offset
+                            );
                         }
                         live.push((offset, len));
                     }

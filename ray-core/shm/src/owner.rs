@@ -82,13 +82,19 @@ impl ArenaOwner {
     pub fn create(bytes: u64) -> io::Result<ArenaOwner> {
         let segments = bytes.div_ceil(SEGMENT_BYTES).max(1);
         let capacity = segments * SEGMENT_BYTES;
-        let fd = rustix::fs::memfd_create("ray-arena", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+        let fd =
+            rustix::fs::memfd_create("ray-arena", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
         rustix::fs::ftruncate(&fd, capacity)?;
         rustix::fs::fcntl_add_seals(&fd, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
         let len = usize::try_from(capacity).map_err(io::Error::other)?;
         let map = Arc::new(Mapping::new(fd.as_fd(), 0, len, true)?);
         let segments = usize::try_from(segments).map_err(io::Error::other)?;
-        Ok(ArenaOwner { fd, holders: vec![None; segments], warm: vec![false; segments], map })
+        Ok(ArenaOwner {
+            fd,
+            holders: vec![None; segments],
+            warm: vec![false; segments],
+            map,
+        })
     }
 
     /// Returns the file to hand to other processes.
@@ -109,7 +115,10 @@ impl ArenaOwner {
             self.holders[segment] = Some(process);
             self.warm[segment] = true;
         }
-        Some(SegmentRange { first: u32::try_from(first).ok()?, count: u32::try_from(count).ok()? })
+        Some(SegmentRange {
+            first: u32::try_from(first).ok()?,
+            count: u32::try_from(count).ok()?,
+        })
     }
 
     fn find(&self, count: usize, only_warm: bool) -> Option<usize> {
@@ -130,7 +139,11 @@ impl ArenaOwner {
     /// [`NotLent`] when one of them is not lent; then nothing changes.
     pub fn release(&mut self, range: SegmentRange) -> Result<(), NotLent> {
         let segments = range.segments();
-        if segments.end > self.holders.len() || segments.clone().any(|segment| self.holders[segment].is_none()) {
+        if segments.end > self.holders.len()
+            || segments
+                .clone()
+                .any(|segment| self.holders[segment].is_none())
+        {
             return Err(NotLent(range));
         }
         self.holders[segments].fill(None);
@@ -147,7 +160,10 @@ impl ArenaOwner {
             let segment = segment as u32;
             match ranges.last_mut() {
                 Some(last) if last.first + last.count == segment => last.count += 1,
-                _ => ranges.push(SegmentRange { first: segment, count: 1 }),
+                _ => ranges.push(SegmentRange {
+                    first: segment,
+                    count: 1,
+                }),
             }
         }
         ranges
@@ -155,15 +171,22 @@ impl ArenaOwner {
 
     /// Returns how many segments nobody has.
     pub fn free_segments(&self) -> usize {
-        self.holders.iter().filter(|holder| holder.is_none()).count()
+        self.holders
+            .iter()
+            .filter(|holder| holder.is_none())
+            .count()
     }
 
     /// Returns the next free segment without pages and counts it as backed; the caller populates it,
     /// after it has given back whatever lock this is behind.
     pub fn next_cold(&mut self) -> Option<ColdSegment> {
-        let segment = (0..self.holders.len()).find(|segment| self.holders[*segment].is_none() && !self.warm[*segment])?;
+        let segment = (0..self.holders.len())
+            .find(|segment| self.holders[*segment].is_none() && !self.warm[*segment])?;
         self.warm[segment] = true;
-        Some(ColdSegment { map: self.map.clone(), offset: segment * SEGMENT_BYTES as usize })
+        Some(ColdSegment {
+            map: self.map.clone(),
+            offset: segment * SEGMENT_BYTES as usize,
+        })
     }
 
     /// Gives the pages of free segments back to the system; returns how many segments.
@@ -175,7 +198,12 @@ impl ArenaOwner {
         for segment in 0..self.holders.len() {
             if self.holders[segment].is_none() && self.warm[segment] {
                 let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-                rustix::fs::fallocate(&self.fd, flags, segment as u64 * SEGMENT_BYTES, SEGMENT_BYTES)?;
+                rustix::fs::fallocate(
+                    &self.fd,
+                    flags,
+                    segment as u64 * SEGMENT_BYTES,
+                    SEGMENT_BYTES,
+                )?;
                 self.warm[segment] = false;
                 punched += 1;
             }
@@ -193,7 +221,13 @@ mod tests {
         let mut owner = ArenaOwner::create(4 * SEGMENT_BYTES).expect("a memfd");
         let one = owner.grant(1, 7).expect("room");
         let two = owner.grant(SEGMENT_BYTES + 1, 8).expect("room");
-        assert_eq!((one, two), (SegmentRange { first: 0, count: 1 }, SegmentRange { first: 1, count: 2 }));
+        assert_eq!(
+            (one, two),
+            (
+                SegmentRange { first: 0, count: 1 },
+                SegmentRange { first: 1, count: 2 }
+            )
+        );
         assert_eq!(owner.grant(2 * SEGMENT_BYTES, 9), None);
         assert_eq!(owner.ranges_of(8), vec![two]);
         assert_eq!(owner.release(two), Ok(()));
@@ -214,7 +248,11 @@ mod tests {
         // Segment 1 is lower than nothing backed but segment 0, which is.
         assert_eq!(owner.grant(1, 2), Some(low));
         for _ in 0..3 {
-            owner.next_cold().expect("three are cold").populate().expect("pages");
+            owner
+                .next_cold()
+                .expect("three are cold")
+                .populate()
+                .expect("pages");
         }
         assert!(owner.next_cold().is_none(), "all free segments are backed");
     }

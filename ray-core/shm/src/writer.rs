@@ -44,7 +44,10 @@ struct State {
 impl Writer {
     /// Returns a writer without segments.
     pub fn new(arena: Arena) -> Writer {
-        Writer { arena, state: Arc::default() }
+        Writer {
+            arena,
+            state: Arc::default(),
+        }
     }
 
     /// Takes over segments that the node has lent to this process.
@@ -68,21 +71,31 @@ impl Writer {
     /// # Errors
     /// [`NeedSegments`] when the process has no room for it.
     pub fn alloc(&self, len: usize) -> Result<WriteGuard, NeedSegments> {
-        let needed = NeedSegments { bytes: len.max(1) as u64 };
+        let needed = NeedSegments {
+            bytes: len.max(1) as u64,
+        };
         let mut state = self.state.lock();
         let offset = state.heap.alloc(len as u64).ok_or(needed)?;
-        let found = state
-            .ranges
-            .iter()
-            .find(|(range, _)| range.offset() <= offset && offset + len as u64 <= range.offset() + range.len());
+        let found = state.ranges.iter().find(|(range, _)| {
+            range.offset() <= offset && offset + len as u64 <= range.offset() + range.len()
+        });
         let Some((range, map)) = found else {
             // The free stretch spans two maps of neighbouring ranges: not one piece of memory.
             state.heap.free(offset);
             return Err(needed);
         };
         let (map, start) = (map.clone(), (offset - range.offset()) as usize);
-        let slot = Slot { offset, len: len as u64 };
-        Ok(WriteGuard { map, start, slot, state: self.state.clone(), sealed: false })
+        let slot = Slot {
+            offset,
+            len: len as u64,
+        };
+        Ok(WriteGuard {
+            map,
+            start,
+            slot,
+            state: self.state.clone(),
+            sealed: false,
+        })
     }
 
     /// Gives an object's space back; nobody may read it any more.
@@ -90,7 +103,11 @@ impl Writer {
     /// # Errors
     /// [`NotLive`] when it is free already or was written elsewhere.
     pub fn free(&self, slot: Slot) -> Result<(), NotLive> {
-        if self.state.lock().heap.free(slot.offset) { Ok(()) } else { Err(NotLive(slot)) }
+        if self.state.lock().heap.free(slot.offset) {
+            Ok(())
+        } else {
+            Err(NotLive(slot))
+        }
     }
 
     /// Returns whether a live object of this process begins at the slot.
@@ -125,7 +142,12 @@ impl Writer {
 
     /// Returns how much is lent to this process; bytes.
     pub fn lent_bytes(&self) -> u64 {
-        self.state.lock().ranges.iter().map(|(range, _)| u64::from(range.count) * SEGMENT_BYTES).sum()
+        self.state
+            .lock()
+            .ranges
+            .iter()
+            .map(|(range, _)| u64::from(range.count) * SEGMENT_BYTES)
+            .sum()
     }
 }
 
@@ -150,9 +172,15 @@ impl WriteGuard {
     /// # Panics
     /// When `len` is more than was allocated.
     pub fn seal_prefix(mut self, len: usize) -> Slot {
-        assert!(len as u64 <= self.slot.len, "a prefix is no longer than the whole");
+        assert!(
+            len as u64 <= self.slot.len,
+            "a prefix is no longer than the whole"
+        );
         self.sealed = true;
-        Slot { offset: self.slot.offset, len: len as u64 }
+        Slot {
+            offset: self.slot.offset,
+            len: len as u64,
+        }
     }
 }
 
@@ -162,14 +190,18 @@ impl Deref for WriteGuard {
     fn deref(&self) -> &[u8] {
         // SAFETY: the heap gave this stretch to this guard alone, it lies inside `map`, which the guard
         // keeps, and no other process knows it before it is sealed.
-        unsafe { std::slice::from_raw_parts(self.map.at(self.start).as_ptr(), self.slot.len as usize) }
+        unsafe {
+            std::slice::from_raw_parts(self.map.at(self.start).as_ptr(), self.slot.len as usize)
+        }
     }
 }
 
 impl DerefMut for WriteGuard {
     fn deref_mut(&mut self) -> &mut [u8] {
         // SAFETY: as in `deref`; `&mut self` makes it the only slice in this process.
-        unsafe { std::slice::from_raw_parts_mut(self.map.at(self.start).as_ptr(), self.slot.len as usize) }
+        unsafe {
+            std::slice::from_raw_parts_mut(self.map.at(self.start).as_ptr(), self.slot.len as usize)
+        }
     }
 }
 

@@ -14,11 +14,20 @@ fn arena_of(bytes: u64) -> (ArenaOwner, Arena, Writer) {
 #[test]
 fn a_sealed_object_is_read_in_place_by_another_map() {
     let (mut owner, _, writer) = arena_of(2 * SEGMENT_BYTES);
-    writer.add_segments(owner.grant(1, 1).expect("room")).expect("mapped");
+    writer
+        .add_segments(owner.grant(1, 1).expect("room"))
+        .expect("mapped");
     let mut guard = writer.alloc(1000).expect("room");
     guard.fill(7);
     let slot = guard.seal();
-    let reader = Arena::map(owner.fd().as_fd().try_clone_to_owned().expect("a descriptor")).expect("a map");
+    let reader = Arena::map(
+        owner
+            .fd()
+            .as_fd()
+            .try_clone_to_owned()
+            .expect("a descriptor"),
+    )
+    .expect("a map");
     let bytes = reader.slice(slot).expect("inside");
     assert_eq!(bytes.len(), 1000);
     assert!(bytes.iter().all(|byte| *byte == 7));
@@ -28,11 +37,13 @@ fn a_sealed_object_is_read_in_place_by_another_map() {
 #[test]
 fn ten_gigabytes_pass_through_a_small_arena() {
     let (mut owner, arena, writer) = arena_of(64 << 20);
-    writer.add_segments(owner.grant(64 << 20, 1).expect("room")).expect("mapped");
+    writer
+        .add_segments(owner.grant(64 << 20, 1).expect("room"))
+        .expect("mapped");
     let mut total = 0_u64;
     let mut held = Vec::new();
     while total < 10 << 30 {
-        let len = 1 << 20 | (total as usize >> 20) % 4096;
+        let len = (1 << 20) | ((total as usize >> 20) % 4096);
         let mut guard = writer.alloc(len).expect("old objects were freed");
         guard[0] = total as u8;
         let last = guard.len() - 1;
@@ -50,16 +61,28 @@ fn ten_gigabytes_pass_through_a_small_arena() {
         writer.free(slot).expect("live");
     }
     assert_eq!((writer.live_bytes(), writer.live_objects()), (0, 0));
-    assert_eq!(writer.take_empty(), vec![SegmentRange { first: 0, count: 16 }]);
+    assert_eq!(
+        writer.take_empty(),
+        vec![SegmentRange {
+            first: 0,
+            count: 16
+        }]
+    );
     assert_eq!(writer.lent_bytes(), 0);
 }
 
 #[test]
 fn an_unsealed_object_gives_its_room_back() {
     let (mut owner, _, writer) = arena_of(SEGMENT_BYTES);
-    writer.add_segments(owner.grant(1, 1).expect("room")).expect("mapped");
+    writer
+        .add_segments(owner.grant(1, 1).expect("room"))
+        .expect("mapped");
     for _ in 0..10 {
-        drop(writer.alloc(SEGMENT_BYTES as usize).expect("the room of the last one"));
+        drop(
+            writer
+                .alloc(SEGMENT_BYTES as usize)
+                .expect("the room of the last one"),
+        );
     }
     assert_eq!(writer.live_objects(), 0);
 }
@@ -67,33 +90,76 @@ fn an_unsealed_object_gives_its_room_back() {
 #[test]
 fn a_second_free_and_a_foreign_slot_are_errors() {
     let (mut owner, _, writer) = arena_of(SEGMENT_BYTES);
-    writer.add_segments(owner.grant(1, 1).expect("room")).expect("mapped");
+    writer
+        .add_segments(owner.grant(1, 1).expect("room"))
+        .expect("mapped");
     let slot = writer.alloc(10).expect("room").seal();
     assert!(writer.is_live(slot));
     assert_eq!(writer.free(slot), Ok(()));
     assert_eq!(writer.free(slot), Err(NotLive(slot)));
-    let foreign = Slot { offset: 128, len: 1 };
+    let foreign = Slot {
+        offset: 128,
+        len: 1,
+    };
     assert_eq!(writer.free(foreign), Err(NotLive(foreign)));
 }
 
 #[test]
 fn slots_outside_the_arena_are_refused() {
     let (_owner, arena, writer) = arena_of(SEGMENT_BYTES);
-    assert!(arena.slice(Slot { offset: SEGMENT_BYTES - 64, len: 65 }).is_none());
-    assert!(arena.slice(Slot { offset: u64::MAX - 63, len: 64 }).is_none());
-    assert!(arena.slice(Slot { offset: 1, len: 1 }).is_none(), "not where an object can begin");
-    assert!(arena.slice(Slot { offset: SEGMENT_BYTES, len: 0 }).is_some());
-    assert!(writer.add_segments(SegmentRange { first: 1, count: 1 }).is_err());
+    assert!(
+        arena
+            .slice(Slot {
+                offset: SEGMENT_BYTES - 64,
+                len: 65
+            })
+            .is_none()
+    );
+    assert!(
+        arena
+            .slice(Slot {
+                offset: u64::MAX - 63,
+                len: 64
+            })
+            .is_none()
+    );
+    assert!(
+        arena.slice(Slot { offset: 1, len: 1 }).is_none(),
+        "not where an object can begin"
+    );
+    assert!(
+        arena
+            .slice(Slot {
+                offset: SEGMENT_BYTES,
+                len: 0
+            })
+            .is_some()
+    );
+    assert!(
+        writer
+            .add_segments(SegmentRange { first: 1, count: 1 })
+            .is_err()
+    );
 }
 
 #[test]
 fn without_room_the_writer_says_how_much_it_needs() {
     let (mut owner, _, writer) = arena_of(2 * SEGMENT_BYTES);
-    assert_eq!(writer.alloc(100).err().map(|needed| needed.bytes), Some(100));
-    writer.add_segments(owner.grant(1, 1).expect("room")).expect("mapped");
-    assert_eq!(writer.alloc(5 << 20).err().map(|needed| needed.bytes), Some(5 << 20));
+    assert_eq!(
+        writer.alloc(100).err().map(|needed| needed.bytes),
+        Some(100)
+    );
+    writer
+        .add_segments(owner.grant(1, 1).expect("room"))
+        .expect("mapped");
+    assert_eq!(
+        writer.alloc(5 << 20).err().map(|needed| needed.bytes),
+        Some(5 << 20)
+    );
     // Two neighbouring ranges are two maps: an object never spans them.
-    writer.add_segments(owner.grant(1, 1).expect("room")).expect("mapped");
+    writer
+        .add_segments(owner.grant(1, 1).expect("room"))
+        .expect("mapped");
     assert!(writer.alloc(5 << 20).is_err());
     assert!(writer.alloc(SEGMENT_BYTES as usize).is_ok());
 }

@@ -54,13 +54,22 @@ pub struct Sink {
 enum Target {
     Buffer(AlignedBytes),
     /// Only counts, and gives up on values of many pieces.
-    Count { len: usize, writes: u32 },
-    Segment { guard: ray_shm::WriteGuard, len: usize },
+    Count {
+        len: usize,
+        writes: u32,
+    },
+    Segment {
+        guard: ray_shm::WriteGuard,
+        len: usize,
+    },
 }
 
 impl Sink {
     fn new(target: Target) -> Sink {
-        Sink { target, references: Vec::new() }
+        Sink {
+            target,
+            references: Vec::new(),
+        }
     }
 }
 
@@ -147,7 +156,10 @@ fn flat_len<T: Data>(value: &T) -> Option<usize> {
 fn failure(error: &rancor::Error) -> Failure {
     // The error type hides its source; only one of ours comes from writing.
     tracing::debug!(%error, "a value could not be archived");
-    Failure::ObjectTooLarge { bytes: ARCHIVE_BYTES_MAX as u64 + 1, limit: ARCHIVE_BYTES_MAX as u64 }
+    Failure::ObjectTooLarge {
+        bytes: ARCHIVE_BYTES_MAX as u64 + 1,
+        limit: ARCHIVE_BYTES_MAX as u64,
+    }
 }
 
 fn is_surely_small<T>() -> bool {
@@ -165,26 +177,45 @@ pub(crate) fn encode<T: Data>(
         match flat_len(value) {
             Some(len) if len > inline_limit => {
                 let guard = store.alloc(len)?;
-                let sink = run(value, Sink::new(Target::Segment { guard, len: 0 })).map_err(|error| failure(&error))?;
-                let Target::Segment { guard, .. } = sink.target else { unreachable!("the target does not change") };
-                return Ok(EncodedValue { data: Encoded::Shared(guard.seal()), contained: sink.references });
+                let sink = run(value, Sink::new(Target::Segment { guard, len: 0 }))
+                    .map_err(|error| failure(&error))?;
+                let Target::Segment { guard, .. } = sink.target else {
+                    unreachable!("the target does not change")
+                };
+                return Ok(EncodedValue {
+                    data: Encoded::Shared(guard.seal()),
+                    contained: sink.references,
+                });
             }
             _ => {}
         }
     }
-    let sink = run(value, Sink::new(Target::Buffer(AlignedBytes::new()))).map_err(|error| failure(&error))?;
-    let Target::Buffer(bytes) = sink.target else { unreachable!("the target does not change") };
+    let sink = run(value, Sink::new(Target::Buffer(AlignedBytes::new())))
+        .map_err(|error| failure(&error))?;
+    let Target::Buffer(bytes) = sink.target else {
+        unreachable!("the target does not change")
+    };
     if bytes.len() <= inline_limit {
-        return Ok(EncodedValue { data: Encoded::Inline(bytes), contained: sink.references });
+        return Ok(EncodedValue {
+            data: Encoded::Inline(bytes),
+            contained: sink.references,
+        });
     }
     let mut guard = store.alloc(bytes.len())?;
     guard.copy_from_slice(&bytes);
-    Ok(EncodedValue { data: Encoded::Shared(guard.seal()), contained: sink.references })
+    Ok(EncodedValue {
+        data: Encoded::Shared(guard.seal()),
+        contained: sink.references,
+    })
 }
 
 /// An argument as it was appended to a body, or on its own because it is large.
 pub(crate) enum Appended {
-    Inline { offset: u32, len: u32, contained: Vec<AnyRef> },
+    Inline {
+        offset: u32,
+        len: u32,
+        contained: Vec<AnyRef>,
+    },
     Apart(EncodedValue),
 }
 
@@ -197,17 +228,29 @@ pub(crate) fn append<T: Data>(
 ) -> Result<Appended, Failure> {
     if !is_surely_small::<T>() && flat_len(value).is_none_or(|len| len > limit) {
         let encoded = encode(value, limit, &store()?)?;
-        let Encoded::Inline(bytes) = &encoded.data else { return Ok(Appended::Apart(encoded)) };
+        let Encoded::Inline(bytes) = &encoded.data else {
+            return Ok(Appended::Apart(encoded));
+        };
         let offset = pad(body);
         body.extend_from_slice(bytes);
-        return Ok(Appended::Inline { offset, len: bytes.len() as u32, contained: encoded.contained });
+        return Ok(Appended::Inline {
+            offset,
+            len: bytes.len() as u32,
+            contained: encoded.contained,
+        });
     }
     let offset = pad(body);
     let sink = Sink::new(Target::Buffer(std::mem::take(body)));
     let sink = run(value, sink).map_err(|error| failure(&error))?;
-    let Target::Buffer(bytes) = sink.target else { unreachable!("the target does not change") };
+    let Target::Buffer(bytes) = sink.target else {
+        unreachable!("the target does not change")
+    };
     *body = bytes;
-    Ok(Appended::Inline { offset, len: body.len() as u32 - offset, contained: sink.references })
+    Ok(Appended::Inline {
+        offset,
+        len: body.len() as u32 - offset,
+        contained: sink.references,
+    })
 }
 
 fn pad(body: &mut AlignedBytes) -> u32 {
@@ -236,9 +279,11 @@ pub(crate) fn access_bytes<T: Data>(bytes: &[u8]) -> Result<&T::Archived, Failur
 /// Decodes an archive.
 pub(crate) fn decode_bytes<T: Data>(bytes: &[u8]) -> Result<T, Failure> {
     let archived = access_bytes::<T>(bytes)?;
-    rkyv::api::deserialize_using::<T, _, rancor::Error>(archived, &mut De).map_err(|error| Failure::TypeMismatch {
-        expected: std::any::type_name::<T>().to_owned(),
-        found: error.to_string(),
+    rkyv::api::deserialize_using::<T, _, rancor::Error>(archived, &mut De).map_err(|error| {
+        Failure::TypeMismatch {
+            expected: std::any::type_name::<T>().to_owned(),
+            found: error.to_string(),
+        }
     })
 }
 

@@ -11,8 +11,10 @@ use rkyv::{
     ser::{Serializer, allocator::ArenaHandle},
 };
 
+pub(crate) use codec::{
+    Appended, access, access_bytes, append, decode, decode_bytes, encode, layout,
+};
 pub use codec::{Encoded, EncodedValue, SegmentSource, Sink};
-pub(crate) use codec::{Appended, access, access_bytes, append, decode, decode_bytes, encode, layout};
 pub use reference::{ArchivedObjectRef, RefSink, RefSource};
 
 /// The serializer of everything that is sent.
@@ -46,8 +48,10 @@ pub trait Data:
     + Send
     + 'static
     + Archive<
-        Archived: for<'a> CheckBytes<HighValidator<'a, rancor::Error>> + Deserialize<Self, Strategy<De, rancor::Error>>,
-    > + for<'a> Serialize<Strategy<Ser<'a>, rancor::Error>>
+        Archived: for<'a> CheckBytes<HighValidator<'a, rancor::Error>>
+                      + Deserialize<Self, Strategy<De, rancor::Error>>,
+    >
+    + for<'a> Serialize<Strategy<Ser<'a>, rancor::Error>>
 {
 }
 
@@ -59,6 +63,7 @@ impl<T> Data for T where
         + Archive<
             Archived: for<'a> CheckBytes<HighValidator<'a, rancor::Error>>
                           + Deserialize<T, Strategy<De, rancor::Error>>,
-        > + for<'a> Serialize<Strategy<Ser<'a>, rancor::Error>>
+        >
+        + for<'a> Serialize<Strategy<Ser<'a>, rancor::Error>>
 {
 }

@@ -65,7 +65,10 @@ pub struct ArchivedObjectRef<T> {
 impl<T> ArchivedObjectRef<T> {
     /// Returns the id.
     pub fn id(&self) -> ObjectId {
-        ObjectId { owner: ray_engine::ids::ProcessId(self.id.owner.0.to_native()), index: self.id.index.to_native() }
+        ObjectId {
+            owner: ray_engine::ids::ProcessId(self.id.owner.0.to_native()),
+            index: self.id.index.to_native(),
+        }
     }
 
     /// Returns a counted reference; the archive must be alive, as it is wherever it can be borrowed.
@@ -78,7 +81,10 @@ impl<T> Archive for ObjectRef<T> {
     type Archived = ArchivedObjectRef<T>;
     type Resolver = <ObjectId as Archive>::Resolver;
 
-    #[allow(unsafe_code, reason = "`munge!` expands to it; nothing is written by hand")]
+    #[allow(
+        unsafe_code,
+        reason = "`munge!` expands to it; nothing is written by hand"
+    )]
     fn resolve(&self, resolver: Self::Resolver, out: Place<Self::Archived>) {
         munge!(let ArchivedObjectRef { id, .. } = out);
         self.id().resolve(resolver, id);
@@ -110,9 +116,19 @@ pub struct ActorWire {
 
 impl ActorWire {
     fn of(actor: &ActorRef) -> ActorWire {
-        let CallLimits { ordered, max_task_retries, max_pending_calls } = actor.limits();
+        let CallLimits {
+            ordered,
+            max_task_retries,
+            max_pending_calls,
+        } = actor.limits();
         let hold = actor.hold().map(|hold| ObjectRef::from_any(hold.clone()));
-        ActorWire { id: actor.id(), hold, ordered, max_task_retries, max_pending_calls }
+        ActorWire {
+            id: actor.id(),
+            hold,
+            ordered,
+            max_task_retries,
+            max_pending_calls,
+        }
     }
 }
 
@@ -145,6 +161,10 @@ where
             max_task_retries: wire.max_task_retries,
             max_pending_calls: wire.max_pending_calls,
         };
-        Ok(ActorRef::from_parts(wire.id, wire.hold.map(|hold| hold.erase()), limits))
+        Ok(ActorRef::from_parts(
+            wire.id,
+            wire.hold.map(|hold| hold.erase()),
+            limits,
+        ))
     }
 }

@@ -89,7 +89,11 @@ impl NodeRole {
     }
 
     /// Runs `f` on the state, carries out what the machines wish, then sends.
-    fn with_state<R>(&self, runtime: &Arc<Runtime>, f: impl FnOnce(&mut NodeState, &mut Outbox) -> R) -> R {
+    fn with_state<R>(
+        &self,
+        runtime: &Arc<Runtime>,
+        f: impl FnOnce(&mut NodeState, &mut Outbox) -> R,
+    ) -> R {
         let mut out = Outbox::new();
         let mut spawn = Vec::new();
         let mut kill = Vec::new();
@@ -106,10 +110,7 @@ impl NodeRole {
         for process in spawn {
             if let Err(error) = self.spawn_worker(runtime, process) {
                 tracing::error!(%error, "a worker process could not be started");
-                self.with_state(runtime, |state, _| {
-                    state.workers.remove(&process);
-                    state.scheduler.on_spawn_failed(process, runtime.now());
-                });
+                self.on_worker_start_failed(runtime, process);
             }
         }
         for (to, message) in out {
@@ -131,22 +132,45 @@ impl NodeRole {
 
     /// Starts the first workers, so that the first task finds one.
     pub(crate) fn prestart(&self, runtime: &Arc<Runtime>, count: usize) {
-        self.with_state(runtime, |state, _| state.scheduler.prestart(count, runtime.now()));
+        self.with_state(runtime, |state, _| {
+            state.scheduler.prestart(count, runtime.now())
+        });
     }
 
     /// Returns how many workers are connected.
     pub(crate) fn ready_workers(&self) -> usize {
-        self.state.lock().workers.values().filter(|worker| worker.ready).count()
+        self.state
+            .lock()
+            .workers
+            .values()
+            .filter(|worker| worker.ready)
+            .count()
     }
 
     /// Handles a message for the node.
-    pub(crate) fn on_message(&self, runtime: &Arc<Runtime>, from: ProcessId, peer: Option<&Peer>, message: Message) {
+    pub(crate) fn on_message(
+        &self,
+        runtime: &Arc<Runtime>,
+        from: ProcessId,
+        peer: Option<&Peer>,
+        message: Message,
+    ) {
         let now = runtime.now();
         self.with_state(runtime, |state, out| match message {
             Message::RequestLease { request, shape } => {
-                state.scheduler.request_lease(from, RequestId(request), shape, LeaseKind::Task, now);
+                state.scheduler.request_lease(
+                    from,
+                    RequestId(request),
+                    shape,
+                    LeaseKind::Task,
+                    now,
+                );
             }
-            Message::CancelLeaseRequest { request } => state.scheduler.cancel_request(from, RequestId(request), now),
+            Message::CancelLeaseRequest { request } => {
+                state
+                    .scheduler
+                    .cancel_request(from, RequestId(request), now)
+            }
             Message::ReturnLease { lease } => state.scheduler.return_lease(lease, now),
             Message::WorkerReady { pid, addr } => {
                 // The worker listens on the port it connects from; where it really is, the connection says.
@@ -170,16 +194,26 @@ impl NodeRole {
                 let outcome = state.create_actor(from, creation, now);
                 out.push((from, Message::CreateActorReply { request, outcome }));
             }
-            Message::ConstructFailed { actor, failure } => state.directory.on_start_failed(actor, failure, now),
+            Message::ConstructFailed { actor, failure } => {
+                state.directory.on_start_failed(actor, failure, now)
+            }
             Message::ActorStarted { actor, incarnation } => {
                 state.directory.on_started(actor, from, incarnation, now);
             }
-            Message::ActorStartFailed { actor, failure, .. } => state.directory.on_start_failed(actor, failure, now),
+            Message::ActorStartFailed { actor, failure, .. } => {
+                state.directory.on_start_failed(actor, failure, now)
+            }
             Message::ActorExit { actor, cause } => state.directory.on_exit(actor, from, cause, now),
             Message::WatchActor { actor } => state.directory.watch(actor, from, now),
-            Message::KillActor { actor, no_restart } => state.directory.kill(actor, no_restart, now),
+            Message::KillActor { actor, no_restart } => {
+                state.directory.kill(actor, no_restart, now)
+            }
             Message::HandlesGone { actor } => state.directory.on_handles_gone(actor, now),
-            Message::LookupActor { request, namespace, name } => {
+            Message::LookupActor {
+                request,
+                namespace,
+                name,
+            } => {
                 let outcome = state
                     .directory
                     .lookup(&namespace, &name)
@@ -188,7 +222,11 @@ impl NodeRole {
             }
             Message::Locate { process } => {
                 let addr = state.workers.get(&process).and_then(|worker| worker.addr);
-                let addr = if process == runtime.process() { Some(runtime.net().local_addr()) } else { addr };
+                let addr = if process == runtime.process() {
+                    Some(runtime.net().local_addr())
+                } else {
+                    addr
+                };
                 out.push((from, Message::Located { process, addr }));
             }
             Message::RequestSegments { request, bytes } => {
@@ -206,7 +244,14 @@ impl NodeRole {
             Message::Quiesced { dead } => state.on_quiesced(dead, from, out, runtime.process()),
             Message::QueryResources { request } => {
                 let (total, available) = (state.total.clone(), state.scheduler.available().clone());
-                out.push((from, Message::Resources { request, total, available }));
+                out.push((
+                    from,
+                    Message::Resources {
+                        request,
+                        total,
+                        available,
+                    },
+                ));
             }
             Message::QueryNodes { request } => {
                 let row = NodeRow {
@@ -216,17 +261,30 @@ impl NodeRole {
                     resources: state.total.clone(),
                     workers: u32::try_from(state.workers.len()).unwrap_or(u32::MAX),
                 };
-                out.push((from, Message::Nodes { request, nodes: vec![row] }));
+                out.push((
+                    from,
+                    Message::Nodes {
+                        request,
+                        nodes: vec![row],
+                    },
+                ));
             }
             other => tracing::warn!(%from, ?other, "the node has no use for this message"),
         });
     }
 
     /// A worker process ended.
-    pub(crate) fn on_worker_exit(&self, runtime: &Arc<Runtime>, process: ProcessId, exit: WorkerExit) {
+    pub(crate) fn on_worker_exit(
+        &self,
+        runtime: &Arc<Runtime>,
+        process: ProcessId,
+        exit: WorkerExit,
+    ) {
         let now = runtime.now();
         let known = self.with_state(runtime, |state, out| {
-            let Some(worker) = state.workers.remove(&process) else { return false };
+            let Some(worker) = state.workers.remove(&process) else {
+                return false;
+            };
             if !worker.ready {
                 state.failed_start = Some(describe(&exit));
             }
@@ -239,8 +297,19 @@ impl NodeRole {
             state.scheduler.on_process_died(process, now);
             state.directory.on_owner_died(process, now);
             state.segment_queue.retain(|(asker, ..)| *asker != process);
-            for worker in state.workers.iter().filter(|(_, worker)| worker.ready).map(|(id, _)| *id) {
-                out.push((worker, Message::ProcessDied { process, exit: exit.clone() }));
+            for worker in state
+                .workers
+                .iter()
+                .filter(|(_, worker)| worker.ready)
+                .map(|(id, _)| *id)
+            {
+                out.push((
+                    worker,
+                    Message::ProcessDied {
+                        process,
+                        exit: exit.clone(),
+                    },
+                ));
             }
             state.orphan(process, runtime.process());
             true
@@ -266,7 +335,11 @@ impl NodeRole {
     pub(crate) fn begin_shutdown(&self) -> Vec<(ProcessId, u32)> {
         let mut state = self.state.lock();
         state.shutting_down = true;
-        state.workers.iter().map(|(process, worker)| (*process, worker.pid)).collect()
+        state
+            .workers
+            .iter()
+            .map(|(process, worker)| (*process, worker.pid))
+            .collect()
     }
 
     /// Returns how many workers have not ended yet.
@@ -277,7 +350,11 @@ impl NodeRole {
     /// Returns a free segment to back with pages; `None` when there is none or the node ends.
     pub(crate) fn next_cold(&self) -> Option<ray_shm::ColdSegment> {
         let mut state = self.state.lock();
-        if state.shutting_down { None } else { state.arena.next_cold() }
+        if state.shutting_down {
+            None
+        } else {
+            state.arena.next_cold()
+        }
     }
 
     /// Notes the system's id of a worker.
@@ -345,18 +422,46 @@ impl NodeState {
                 self.run_scheduler_command(command, runtime, out, spawn, kill);
                 continue;
             }
-            let Some(command) = self.directory.poll_command() else { return };
+            let Some(command) = self.directory.poll_command() else {
+                return;
+            };
             match command {
-                ActorCommand::RequestLease { request, actor, shape, running } => {
-                    self.scheduler.request_lease(here, request, shape, LeaseKind::Actor { actor, running }, now);
+                ActorCommand::RequestLease {
+                    request,
+                    actor,
+                    shape,
+                    running,
+                } => {
+                    self.scheduler.request_lease(
+                        here,
+                        request,
+                        shape,
+                        LeaseKind::Actor { actor, running },
+                        now,
+                    );
                 }
-                ActorCommand::CancelLeaseRequest { request } => self.scheduler.cancel_request(here, request, now),
-                ActorCommand::StartActor { actor, worker, incarnation, owner } => {
-                    match self.workers.get(&worker).and_then(|worker| worker.addr) {
-                        Some(addr) => out.push((owner, Message::Construct { actor, worker, addr, incarnation })),
-                        None => tracing::error!(%actor, %worker, "an actor was placed on a worker without address"),
+                ActorCommand::CancelLeaseRequest { request } => {
+                    self.scheduler.cancel_request(here, request, now)
+                }
+                ActorCommand::StartActor {
+                    actor,
+                    worker,
+                    incarnation,
+                    owner,
+                } => match self.workers.get(&worker).and_then(|worker| worker.addr) {
+                    Some(addr) => out.push((
+                        owner,
+                        Message::Construct {
+                            actor,
+                            worker,
+                            addr,
+                            incarnation,
+                        },
+                    )),
+                    None => {
+                        tracing::error!(%actor, %worker, "an actor was placed on a worker without address")
                     }
-                }
+                },
                 ActorCommand::ActorRunning { lease } => self.scheduler.on_actor_started(lease, now),
                 ActorCommand::Publish { to, actor, state } => {
                     let status = self.status_of(state);
@@ -367,7 +472,9 @@ impl NodeState {
                         kill.push(worker.pid);
                     }
                 }
-                ActorCommand::StopActor { actor, worker } => out.push((worker, Message::StopActor { actor })),
+                ActorCommand::StopActor { actor, worker } => {
+                    out.push((worker, Message::StopActor { actor }))
+                }
                 ActorCommand::ReturnLease { lease } => self.scheduler.return_lease(lease, now),
             }
         }
@@ -383,23 +490,48 @@ impl NodeState {
     ) {
         let now = runtime.now();
         match command {
-            SchedulerCommand::Grant { requester, request, lease, worker, actor } => {
+            SchedulerCommand::Grant {
+                requester,
+                request,
+                lease,
+                worker,
+                actor,
+            } => {
                 if actor.is_some() {
                     self.directory.on_lease_granted(request, lease, worker, now);
                     return;
                 }
                 match self.workers.get(&worker).and_then(|worker| worker.addr) {
                     Some(addr) => {
-                        out.push((requester, Message::LeaseGranted { request: request.0, lease, worker, addr }));
+                        out.push((
+                            requester,
+                            Message::LeaseGranted {
+                                request: request.0,
+                                lease,
+                                worker,
+                                addr,
+                            },
+                        ));
                     }
                     None => self.scheduler.return_lease(lease, now),
                 }
             }
-            SchedulerCommand::Refuse { requester, request, failure, actor } => {
+            SchedulerCommand::Refuse {
+                requester,
+                request,
+                failure,
+                actor,
+            } => {
                 if actor.is_some() {
                     self.directory.on_lease_refused(request, failure, now);
                 } else {
-                    out.push((requester, Message::LeaseRefused { request: request.0, failure }));
+                    out.push((
+                        requester,
+                        Message::LeaseRefused {
+                            request: request.0,
+                            failure,
+                        },
+                    ));
                 }
             }
             SchedulerCommand::SpawnWorker => {
@@ -408,7 +540,14 @@ impl NodeState {
                 }
                 let process = ProcessId(runtime.fresh_process_id());
                 self.scheduler.on_spawn_started(process, now);
-                self.workers.insert(process, Worker { pid: 0, addr: None, ready: false });
+                self.workers.insert(
+                    process,
+                    Worker {
+                        pid: 0,
+                        addr: None,
+                        ready: false,
+                    },
+                );
                 spawn.push(process);
             }
             SchedulerCommand::RecallLease { requester, lease } => {
@@ -426,9 +565,16 @@ impl NodeState {
     fn status_of(&self, state: DirectoryState) -> ActorStatus {
         match state {
             DirectoryState::Pending => ActorStatus::Pending,
-            DirectoryState::Alive { process, incarnation } => {
+            DirectoryState::Alive {
+                process,
+                incarnation,
+            } => {
                 match self.workers.get(&process).and_then(|worker| worker.addr) {
-                    Some(addr) => ActorStatus::Alive { process, addr, incarnation },
+                    Some(addr) => ActorStatus::Alive {
+                        process,
+                        addr,
+                        incarnation,
+                    },
                     // It just died; the directory will say so next.
                     None => ActorStatus::Pending,
                 }
@@ -447,8 +593,16 @@ impl NodeState {
                     out.push((asker, Message::SegmentsGranted { request, outcome }));
                 }
                 None => {
-                    let ready = self.workers.iter().filter(|(_, worker)| worker.ready).map(|(id, _)| *id);
-                    out.extend(ready.chain([here]).map(|process| (process, Message::RecallSegments)));
+                    let ready = self
+                        .workers
+                        .iter()
+                        .filter(|(_, worker)| worker.ready)
+                        .map(|(id, _)| *id);
+                    out.extend(
+                        ready
+                            .chain([here])
+                            .map(|process| (process, Message::RecallSegments)),
+                    );
                     return;
                 }
             }
@@ -460,13 +614,19 @@ impl NodeState {
         if self.arena.ranges_of(dead.0).is_empty() {
             return;
         }
-        let readers = self.workers.iter().filter(|(_, worker)| worker.ready).map(|(id, _)| *id);
+        let readers = self
+            .workers
+            .iter()
+            .filter(|(_, worker)| worker.ready)
+            .map(|(id, _)| *id);
         let readers = readers.chain([here]).collect();
         self.quiescing.insert(dead, readers);
     }
 
     fn on_quiesced(&mut self, dead: ProcessId, from: ProcessId, out: &mut Outbox, here: ProcessId) {
-        let Some(readers) = self.quiescing.get_mut(&dead) else { return };
+        let Some(readers) = self.quiescing.get_mut(&dead) else {
+            return;
+        };
         readers.retain(|reader| *reader != from);
         if !readers.is_empty() {
             return;
@@ -488,7 +648,11 @@ fn describe(exit: &WorkerExit) -> String {
         (None, Some(code)) => format!("one exited with code {code}"),
         (None, None) => "one ended".to_owned(),
     };
-    if exit.last_stderr.is_empty() { how } else { format!("{how} after printing: {}", exit.last_stderr) }
+    if exit.last_stderr.is_empty() {
+        how
+    } else {
+        format!("{how} after printing: {}", exit.last_stderr)
+    }
 }
 
 /// How long `init` waits for its first workers.

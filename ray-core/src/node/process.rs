@@ -22,7 +22,8 @@ use ray_engine::ids::ProcessId;
 use rustix::{
     event::{EventfdFlags, PollFd, PollFlags},
     net::{
-        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+        SendAncillaryMessage, SendFlags,
     },
     process::{Pid, PidfdFlags, Signal},
 };
@@ -34,10 +35,27 @@ const MARKER: &str = "RAY_WORKER";
 
 /// What happens to worker processes.
 pub(crate) enum ProcessEvent {
-    Started { process: ProcessId, pid: u32 },
-    StartFailed { process: ProcessId, error: io::Error },
-    Line { pid: u32, name: String, is_error: bool, text: String },
-    Exited { process: ProcessId, pid: u32, code: Option<i32>, signal: Option<i32>, last_stderr: String },
+    Started {
+        process: ProcessId,
+        pid: u32,
+    },
+    StartFailed {
+        process: ProcessId,
+        error: io::Error,
+    },
+    Line {
+        pid: u32,
+        name: String,
+        is_error: bool,
+        text: String,
+    },
+    Exited {
+        process: ProcessId,
+        pid: u32,
+        code: Option<i32>,
+        signal: Option<i32>,
+        last_stderr: String,
+    },
 }
 
 struct Spawn {
@@ -60,19 +78,36 @@ pub(crate) struct ProcessHost {
 
 impl ProcessHost {
     /// Starts the thread; `on_event` runs on it.
-    pub(crate) fn start(on_event: impl FnMut(ProcessEvent) + Send + 'static) -> io::Result<ProcessHost> {
-        let wake = Arc::new(rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+    pub(crate) fn start(
+        on_event: impl FnMut(ProcessEvent) + Send + 'static,
+    ) -> io::Result<ProcessHost> {
+        let wake = Arc::new(rustix::event::eventfd(
+            0,
+            EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK,
+        )?);
         let (requests, receiver) = mpsc::channel();
-        let host = Host { children: BTreeMap::new(), on_event: Box::new(on_event) };
+        let host = Host {
+            children: BTreeMap::new(),
+            on_event: Box::new(on_event),
+        };
         let woken = wake.clone();
-        let thread =
-            std::thread::Builder::new().name("ray-node".into()).spawn(move || host.run(&receiver, &woken))?;
-        Ok(ProcessHost { requests, wake, thread: Mutex::new(Some(thread)) })
+        let thread = std::thread::Builder::new()
+            .name("ray-node".into())
+            .spawn(move || host.run(&receiver, &woken))?;
+        Ok(ProcessHost {
+            requests,
+            wake,
+            thread: Mutex::new(Some(thread)),
+        })
     }
 
     /// Starts a worker; its start or failure comes as an event.
     pub(crate) fn spawn(&self, process: ProcessId, blob: Vec<u8>, arena: OwnedFd) {
-        self.send(Request::Spawn(Spawn { process, blob, arena }));
+        self.send(Request::Spawn(Spawn {
+            process,
+            blob,
+            arena,
+        }));
     }
 
     fn send(&self, request: Request) {
@@ -145,7 +180,14 @@ impl Host {
             let ready = {
                 let mut fds = vec![PollFd::from_borrowed_fd(wake.as_fd(), PollFlags::IN)];
                 for worker in self.children.values() {
-                    for fd in [Some(worker.pidfd.as_fd()), worker.stdout.fd(), worker.stderr.fd()].into_iter().flatten() {
+                    for fd in [
+                        Some(worker.pidfd.as_fd()),
+                        worker.stdout.fd(),
+                        worker.stderr.fd(),
+                    ]
+                    .into_iter()
+                    .flatten()
+                    {
                         fds.push(PollFd::from_borrowed_fd(fd, PollFlags::IN));
                     }
                 }
@@ -171,15 +213,18 @@ impl Host {
         match start(spawn) {
             Ok((child, pidfd, channel, stdout, stderr)) => {
                 let pid = child.id();
-                self.children.insert(pid, Worker {
-                    process,
-                    child,
-                    pidfd,
-                    stdout: Output::new(stdout, false),
-                    stderr: Output::new(stderr, true),
-                    last_stderr: VecDeque::new(),
-                    _channel: channel,
-                });
+                self.children.insert(
+                    pid,
+                    Worker {
+                        process,
+                        child,
+                        pidfd,
+                        stdout: Output::new(stdout, false),
+                        stderr: Output::new(stderr, true),
+                        last_stderr: VecDeque::new(),
+                        _channel: channel,
+                    },
+                );
                 (self.on_event)(ProcessEvent::Started { process, pid });
             }
             Err(error) => (self.on_event)(ProcessEvent::StartFailed { process, error }),
@@ -208,7 +253,9 @@ impl Host {
             (self.on_event)(event);
         }
         for (pid, status) in ended {
-            let Some(worker) = self.children.remove(&pid) else { continue };
+            let Some(worker) = self.children.remove(&pid) else {
+                continue;
+            };
             // What user code started in the worker goes with it.
             end_group(pid);
             use std::os::unix::process::ExitStatusExt as _;
@@ -267,8 +314,14 @@ fn start(spawn: Spawn) -> io::Result<Started> {
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         let pid = pid.ok_or_else(|| io::Error::other("a process without an id"))?;
         let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
-        let stdout = child.stdout.take().ok_or_else(|| io::Error::other("no pipe"))?;
-        let stderr = child.stderr.take().ok_or_else(|| io::Error::other("no pipe"))?;
+        let stdout = child
+            .stdout
+            .take()
+            .ok_or_else(|| io::Error::other("no pipe"))?;
+        let stderr = child
+            .stderr
+            .take()
+            .ok_or_else(|| io::Error::other("no pipe"))?;
         let pipes = (OwnedFd::from(stdout), OwnedFd::from(stderr));
         rustix::io::ioctl_fionbio(&pipes.0, true)?;
         rustix::io::ioctl_fionbio(&pipes.1, true)?;
@@ -285,14 +338,21 @@ fn start(spawn: Spawn) -> io::Result<Started> {
 }
 
 fn hand_over(channel: &mut UnixStream, spawn: &Spawn) -> io::Result<()> {
-    let len = u32::try_from(spawn.blob.len()).map_err(io::Error::other)?.to_le_bytes();
+    let len = u32::try_from(spawn.blob.len())
+        .map_err(io::Error::other)?
+        .to_le_bytes();
     let fds = [spawn.arena.as_fd()];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     if !ancillary.push(SendAncillaryMessage::ScmRights(&fds)) {
         return Err(io::Error::other("no room for a descriptor"));
     }
-    let sent = rustix::net::sendmsg(&*channel, &[IoSlice::new(&len)], &mut ancillary, SendFlags::NOSIGNAL)?;
+    let sent = rustix::net::sendmsg(
+        &*channel,
+        &[IoSlice::new(&len)],
+        &mut ancillary,
+        SendFlags::NOSIGNAL,
+    )?;
     if sent != len.len() {
         return Err(io::Error::other("the first message to a worker was cut"));
     }
@@ -308,7 +368,9 @@ pub(crate) struct Bootstrap {
 /// Returns whether this process was started as a worker by its parent.
 pub(crate) fn is_worker() -> bool {
     let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
-    let claimed = std::env::var(MARKER).ok().and_then(|pid| pid.parse::<i32>().ok());
+    let claimed = std::env::var(MARKER)
+        .ok()
+        .and_then(|pid| pid.parse::<i32>().ok());
     claimed.is_some() && claimed == parent
 }
 
@@ -317,7 +379,9 @@ pub(crate) fn take_bootstrap() -> io::Result<Bootstrap> {
     let parent = rustix::process::getppid();
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     if rustix::process::getppid() != parent {
-        return Err(io::Error::other("the parent ended while this worker started"));
+        return Err(io::Error::other(
+            "the parent ended while this worker started",
+        ));
     }
     let stdin = rustix::stdio::stdin();
     let channel = rustix::io::fcntl_dupfd_cloexec(stdin, 3)?;
@@ -345,12 +409,14 @@ pub(crate) fn take_bootstrap() -> io::Result<Bootstrap> {
     let mut channel = UnixStream::from(channel);
     let mut blob = vec![0; u32::from_le_bytes(len) as usize];
     channel.read_exact(&mut blob)?;
-    std::thread::Builder::new().name("ray-parent".into()).spawn(move || {
-        let mut byte = [0];
-        // End of file, or an error: either way nobody is there any more.
-        let _ended = channel.read(&mut byte);
-        std::process::exit(1);
-    })?;
+    std::thread::Builder::new()
+        .name("ray-parent".into())
+        .spawn(move || {
+            let mut byte = [0];
+            // End of file, or an error: either way nobody is there any more.
+            let _ended = channel.read(&mut byte);
+            std::process::exit(1);
+        })?;
     // Out of memory, the system should take workers before anything else of the user's.
     if let Err(error) = std::fs::write("/proc/self/oom_score_adj", "1000") {
         tracing::debug!(%error, "the worker keeps its OOM score");
@@ -387,7 +453,13 @@ impl Worker {
 
 impl Output {
     fn new(pipe: OwnedFd, is_error: bool) -> Output {
-        Output { pipe: Some(pipe), partial: Vec::new(), name: String::new(), has_begun: is_error, is_error }
+        Output {
+            pipe: Some(pipe),
+            partial: Vec::new(),
+            name: String::new(),
+            has_begun: is_error,
+            is_error,
+        }
     }
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {
@@ -434,7 +506,12 @@ impl Output {
     }
 
     fn line(&self, pid: u32, text: &str) -> ProcessEvent {
-        ProcessEvent::Line { pid, name: self.name.clone(), is_error: self.is_error, text: text.to_owned() }
+        ProcessEvent::Line {
+            pid,
+            name: self.name.clone(),
+            is_error: self.is_error,
+            text: text.to_owned(),
+        }
     }
 }
 

@@ -36,7 +36,11 @@ impl WorkerStart {
 
 impl NodeRole {
     /// Starts the process that is to be `process`.
-    pub(super) fn spawn_worker(&self, runtime: &Arc<Runtime>, process: ProcessId) -> io::Result<()> {
+    pub(super) fn spawn_worker(
+        &self,
+        runtime: &Arc<Runtime>,
+        process: ProcessId,
+    ) -> io::Result<()> {
         let identity = self.start.ca.issue(process.0).map_err(io::Error::other)?;
         let bootstrap = WorkerBootstrap {
             process,
@@ -50,7 +54,9 @@ impl NodeRole {
             log_filter: self.start.log_filter.clone(),
         };
         let blob = rkyv::to_bytes::<rancor::Error>(&bootstrap).map_err(io::Error::other)?;
-        self.start.host.spawn(process, blob.to_vec(), self.start.arena.try_clone()?);
+        self.start
+            .host
+            .spawn(process, blob.to_vec(), self.start.arena.try_clone()?);
         Ok(())
     }
 }
@@ -58,18 +64,33 @@ impl NodeRole {
 /// Acts on what happens to worker processes.
 pub(crate) fn on_event(runtime: &Weak<Runtime>, event: ProcessEvent) {
     let event = match event {
-        ProcessEvent::Line { pid, name, is_error, text } => return print_line(pid, &name, is_error, &text),
+        ProcessEvent::Line {
+            pid,
+            name,
+            is_error,
+            text,
+        } => return print_line(pid, &name, is_error, &text),
         other => other,
     };
-    let Some(runtime) = runtime.upgrade() else { return };
-    let Some(node) = &runtime.node_role else { return };
+    let Some(runtime) = runtime.upgrade() else {
+        return;
+    };
+    let Some(node) = &runtime.node_role else {
+        return;
+    };
     match event {
         ProcessEvent::Started { process, pid } => node.on_worker_started(process, pid),
         ProcessEvent::StartFailed { process, error } => {
             tracing::error!(%error, "a worker process could not be started");
             node.on_worker_start_failed(&runtime, process);
         }
-        ProcessEvent::Exited { process, pid, code, signal, last_stderr } => {
+        ProcessEvent::Exited {
+            process,
+            pid,
+            code,
+            signal,
+            last_stderr,
+        } => {
             let exit = WorkerExit {
                 worker: process,
                 pid,

@@ -52,8 +52,16 @@ impl Args {
         let room = CALL_BYTES_MAX.saturating_sub(self.body.len());
         let limit = crate::config::INLINE_RESULT_BYTES_MAX.min(room);
         match data::append(value, &mut self.body, limit, runtime::segment_source) {
-            Ok(data::Appended::Inline { offset, len, contained }) => {
-                self.slots.push(ArgSlot::Inline { offset, len, contained });
+            Ok(data::Appended::Inline {
+                offset,
+                len,
+                contained,
+            }) => {
+                self.slots.push(ArgSlot::Inline {
+                    offset,
+                    len,
+                    contained,
+                });
             }
             Ok(data::Appended::Apart(encoded)) => match put(encoded) {
                 Ok(reference) => self.slots.push(ArgSlot::Object(reference)),

@@ -1,11 +1,6 @@
 //! Calls on their way in: arguments decoded, user code invoked, results encoded.
 
-use std::{
-    any::Any,
-    future::Future,
-    pin::Pin,
-    sync::Arc,
-};
+use std::{any::Any, future::Future, pin::Pin, sync::Arc};
 
 use parking_lot::RwLock;
 use ray_engine::failure::{Failure, TypedCause};
@@ -108,7 +103,11 @@ pub struct Results<'a> {
 
 impl<'a> Results<'a> {
     pub(crate) fn new(store: &'a dyn SegmentSource, inline_limit: usize) -> Results<'a> {
-        Results { store, inline_limit, values: Vec::new() }
+        Results {
+            store,
+            inline_limit,
+            values: Vec::new(),
+        }
     }
 
     /// Encodes the next result.
@@ -116,7 +115,8 @@ impl<'a> Results<'a> {
     /// # Errors
     /// When the store has no room, or the value is too large.
     pub fn push<T: Data>(&mut self, value: &T) -> Result<(), CallError> {
-        self.values.push(data::encode(value, self.inline_limit, self.store)?);
+        self.values
+            .push(data::encode(value, self.inline_limit, self.store)?);
         Ok(())
     }
 
@@ -139,7 +139,9 @@ pub enum Receiver {
 }
 
 fn wrong_form<T>() -> Result<T, CallError> {
-    Err(CallError::Failure(Failure::System("a method was called in a form that it does not have".into())))
+    Err(CallError::Failure(Failure::System(
+        "a method was called in a form that it does not have".into(),
+    )))
 }
 
 /// One method of an actor; generated code implements the function that fits its receiver.
@@ -153,7 +155,11 @@ pub trait MethodBody: 'static {
     ///
     /// # Errors
     /// What user code returned.
-    fn run_mut(actor: &mut Self::Actor, call: &Call, results: &mut Results<'_>) -> Result<(), CallError> {
+    fn run_mut(
+        actor: &mut Self::Actor,
+        call: &Call,
+        results: &mut Results<'_>,
+    ) -> Result<(), CallError> {
         let _ = (actor, call, results);
         wrong_form()
     }
@@ -162,7 +168,11 @@ pub trait MethodBody: 'static {
     ///
     /// # Errors
     /// What user code returned.
-    fn run_ref(actor: &Self::Actor, call: &Call, results: &mut Results<'_>) -> Result<(), CallError> {
+    fn run_ref(
+        actor: &Self::Actor,
+        call: &Call,
+        results: &mut Results<'_>,
+    ) -> Result<(), CallError> {
         let _ = (actor, call, results);
         wrong_form()
     }
@@ -190,7 +200,11 @@ pub trait MethodBody: 'static {
 
 type LocalForm = fn(&mut dyn Any, &Call, &mut Results<'_>) -> Result<(), CallError>;
 type ThreadedForm = fn(&(dyn Any + Send + Sync), &Call, &mut Results<'_>) -> Result<(), CallError>;
-type AsyncForm = fn(Arc<dyn Any>, Call, Arc<crate::runtime::Runtime>) -> LocalFuture<'static, Result<Vec<EncodedValue>, CallError>>;
+type AsyncForm = fn(
+    Arc<dyn Any>,
+    Call,
+    Arc<crate::runtime::Runtime>,
+) -> LocalFuture<'static, Result<Vec<EncodedValue>, CallError>>;
 
 /// The ways to run one method, by how its actor is hosted.
 #[allow(private_interfaces, reason = "generated code only passes the forms on")]
@@ -204,21 +218,37 @@ pub struct MethodForms {
 impl MethodForms {
     /// Returns the forms of `M`; `threaded` comes from [`ThreadedMethod`].
     pub const fn of<M: MethodBody>(threaded: ThreadedMethod<M>) -> MethodForms {
-        MethodForms { local: local::<M>, threaded: threaded.form, asynchronous: asynchronous::<M>, receiver: M::RECEIVER }
+        MethodForms {
+            local: local::<M>,
+            threaded: threaded.form,
+            asynchronous: asynchronous::<M>,
+            receiver: M::RECEIVER,
+        }
     }
 
     /// Returns whether the method is an `async fn`.
     pub const fn is_async(&self) -> bool {
-        matches!(self.receiver, Receiver::AsyncExclusive | Receiver::AsyncShared)
+        matches!(
+            self.receiver,
+            Receiver::AsyncExclusive | Receiver::AsyncShared
+        )
     }
 }
 
 fn wrong_actor<T>() -> Result<T, CallError> {
-    Err(CallError::Failure(Failure::System("this process hosts an actor of another class".into())))
+    Err(CallError::Failure(Failure::System(
+        "this process hosts an actor of another class".into(),
+    )))
 }
 
-fn local<M: MethodBody>(actor: &mut dyn Any, call: &Call, results: &mut Results<'_>) -> Result<(), CallError> {
-    let Some(actor) = actor.downcast_mut::<M::Actor>() else { return wrong_actor() };
+fn local<M: MethodBody>(
+    actor: &mut dyn Any,
+    call: &Call,
+    results: &mut Results<'_>,
+) -> Result<(), CallError> {
+    let Some(actor) = actor.downcast_mut::<M::Actor>() else {
+        return wrong_actor();
+    };
     match M::RECEIVER {
         Receiver::Exclusive => M::run_mut(actor, call, results),
         Receiver::Shared => M::run_ref(actor, call, results),
@@ -234,7 +264,9 @@ fn threaded<M: MethodBody>(
 where
     M::Actor: Send + Sync,
 {
-    let Some(actor) = actor.downcast_ref::<RwLock<M::Actor>>() else { return wrong_actor() };
+    let Some(actor) = actor.downcast_ref::<RwLock<M::Actor>>() else {
+        return wrong_actor();
+    };
     match M::RECEIVER {
         Receiver::Exclusive => M::run_mut(&mut actor.write(), call, results),
         Receiver::Shared => M::run_ref(&actor.read_recursive(), call, results),
@@ -248,12 +280,16 @@ fn asynchronous<M: MethodBody>(
     runtime: Arc<crate::runtime::Runtime>,
 ) -> LocalFuture<'static, Result<Vec<EncodedValue>, CallError>> {
     Box::pin(async move {
-        let Some(lock) = actor.downcast_ref::<tokio::sync::RwLock<M::Actor>>() else { return wrong_actor() };
+        let Some(lock) = actor.downcast_ref::<tokio::sync::RwLock<M::Actor>>() else {
+            return wrong_actor();
+        };
         let mut results = Results::new(&runtime, crate::config::INLINE_RESULT_BYTES_MAX);
         match M::RECEIVER {
             Receiver::Exclusive => M::run_mut(&mut *lock.write().await, &call, &mut results)?,
             Receiver::Shared => M::run_ref(&*lock.read().await, &call, &mut results)?,
-            Receiver::AsyncExclusive => M::start_mut(&mut *lock.write().await, &call, &mut results).await?,
+            Receiver::AsyncExclusive => {
+                M::start_mut(&mut *lock.write().await, &call, &mut results).await?
+            }
             Receiver::AsyncShared => M::start_ref(&*lock.read().await, &call, &mut results).await?,
         }
         Ok(results.take())
@@ -272,7 +308,10 @@ where
     M::Actor: Send + Sync,
 {
     /// The form; found before the default of [`ThreadedMethodDefault`] when the actor can be shared.
-    pub const FORM: ThreadedMethod<M> = ThreadedMethod { form: Some(threaded::<M>), marker: std::marker::PhantomData };
+    pub const FORM: ThreadedMethod<M> = ThreadedMethod {
+        form: Some(threaded::<M>),
+        marker: std::marker::PhantomData,
+    };
 }
 
 /// No threaded form, for actors that cannot be shared between threads.
@@ -282,7 +321,10 @@ pub trait ThreadedMethodDefault: Sized {
 }
 
 impl<M: MethodBody> ThreadedMethodDefault for ThreadedMethod<M> {
-    const FORM: Self = ThreadedMethod { form: None, marker: std::marker::PhantomData };
+    const FORM: Self = ThreadedMethod {
+        form: None,
+        marker: std::marker::PhantomData,
+    };
 }
 
 /// The constructor of an actor.
@@ -312,8 +354,16 @@ pub struct Create {
 
 impl Create {
     /// Returns the forms of `C`.
-    pub const fn of<C: Constructor>(class: &'static super::ActorClass, threaded: ThreadedConstructor<C>) -> Create {
-        Create { local: make_local::<C>, threaded: threaded.form, asynchronous: make_async::<C>, class }
+    pub const fn of<C: Constructor>(
+        class: &'static super::ActorClass,
+        threaded: ThreadedConstructor<C>,
+    ) -> Create {
+        Create {
+            local: make_local::<C>,
+            threaded: threaded.form,
+            asynchronous: make_async::<C>,
+            class,
+        }
     }
 }
 
@@ -349,8 +399,10 @@ where
     C::Actor: Send + Sync,
 {
     /// The form; found before the default when the actor can be shared.
-    pub const FORM: ThreadedConstructor<C> =
-        ThreadedConstructor { form: Some(make_threaded::<C>), marker: std::marker::PhantomData };
+    pub const FORM: ThreadedConstructor<C> = ThreadedConstructor {
+        form: Some(make_threaded::<C>),
+        marker: std::marker::PhantomData,
+    };
 }
 
 /// No threaded form, for actors that cannot be shared between threads.
@@ -360,7 +412,10 @@ pub trait ThreadedConstructorDefault: Sized {
 }
 
 impl<C: Constructor> ThreadedConstructorDefault for ThreadedConstructor<C> {
-    const FORM: Self = ThreadedConstructor { form: None, marker: std::marker::PhantomData };
+    const FORM: Self = ThreadedConstructor {
+        form: None,
+        marker: std::marker::PhantomData,
+    };
 }
 
 /// Runs a future to its end on this thread.

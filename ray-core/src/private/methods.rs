@@ -84,7 +84,10 @@ impl TaskDefaults {
 
     /// Returns whether nothing is said about resources.
     pub(crate) fn is_one_cpu(&self) -> bool {
-        self.num_cpus.is_none() && self.num_gpus.is_none() && self.memory.is_none() && self.resources.is_empty()
+        self.num_cpus.is_none()
+            && self.num_gpus.is_none()
+            && self.memory.is_none()
+            && self.resources.is_empty()
     }
 }
 
@@ -172,11 +175,17 @@ impl ActorClass {
 }
 
 /// Every function that was marked, from all crates of the executable.
-#[allow(unsafe_code, reason = "linkme gathers the entries through a link section")]
+#[allow(
+    unsafe_code,
+    reason = "linkme gathers the entries through a link section"
+)]
 #[linkme::distributed_slice]
 pub static METHODS: [Method];
 
-#[allow(unsafe_code, reason = "linkme gathers the entries through a link section")]
+#[allow(
+    unsafe_code,
+    reason = "linkme gathers the entries through a link section"
+)]
 #[linkme::distributed_slice(METHODS)]
 static READY: Method = Method {
     id: method_id(&["ray-core", "ready"], 0, 0),

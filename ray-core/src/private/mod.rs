@@ -14,15 +14,18 @@ pub use rkyv;
 pub use crate::data::{Encoded, EncodedValue, SegmentSource};
 pub use args::{ArgSlot, Args, IntoArg};
 pub use call::{
-    ArgData, Call, CallError, Constructor, Create, LocalFuture, MethodBody, MethodForms, Receiver, Results,
-    ThreadedConstructor, ThreadedConstructorDefault, ThreadedMethod, ThreadedMethodDefault, block_on, task_of,
+    ArgData, Call, CallError, Constructor, Create, LocalFuture, MethodBody, MethodForms, Receiver,
+    Results, ThreadedConstructor, ThreadedConstructorDefault, ThreadedMethod,
+    ThreadedMethodDefault, block_on, task_of,
 };
 pub use methods::{
-    ActorClass, ActorDefaults, ActorMode, Invoke, METHODS, Method, Table, TaskDefaults, method_id, ready_method, table,
+    ActorClass, ActorDefaults, ActorMode, Invoke, METHODS, Method, Table, TaskDefaults, method_id,
+    ready_method, table,
 };
 pub use options::{ActorOptions, CallOptions, TaskOptions};
 pub use outcome::{
-    Cause, CauseData, CauseDisplay, Outcome, OutcomeOf, Probe, ProbeDefault, Submitted, TupleRefs, ToCallError,
+    Cause, CauseData, CauseDisplay, Outcome, OutcomeOf, Probe, ProbeDefault, Submitted,
+    ToCallError, TupleRefs,
 };
 
 pub use crate::actor::{ActorHandle, ActorRef};

@@ -41,19 +41,26 @@ pub struct CallOptions {
 }
 
 fn wrong(option: &str, reason: String) -> Option<Failure> {
-    Some(Failure::InvalidOption { option: option.to_owned(), reason })
+    Some(Failure::InvalidOption {
+        option: option.to_owned(),
+        reason,
+    })
 }
 
 fn check_amount(error: &mut Option<Failure>, option: &str, value: f64) {
     if ray_engine::resources::Amount::from_f64(value).is_none() {
-        *error = error.take().or_else(|| wrong(option, format!("{value} is not an amount from 0 up")));
+        *error = error
+            .take()
+            .or_else(|| wrong(option, format!("{value} is not an amount from 0 up")));
     }
 }
 
 fn check_unit(error: &mut Option<Failure>, option: &str, value: f64) {
     check_amount(error, option, value);
     if value > 1.0 && value.fract() != 0.0 {
-        *error = error.take().or_else(|| wrong(option, format!("{value} is over 1 and not whole")));
+        *error = error
+            .take()
+            .or_else(|| wrong(option, format!("{value} is over 1 and not whole")));
     }
 }
 
@@ -92,7 +99,10 @@ macro_rules! resource_setters {
         /// Sets the name.
         pub fn name(&mut self, value: &str) {
             if value.is_empty() {
-                self.error = self.error.take().or_else(|| wrong("name", "it is empty".into()));
+                self.error = self
+                    .error
+                    .take()
+                    .or_else(|| wrong("name", "it is empty".into()));
             }
             self.name = Some(value.to_owned());
         }
@@ -115,7 +125,10 @@ impl TaskOptions {
 
     /// Returns whether nothing is said about resources.
     pub(crate) fn is_one_cpu(&self) -> bool {
-        self.num_cpus.is_none() && self.num_gpus.is_none() && self.memory.is_none() && self.resources.is_empty()
+        self.num_cpus.is_none()
+            && self.num_gpus.is_none()
+            && self.memory.is_none()
+            && self.resources.is_empty()
     }
 }
 
@@ -142,7 +155,10 @@ impl ActorOptions {
     /// Sets how many calls run at once.
     pub fn max_concurrency(&mut self, value: u32) {
         if value == 0 {
-            self.error = self.error.take().or_else(|| wrong("max_concurrency", "0 calls can never run".into()));
+            self.error = self
+                .error
+                .take()
+                .or_else(|| wrong("max_concurrency", "0 calls can never run".into()));
         }
         self.max_concurrency = Some(value);
     }

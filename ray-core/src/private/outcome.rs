@@ -80,17 +80,26 @@ impl<E: Display + Data> CauseData for Cause<E> {
     fn to_call_error(self) -> CallError {
         let mut bytes = crate::store::AlignedBytes::new();
         let message = self.0.to_string();
-        let appended = data::append(&self.0, &mut bytes, usize::MAX, crate::runtime::segment_source);
-        let cause = appended
-            .is_ok()
-            .then(|| TypedCause { layout: data::layout::<E>(), bytes: bytes.to_vec() });
+        let appended = data::append(
+            &self.0,
+            &mut bytes,
+            usize::MAX,
+            crate::runtime::segment_source,
+        );
+        let cause = appended.is_ok().then(|| TypedCause {
+            layout: data::layout::<E>(),
+            bytes: bytes.to_vec(),
+        });
         CallError::User { message, cause }
     }
 }
 
 impl<E: Display> CauseDisplay for &Cause<E> {
     fn to_call_error(self) -> CallError {
-        CallError::User { message: self.0.to_string(), cause: None }
+        CallError::User {
+            message: self.0.to_string(),
+            cause: None,
+        }
     }
 }
 
@@ -100,7 +109,11 @@ pub struct Submitted(pub(crate) Vec<AnyRef>);
 impl Submitted {
     /// Returns the only one.
     pub fn one<T>(self) -> ObjectRef<T> {
-        let reference = self.0.into_iter().next().expect("a call with one result has one reference");
+        let reference = self
+            .0
+            .into_iter()
+            .next()
+            .expect("a call with one result has one reference");
         ObjectRef::from_any(reference)
     }
 

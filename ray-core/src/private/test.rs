@@ -70,7 +70,13 @@ pub fn run<R: TestResult>(module: &str, name: &str, body: fn() -> R) {
     };
     let executable = std::env::current_exe().expect("a test has an executable");
     let output = Command::new(executable)
-        .args([&path, "--exact", "--nocapture", "--include-ignored", "--test-threads=1"])
+        .args([
+            &path,
+            "--exact",
+            "--nocapture",
+            "--include-ignored",
+            "--test-threads=1",
+        ])
         .env(MARKER, own)
         .stdin(Stdio::null())
         .output()
@@ -86,7 +92,10 @@ pub fn run<R: TestResult>(module: &str, name: &str, body: fn() -> R) {
         }
     }
     if output.status.success() {
-        assert!(!stdout.contains("running 0 tests"), "no test is named `{path}` in this executable");
+        assert!(
+            !stdout.contains("running 0 tests"),
+            "no test is named `{path}` in this executable"
+        );
         return;
     }
     match panicked {

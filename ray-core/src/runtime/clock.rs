@@ -55,7 +55,8 @@ impl Clock {
                         return true;
                     }
                     // A tick a little late is as good, and saves waking for each of several.
-                    self.changed.wait_for(&mut state, left + Duration::from_micros(200));
+                    self.changed
+                        .wait_for(&mut state, left + Duration::from_micros(200));
                 }
             }
         }
@@ -65,12 +66,17 @@ impl Clock {
 /// Starts the clock thread of `runtime`.
 pub(crate) fn start(runtime: &Arc<Runtime>) -> std::io::Result<()> {
     let weak = Arc::downgrade(runtime);
-    std::thread::Builder::new().name("ray-clock".into()).spawn(move || run(&weak)).map(drop)
+    std::thread::Builder::new()
+        .name("ray-clock".into())
+        .spawn(move || run(&weak))
+        .map(drop)
 }
 
 fn run(weak: &Weak<Runtime>) {
     loop {
-        let Some(runtime) = weak.upgrade() else { return };
+        let Some(runtime) = weak.upgrade() else {
+            return;
+        };
         if !runtime.clock.wait(|| runtime.now()) {
             return;
         }

@@ -19,8 +19,8 @@ use crate::{
     object_ref::AnyRef,
     store::{AlignedBytes, Value, WriterLive},
     wire::{
-        AnswerMeta, ArchivedAnswerMeta, ArchivedCallMeta, ArchivedDoneMeta, ArchivedHello, ArchivedMessage, ArgMeta,
-        CallMeta, DoneMeta, Hello, Message, Place, WIRE_VERSION, kind,
+        AnswerMeta, ArchivedAnswerMeta, ArchivedCallMeta, ArchivedDoneMeta, ArchivedHello,
+        ArchivedMessage, ArgMeta, CallMeta, DoneMeta, Hello, Message, Place, WIRE_VERSION, kind,
     },
     worker::execute::Execution,
 };
@@ -42,7 +42,10 @@ struct Done {
 
 impl Inbound {
     pub(crate) fn new(hello: Hello) -> Arc<Inbound> {
-        Arc::new(Inbound { runtime: Mutex::new(Weak::new()), hello })
+        Arc::new(Inbound {
+            runtime: Mutex::new(Weak::new()),
+            hello,
+        })
     }
 
     pub(crate) fn hello_bytes(&self) -> Vec<u8> {
@@ -60,13 +63,19 @@ impl Inbound {
 
 impl Handler for Inbound {
     fn on_frames(&self, peer: &Peer, frames: &mut FrameBatch<'_>) {
-        let Some(runtime) = self.runtime() else { return };
+        let Some(runtime) = self.runtime() else {
+            return;
+        };
         let mut calls = Vec::new();
         let mut done = Vec::new();
         for frame in frames {
             let parsed = match frame.header.kind {
-                kind::CALL => runtime.parse_call(peer, &frame).map(|execution| calls.push(execution)),
-                kind::DONE => runtime.parse_done(peer, &frame).map(|ended| done.push(ended)),
+                kind::CALL => runtime
+                    .parse_call(peer, &frame)
+                    .map(|execution| calls.push(execution)),
+                kind::DONE => runtime
+                    .parse_done(peer, &frame)
+                    .map(|ended| done.push(ended)),
                 kind::CONTROL | kind::ANSWER => {
                     // A control message speaks about the frames before it.
                     runtime.take_calls(&mut calls);
@@ -111,7 +120,10 @@ impl Handler for Inbound {
 /// Compares what both sides of a connection say about themselves.
 fn check_hello(ours: &Hello, theirs: &Hello) -> Result<(), String> {
     if ours.wire != theirs.wire {
-        return Err(format!("wire version {} meets wire version {}", ours.wire, theirs.wire));
+        return Err(format!(
+            "wire version {} meets wire version {}",
+            ours.wire, theirs.wire
+        ));
     }
     let daemon = ours.table_hash == 0 || theirs.table_hash == 0;
     if daemon || ours.job != theirs.job || ours.table_hash == theirs.table_hash {
@@ -124,11 +136,20 @@ fn check_hello(ours: &Hello, theirs: &Hello) -> Result<(), String> {
         .find(|(our, their)| our != their)
         .map(|(our, their)| format!("`{our}` against `{their}`"))
         .unwrap_or_else(|| {
-            let longer = if ours.table.len() > theirs.table.len() { &ours.table } else { &theirs.table };
+            let longer = if ours.table.len() > theirs.table.len() {
+                &ours.table
+            } else {
+                &theirs.table
+            };
             let at = ours.table.len().min(theirs.table.len());
-            longer.get(at).map_or_else(|| "an unnamed function".to_owned(), |line| format!("`{line}` on one side only"))
+            longer.get(at).map_or_else(
+                || "an unnamed function".to_owned(),
+                |line| format!("`{line}` on one side only"),
+            )
         });
-    Err(format!("two builds of one job disagree about their functions; the first difference: {difference}"))
+    Err(format!(
+        "two builds of one job disagree about their functions; the first difference: {difference}"
+    ))
 }
 
 impl Hello {
@@ -138,11 +159,18 @@ impl Hello {
         if let Some(conflict) = table.conflict() {
             return Err(crate::Error::System(conflict.to_owned()));
         }
-        Ok(Hello { wire: WIRE_VERSION, job, table_hash: table.hash(), table: table.describe() })
+        Ok(Hello {
+            wire: WIRE_VERSION,
+            job,
+            table_hash: table.hash(),
+            table: table.describe(),
+        })
     }
 
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        rkyv::to_bytes::<rancor::Error>(self).expect("a hello has nothing that cannot be archived").to_vec()
+        rkyv::to_bytes::<rancor::Error>(self)
+            .expect("a hello has nothing that cannot be archived")
+            .to_vec()
     }
 }
 
@@ -158,20 +186,25 @@ impl Runtime {
             received.extend_from_slice(&arg.contained);
             args.push(match arg.place {
                 Place::Body { offset, len } => {
-                    if (offset as usize).checked_add(len as usize).is_none_or(|end| end > frame.body.len()) {
+                    if (offset as usize)
+                        .checked_add(len as usize)
+                        .is_none_or(|end| end > frame.body.len())
+                    {
                         return Err("an argument lies outside its frame".into());
                     }
                     ArgData::Inline { offset, len }
                 }
-                Place::Arena { offset, len, writer } => {
-                    match self.shared_value(ray_shm::Slot { offset, len }, writer) {
-                        Ok(value) => ArgData::Value(value),
-                        Err(failed) => {
-                            failure = Some(failed);
-                            ArgData::Inline { offset: 0, len: 0 }
-                        }
+                Place::Arena {
+                    offset,
+                    len,
+                    writer,
+                } => match self.shared_value(ray_shm::Slot { offset, len }, writer) {
+                    Ok(value) => ArgData::Value(value),
+                    Err(failed) => {
+                        failure = Some(failed);
+                        ArgData::Inline { offset: 0, len: 0 }
                     }
-                }
+                },
             });
         }
         let held = self.receive(&received);
@@ -214,13 +247,21 @@ impl Runtime {
             Some(executor) => {
                 executor.enqueue(self, calls.drain(..));
                 if executor.has_waiting() {
-                    self.clock.arm(self.now() + std::time::Duration::from_millis(5));
+                    self.clock
+                        .arm(self.now() + std::time::Duration::from_millis(5));
                 }
             }
             None => {
                 for execution in calls.drain(..) {
                     let failure = Failure::System("this process runs no calls".into());
-                    self.reply(&execution.caller, execution.task, execution.attempt, 0, Err(failure), true);
+                    self.reply(
+                        &execution.caller,
+                        execution.task,
+                        execution.attempt,
+                        0,
+                        Err(failure),
+                        true,
+                    );
                 }
             }
         }
@@ -261,9 +302,13 @@ impl Runtime {
                 }
                 Ok(Value::heap(aligned))
             }
-            Place::Arena { offset, len, writer } => {
-                self.shared_value(ray_shm::Slot { offset, len }, writer).map_err(|failure| format!("{failure:?}"))
-            }
+            Place::Arena {
+                offset,
+                len,
+                writer,
+            } => self
+                .shared_value(ray_shm::Slot { offset, len }, writer)
+                .map_err(|failure| format!("{failure:?}")),
         }
     }
 
@@ -281,7 +326,14 @@ impl Runtime {
                         received.push(*id);
                     }
                 }
-                core.owner.on_task_done(ended.task, ended.attempt, ended.worker, ended.outcome, ended.exec_nanos, now);
+                core.owner.on_task_done(
+                    ended.task,
+                    ended.attempt,
+                    ended.worker,
+                    ended.outcome,
+                    ended.exec_nanos,
+                    now,
+                );
                 for id in received {
                     core.owner.drop_handle(id);
                 }
@@ -296,14 +348,20 @@ impl Runtime {
                 .and_then(rkyv::deserialize::<AnswerMeta, rancor::Error>)
                 .map_err(|error| format!("an answer that cannot be read: {error}"))?;
             if meta.object.owner != from {
-                return Err(format!("an answer about {} from {from}, who does not own it", meta.object));
+                return Err(format!(
+                    "an answer about {} from {from}, who does not own it",
+                    meta.object
+                ));
             }
             let outcome = match meta.outcome {
                 Ok(arg) => Ok((self.value_at(&arg, frame.body)?, arg.contained)),
                 Err(failure) => Err(failure),
             };
             self.with_core(|core, _| {
-                let contained = outcome.as_ref().map(|(_, contained)| contained.clone()).unwrap_or_default();
+                let contained = outcome
+                    .as_ref()
+                    .map(|(_, contained)| contained.clone())
+                    .unwrap_or_default();
                 for id in &contained {
                     core.owner.receive_reference(*id, 1);
                 }
@@ -323,17 +381,28 @@ impl Runtime {
 
     /// Gives a control message to the role that it is for.
     pub(crate) fn on_message(&self, from: ProcessId, peer: Option<&Peer>, message: Message) {
-        let Some(this) = super::CURRENT.load_full().filter(|current| std::ptr::eq(&**current, self)) else {
+        let Some(this) = super::CURRENT
+            .load_full()
+            .filter(|current| std::ptr::eq(&**current, self))
+        else {
             return;
         };
         match message {
-            Message::LeaseGranted { request, lease, worker, addr } => {
+            Message::LeaseGranted {
+                request,
+                lease,
+                worker,
+                addr,
+            } => {
                 self.with_core(|core, now| core.on_lease(request, lease, worker, addr, now));
             }
             Message::LeaseRefused { request, failure } => self.with_core(|core, now| {
-                core.owner.on_lease_refused(ray_engine::ids::RequestId(request), failure, now);
+                core.owner
+                    .on_lease_refused(ray_engine::ids::RequestId(request), failure, now);
             }),
-            Message::RecallLease { lease } => self.with_core(|core, now| core.owner.on_lease_recalled(lease, now)),
+            Message::RecallLease { lease } => {
+                self.with_core(|core, now| core.owner.on_lease_recalled(lease, now))
+            }
             Message::HandedBack { task, attempt } => self.with_core(|core, now| {
                 core.in_flight = core.in_flight.saturating_sub(1);
                 core.owner.on_task_handed_back(task, attempt, from, now);
@@ -345,7 +414,11 @@ impl Runtime {
                 self.with_core(|core, _| core.owner.on_release_credits(object, from, credits));
             }
             Message::Ask { object } => self.with_core(|core, _| core.owner.on_ask(object, from)),
-            Message::CancelObject { object, force, recursive } => self.with_core(|core, now| {
+            Message::CancelObject {
+                object,
+                force,
+                recursive,
+            } => self.with_core(|core, now| {
                 if let Err(failure) = core.owner.cancel(object, force, recursive, now) {
                     tracing::debug!(?failure, "a cancel from elsewhere was refused");
                 }
@@ -353,10 +426,17 @@ impl Runtime {
             Message::ActorState { actor, status } => {
                 self.with_core(|core, now| core.on_actor_status(actor, status, now));
             }
-            Message::Construct { actor, worker, addr, incarnation } => {
+            Message::Construct {
+                actor,
+                worker,
+                addr,
+                incarnation,
+            } => {
                 self.with_core(|core, _| core.construct(actor, worker, addr, incarnation));
             }
-            Message::Located { process, addr } => self.with_core(|core, now| core.on_located(process, addr, now)),
+            Message::Located { process, addr } => {
+                self.with_core(|core, now| core.on_located(process, addr, now))
+            }
             Message::ProcessDied { process, exit } => self.on_process_died(process, exit),
             Message::FreeSlot { offset, len } => self.free_slot(ray_shm::Slot { offset, len }),
             Message::Cancel { task, recursive } => {
@@ -376,7 +456,10 @@ impl Runtime {
             Message::Shutdown => {
                 self.closed.store(true, Ordering::Release);
                 if let Some(executor) = &self.executor {
-                    executor.stop(crate::worker::execute::Stop::Now("the job ended".into()), &this);
+                    executor.stop(
+                        crate::worker::execute::Stop::Now("the job ended".into()),
+                        &this,
+                    );
                     executor.interrupt_blocked();
                 }
             }
@@ -387,13 +470,19 @@ impl Runtime {
             | Message::Resources { request, .. }
             | Message::Nodes { request, .. } => {
                 let unwanted = self.requests.on_reply(request, message);
-                if let Some(Message::SegmentsGranted { outcome: Ok((first, count)), .. }) = unwanted {
+                if let Some(Message::SegmentsGranted {
+                    outcome: Ok((first, count)),
+                    ..
+                }) = unwanted
+                {
                     self.send_to_node(Message::ReturnSegments { first, count });
                 }
             }
             for_the_node => match &self.node_role {
                 Some(node) => node.on_message(&this, from, peer, for_the_node),
-                None => tracing::warn!(%from, ?for_the_node, "a message for a node reached a worker"),
+                None => {
+                    tracing::warn!(%from, ?for_the_node, "a message for a node reached a worker")
+                }
             },
         }
     }
@@ -401,7 +490,13 @@ impl Runtime {
     /// A process of this node is gone.
     pub(crate) fn on_process_died(&self, process: ProcessId, exit: WorkerExit) {
         self.with_core(|core, now| core.on_process_died(process, exit, now));
-        if self.writers.lock().entry(process).or_insert_with(|| WriterLive::new(process)).on_death() {
+        if self
+            .writers
+            .lock()
+            .entry(process)
+            .or_insert_with(|| WriterLive::new(process))
+            .on_death()
+        {
             self.send_to_node(Message::Quiesced { dead: process });
         }
     }
@@ -419,7 +514,14 @@ impl Runtime {
             node.on_connection_lost(process, reason);
         } else {
             self.with_core(|core, now| {
-                core.on_process_died(process, WorkerExit { worker: process, ..WorkerExit::default() }, now);
+                core.on_process_died(
+                    process,
+                    WorkerExit {
+                        worker: process,
+                        ..WorkerExit::default()
+                    },
+                    now,
+                );
             });
         }
     }

@@ -87,7 +87,12 @@ pub(crate) fn is_own_actor(actor: ray_engine::ids::ActorId) -> bool {
     CURRENT
         .load()
         .as_ref()
-        .and_then(|runtime| runtime.executor.as_ref().map(|executor| executor.hosts(actor)))
+        .and_then(|runtime| {
+            runtime
+                .executor
+                .as_ref()
+                .map(|executor| executor.hosts(actor))
+        })
         .unwrap_or(false)
 }
 
@@ -246,13 +251,18 @@ impl Runtime {
                             bodies.push(bytes);
                             place
                         }
-                        Encoded::Shared(slot) => {
-                            Place::Arena { offset: slot.offset, len: slot.len, writer: self.process }
-                        }
+                        Encoded::Shared(slot) => Place::Arena {
+                            offset: slot.offset,
+                            len: slot.len,
+                            writer: self.process,
+                        },
                     };
                     let ids = contained.iter().map(AnyRef::id).collect();
                     held.extend(contained);
-                    ArgMeta { place, contained: ids }
+                    ArgMeta {
+                        place,
+                        contained: ids,
+                    }
                 })
                 .collect::<Vec<_>>()
         });
@@ -270,9 +280,28 @@ impl Runtime {
             slices.push(bytes);
             slices.push(&PADDING[..bytes.len().next_multiple_of(16) - bytes.len()]);
         }
-        let header = HeaderFields { kind: kind::DONE, request: task.index, incarnation: 0, trace: 0 };
-        push_frame(caller, &header, &DoneMeta { task, attempt, exec_nanos, outcome }, &slices);
-        caller.flush_hint(if flush { ray_net::Flush::Now } else { ray_net::Flush::Lazy });
+        let header = HeaderFields {
+            kind: kind::DONE,
+            request: task.index,
+            incarnation: 0,
+            trace: 0,
+        };
+        push_frame(
+            caller,
+            &header,
+            &DoneMeta {
+                task,
+                attempt,
+                exec_nanos,
+                outcome,
+            },
+            &slices,
+        );
+        caller.flush_hint(if flush {
+            ray_net::Flush::Now
+        } else {
+            ray_net::Flush::Lazy
+        });
     }
 
     /// Wraps an encoded value as an object of this process.
@@ -291,7 +320,11 @@ impl Runtime {
     }
 
     /// Returns the value at a place of the arena.
-    pub(crate) fn shared_value(&self, slot: ray_shm::Slot, writer: ProcessId) -> Result<Value, Failure> {
+    pub(crate) fn shared_value(
+        &self,
+        slot: ray_shm::Slot,
+        writer: ProcessId,
+    ) -> Result<Value, Failure> {
         let bytes = self.arena.slice(slot).ok_or_else(|| {
             Failure::System(format!(
                 "a value at {}..{} lies outside the arena",
@@ -299,7 +332,12 @@ impl Runtime {
                 slot.offset.saturating_add(slot.len)
             ))
         })?;
-        let writer = self.writers.lock().entry(writer).or_insert_with(|| WriterLive::new(writer)).clone();
+        let writer = self
+            .writers
+            .lock()
+            .entry(writer)
+            .or_insert_with(|| WriterLive::new(writer))
+            .clone();
         Ok(Value::shared(slot, bytes, writer))
     }
 

@@ -25,7 +25,9 @@ impl Requests {
     /// Hands an answer to whoever waits for it; gives it back when nobody does any more.
     pub(crate) fn on_reply(&self, request: u64, message: Message) -> Option<Message> {
         let mut waiting = self.waiting.lock();
-        let Some((cell, reply)) = waiting.get_mut(&request) else { return Some(message) };
+        let Some((cell, reply)) = waiting.get_mut(&request) else {
+            return Some(message);
+        };
         *reply = Some(message);
         cell.notify();
         None
@@ -44,12 +46,21 @@ impl Runtime {
     ) -> Result<Message> {
         let request = self.requests.next.fetch_add(1, Ordering::Relaxed) + 1;
         let cell = WaitCell::new(1, false);
-        self.requests.waiting.lock().insert(request, (cell.clone(), None));
+        self.requests
+            .waiting
+            .lock()
+            .insert(request, (cell.clone(), None));
         self.send_to_node(question(request));
         if !cell.waiter.is_notified() {
-            self.net().wait(&cell.waiter, Some(Instant::now() + timeout));
+            self.net()
+                .wait(&cell.waiter, Some(Instant::now() + timeout));
         }
-        let (_, reply) = self.requests.waiting.lock().remove(&request).expect("inserted above");
+        let (_, reply) = self
+            .requests
+            .waiting
+            .lock()
+            .remove(&request)
+            .expect("inserted above");
         reply.ok_or_else(|| Error::System(format!("the node gave no answer within {timeout:?}")))
     }
 }

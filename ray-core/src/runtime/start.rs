@@ -66,12 +66,20 @@ pub(crate) fn init(config: Config) -> Result<Ray> {
     }
     let _starting = STARTING.lock();
     if CURRENT.load().is_some() {
-        return Err(Error::System("`init` was called twice in this process; keep what the first call returned".into()));
+        return Err(Error::System(
+            "`init` was called twice in this process; keep what the first call returned".into(),
+        ));
     }
-    if let Some(address) = config.address.clone().or_else(|| std::env::var("RAY_ADDRESS").ok()) {
+    if let Some(address) = config
+        .address
+        .clone()
+        .or_else(|| std::env::var("RAY_ADDRESS").ok())
+    {
         return Err(Error::InvalidOption {
             option: "address".into(),
-            reason: format!("joining a cluster (`{address}`) is not supported yet; unset it to start a node here"),
+            reason: format!(
+                "joining a cluster (`{address}`) is not supported yet; unset it to start a node here"
+            ),
         });
     }
     let _ = config.token;
@@ -91,34 +99,57 @@ fn system(what: &str) -> impl Fn(&dyn std::fmt::Display) -> Error + '_ {
 }
 
 fn random_u64() -> u64 {
-    std::collections::hash_map::RandomState::new().build_hasher().finish()
+    std::collections::hash_map::RandomState::new()
+        .build_hasher()
+        .finish()
 }
 
 fn start_driver(config: &Config) -> Result<Arc<Runtime>> {
     let total = config.total_resources()?;
     let store_bytes = config.store_bytes()?;
-    let filter = std::env::var("RAY_LOG").ok().or_else(|| config.log_level.clone()).unwrap_or_else(|| "info".into());
+    let filter = std::env::var("RAY_LOG")
+        .ok()
+        .or_else(|| config.log_level.clone())
+        .unwrap_or_else(|| "info".into());
     let run_dir = run_dir(config)?;
     start_log(&run_dir, "driver", &filter);
-    let arena_owner =
-        ArenaOwner::create(store_bytes).map_err(|error| system("could not make the object store")(&error))?;
-    let arena_fd = arena_owner.fd().try_clone_to_owned().map_err(|error| system("the object store")(&error))?;
-    let arena = Arena::map(arena_fd.try_clone().map_err(|error| system("the object store")(&error))?)
-        .map_err(|error| system("could not map the object store")(&error))?;
-    let ca = ClusterCa::generate(random_u64()).map_err(|error| system("could not make keys")(&error))?;
+    let arena_owner = ArenaOwner::create(store_bytes)
+        .map_err(|error| system("could not make the object store")(&error))?;
+    let arena_fd = arena_owner
+        .fd()
+        .try_clone_to_owned()
+        .map_err(|error| system("the object store")(&error))?;
+    let arena = Arena::map(
+        arena_fd
+            .try_clone()
+            .map_err(|error| system("the object store")(&error))?,
+    )
+    .map_err(|error| system("could not map the object store")(&error))?;
+    let ca =
+        ClusterCa::generate(random_u64()).map_err(|error| system("could not make keys")(&error))?;
     // The low bits count the job's processes.
     let process = ProcessId(random_u64() & !0xfff_ffff);
-    let identity = ca.issue(process.0).map_err(|error| system("could not make keys")(&error))?;
+    let identity = ca
+        .issue(process.0)
+        .map_err(|error| system("could not make keys")(&error))?;
     let (job, node) = (JobId(random_u64() >> 32), NodeId(random_u64() >> 32));
     let inbound = Inbound::new(Hello::of_this_process(job)?);
-    let net = start_net(process, identity, config.bind.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), &inbound)?;
+    let net = start_net(
+        process,
+        identity,
+        config.bind.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        &inbound,
+    )?;
     let scheduler = SchedulerConfig {
         workers_kept: config.workers.unwrap_or_else(available_cpus),
         workers_max: WORKERS_MAX,
         idle_nanos: 1_000_000_000,
         failed_starts_max: 3,
     };
-    let namespace = config.namespace.clone().unwrap_or_else(|| format!("job-{:x}", job.0));
+    let namespace = config
+        .namespace
+        .clone()
+        .unwrap_or_else(|| format!("job-{:x}", job.0));
     let runtime = Arc::new_cyclic(|weak: &Weak<Runtime>| {
         let events = weak.clone();
         let host = process::ProcessHost::start(move |event| workers::on_event(&events, event));
@@ -130,17 +161,34 @@ fn start_driver(config: &Config) -> Result<Arc<Runtime>> {
             log_filter: filter,
         });
         let role = start.map(|start| NodeRole::new(node, total, scheduler, arena_owner, start));
-        Runtime::new(Parts { process, node, job, node_process: process, namespace, net, arena, executor: None, role: role.ok() })
+        Runtime::new(Parts {
+            process,
+            node,
+            job,
+            node_process: process,
+            namespace,
+            net,
+            arena,
+            executor: None,
+            role: role.ok(),
+        })
     });
     if runtime.node_role.is_none() {
-        return Err(Error::System("the thread that starts worker processes could not be started".into()));
+        return Err(Error::System(
+            "the thread that starts worker processes could not be started".into(),
+        ));
     }
     inbound.attach(&runtime);
     clock::start(&runtime).map_err(|error| system("could not start a thread")(&error))?;
     Ok(runtime)
 }
 
-fn start_net(process: ProcessId, identity: Identity, bind: IpAddr, inbound: &Arc<Inbound>) -> Result<Net> {
+fn start_net(
+    process: ProcessId,
+    identity: Identity,
+    bind: IpAddr,
+    inbound: &Arc<Inbound>,
+) -> Result<Net> {
     let mut config = NetConfig::new(process.0, identity, kind::limit);
     config.bind = SocketAddr::new(bind, 0);
     config.hello = inbound.hello_bytes();
@@ -148,11 +196,14 @@ fn start_net(process: ProcessId, identity: Identity, bind: IpAddr, inbound: &Arc
 }
 
 fn run_dir(config: &Config) -> Result<PathBuf> {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let path = config
-        .run_dir
-        .clone()
-        .unwrap_or_else(|| std::env::temp_dir().join("ray-rs").join(format!("run-{seconds}-{}", std::process::id())));
+    let seconds = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    let path = config.run_dir.clone().unwrap_or_else(|| {
+        std::env::temp_dir()
+            .join("ray-rs")
+            .join(format!("run-{seconds}-{}", std::process::id()))
+    });
     fs::create_dir_all(path.join("logs")).map_err(|error| Error::InvalidOption {
         option: "run_dir".into(),
         reason: format!("{} cannot be made: {error}", path.display()),
@@ -162,8 +213,12 @@ fn run_dir(config: &Config) -> Result<PathBuf> {
 
 /// Writes the log of this process into the run's folder, unless the program has a log of its own.
 fn start_log(run_dir: &std::path::Path, name: &str, filter: &str) {
-    let path = run_dir.join("logs").join(format!("{name}-{}.log", std::process::id()));
-    let Ok(file) = fs::File::create(path) else { return };
+    let path = run_dir
+        .join("logs")
+        .join(format!("{name}-{}.log", std::process::id()));
+    let Ok(file) = fs::File::create(path) else {
+        return;
+    };
     let filter = tracing_subscriber::EnvFilter::try_new(filter).unwrap_or_else(|_| "info".into());
     // A program with its own subscriber keeps it.
     let _kept = tracing_subscriber::fmt()
@@ -188,7 +243,17 @@ struct Parts {
 
 impl Runtime {
     fn new(parts: Parts) -> Runtime {
-        let Parts { process, node, job, node_process, namespace, net, arena, executor, role } = parts;
+        let Parts {
+            process,
+            node,
+            job,
+            node_process,
+            namespace,
+            net,
+            arena,
+            executor,
+            role,
+        } = parts;
         Runtime {
             process,
             node,
@@ -237,7 +302,10 @@ impl Runtime {
                     crate::node::FIRST_WORKERS_TIMEOUT
                 )));
             }
-            self.net.wait(&self.worker_ready, Some(deadline.min(Instant::now() + Duration::from_millis(100))));
+            self.net.wait(
+                &self.worker_ready,
+                Some(deadline.min(Instant::now() + Duration::from_millis(100))),
+            );
         }
         Ok(())
     }
@@ -261,7 +329,10 @@ impl Runtime {
             while node.workers_left() > 0 && Instant::now() < deadline {
                 self.worker_ready.reset();
                 if node.workers_left() > 0 {
-                    self.net.wait(&self.worker_ready, Some(deadline.min(Instant::now() + Duration::from_millis(20))));
+                    self.net.wait(
+                        &self.worker_ready,
+                        Some(deadline.min(Instant::now() + Duration::from_millis(20))),
+                    );
                 }
             }
             node.start.host.stop();
@@ -281,8 +352,12 @@ fn start_fault_ahead(runtime: &Arc<Runtime>) -> Result<()> {
         .spawn(move || {
             let mut done = 0;
             while done < FAULT_AHEAD_BYTES {
-                let Some(runtime) = weak.upgrade() else { return };
-                let Some(cold) = runtime.node_role.as_ref().and_then(NodeRole::next_cold) else { return };
+                let Some(runtime) = weak.upgrade() else {
+                    return;
+                };
+                let Some(cold) = runtime.node_role.as_ref().and_then(NodeRole::next_cold) else {
+                    return;
+                };
                 drop(runtime);
                 if cold.populate().is_err() {
                     return;
@@ -313,17 +388,23 @@ pub(crate) fn run_worker() -> ! {
 }
 
 fn start_worker() -> Result<Arc<Runtime>> {
-    let bootstrap = process::take_bootstrap().map_err(|error| system("the node's first message")(&error))?;
+    let bootstrap =
+        process::take_bootstrap().map_err(|error| system("the node's first message")(&error))?;
     let mut blob = crate::store::AlignedBytes::new();
     blob.extend_from_slice(&bootstrap.blob);
     let given: WorkerBootstrap = rkyv::access::<ArchivedWorkerBootstrap, rancor::Error>(&blob)
         .and_then(rkyv::deserialize::<WorkerBootstrap, rancor::Error>)
         .map_err(|error| system("the node's first message")(&error))?;
-    start_log(std::path::Path::new(&given.run_dir), "worker", &given.log_filter);
+    start_log(
+        std::path::Path::new(&given.run_dir),
+        "worker",
+        &given.log_filter,
+    );
     panics::install();
     let identity = Identity::from_bytes(&given.identity)
         .ok_or_else(|| Error::System("the node gave no usable certificate".into()))?;
-    let arena = Arena::map(bootstrap.arena).map_err(|error| system("could not map the object store")(&error))?;
+    let arena = Arena::map(bootstrap.arena)
+        .map_err(|error| system("could not map the object store")(&error))?;
     let inbound = Inbound::new(Hello::of_this_process(given.job)?);
     let net = start_net(given.process, identity, given.node_addr.ip(), &inbound)?;
     let runtime = Arc::new(Runtime::new(Parts {
@@ -343,7 +424,13 @@ fn start_worker() -> Result<Arc<Runtime>> {
     let addr = runtime.net.local_addr();
     runtime.with_core(|core, _| {
         core.on_address(given.node_process, given.node_addr);
-        core.send(given.node_process, Message::WorkerReady { pid: std::process::id(), addr });
+        core.send(
+            given.node_process,
+            Message::WorkerReady {
+                pid: std::process::id(),
+                addr,
+            },
+        );
     });
     Ok(runtime)
 }

@@ -37,7 +37,11 @@ impl Core {
 
 impl Runtime {
     /// Waits for one object.
-    pub(crate) fn get_value(self: &Arc<Self>, id: ObjectId, timeout: Option<Duration>) -> Result<Value> {
+    pub(crate) fn get_value(
+        self: &Arc<Self>,
+        id: ObjectId,
+        timeout: Option<Duration>,
+    ) -> Result<Value> {
         let cell = {
             let mut cell = None;
             let outcome = self.with_core(|core, _| {
@@ -85,7 +89,11 @@ impl Runtime {
     }
 
     /// Waits for all objects, or for the first failure among them.
-    pub(crate) fn get_values(self: &Arc<Self>, ids: &[ObjectId], timeout: Option<Duration>) -> Result<Vec<Value>> {
+    pub(crate) fn get_values(
+        self: &Arc<Self>,
+        ids: &[ObjectId],
+        timeout: Option<Duration>,
+    ) -> Result<Vec<Value>> {
         let deadline = timeout.map(|timeout| Instant::now() + timeout);
         loop {
             let mut values = Vec::with_capacity(ids.len());
@@ -165,7 +173,9 @@ impl Runtime {
                 }
             });
             if !ended? {
-                return Ok(self.with_core(|core, _| ids.iter().map(|id| core.outcome(*id).is_some()).collect()));
+                return Ok(self.with_core(|core, _| {
+                    ids.iter().map(|id| core.outcome(*id).is_some()).collect()
+                }));
             }
         }
     }
@@ -173,7 +183,11 @@ impl Runtime {
     /// Sleeps until the cell is notified; a blocked task gives its CPU and its unstarted successors back.
     ///
     /// Returns whether it was notified before the deadline.
-    fn block(self: &Arc<Self>, cell: &Arc<WaitCell>, deadline: Option<std::time::Instant>) -> Result<bool> {
+    fn block(
+        self: &Arc<Self>,
+        cell: &Arc<WaitCell>,
+        deadline: Option<std::time::Instant>,
+    ) -> Result<bool> {
         if cell.waiter.is_notified() {
             return Ok(true);
         }
@@ -234,6 +248,7 @@ impl Runtime {
     /// Asks for the end of the call that makes the object.
     pub(crate) fn cancel(&self, reference: &AnyRef, force: bool, recursive: bool) -> Result<()> {
         let id = reference.id();
-        self.with_core(|core, now| core.owner.cancel(id, force, recursive, now)).map_err(Error::from)
+        self.with_core(|core, now| core.owner.cancel(id, force, recursive, now))
+            .map_err(Error::from)
     }
 }

@@ -69,7 +69,9 @@ impl Waiters {
     /// Takes a cell back that stopped waiting.
     pub(crate) fn remove(&mut self, object: ObjectId, cell: &Arc<WaitCell>) {
         if let Entry::Occupied(mut entry) = self.0.entry(object) {
-            entry.get_mut().retain(|waiting| !Arc::ptr_eq(waiting, cell));
+            entry
+                .get_mut()
+                .retain(|waiting| !Arc::ptr_eq(waiting, cell));
             if entry.get().is_empty() {
                 entry.remove();
             }

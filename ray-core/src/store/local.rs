@@ -30,23 +30,42 @@ impl Runtime {
     fn lease_segments(self: &Arc<Self>, bytes: u64, deadline: Instant) -> Result<(), Failure> {
         let capacity = self.arena.capacity();
         if bytes > capacity {
-            return Err(Failure::ObjectStoreFull { needed: bytes, capacity, holders: String::new() });
+            return Err(Failure::ObjectStoreFull {
+                needed: bytes,
+                capacity,
+                holders: String::new(),
+            });
         }
         let left = deadline.saturating_duration_since(Instant::now());
         let reply = self.request(left, |request| Message::RequestSegments { request, bytes });
         match reply {
-            Ok(Message::SegmentsGranted { outcome: Ok((first, count)), .. }) => {
+            Ok(Message::SegmentsGranted {
+                outcome: Ok((first, count)),
+                ..
+            }) => {
                 self.want_segments(false);
                 self.writer
                     .add_segments(SegmentRange { first, count })
-                    .map_err(|error| Failure::System(format!("could not map {count} segments: {error}")))
+                    .map_err(|error| {
+                        Failure::System(format!("could not map {count} segments: {error}"))
+                    })
             }
-            Ok(Message::SegmentsGranted { outcome: Err(failure), .. }) => Err(failure),
-            Ok(other) => Err(Failure::System(format!("asked for segments and got {other:?}"))),
+            Ok(Message::SegmentsGranted {
+                outcome: Err(failure),
+                ..
+            }) => Err(failure),
+            Ok(other) => Err(Failure::System(format!(
+                "asked for segments and got {other:?}"
+            ))),
             Err(_) => {
                 let (live, objects) = (self.writer.live_bytes(), self.writer.live_objects());
-                let holders = format!("; this process alone holds {live} bytes in {objects} objects");
-                Err(Failure::ObjectStoreFull { needed: bytes, capacity, holders })
+                let holders =
+                    format!("; this process alone holds {live} bytes in {objects} objects");
+                Err(Failure::ObjectStoreFull {
+                    needed: bytes,
+                    capacity,
+                    holders,
+                })
             }
         }
     }
@@ -69,7 +88,10 @@ impl Runtime {
         }
         let empty = self.writer.take_empty();
         for range in empty {
-            self.send_to_node(Message::ReturnSegments { first: range.first, count: range.count });
+            self.send_to_node(Message::ReturnSegments {
+                first: range.first,
+                count: range.count,
+            });
         }
     }
 }

@@ -26,7 +26,11 @@ struct Inner {
 
 enum Bytes {
     Heap(AlignedBytes),
-    Shared { slot: ray_shm::Slot, bytes: ray_shm::ObjectBytes, writer: Arc<WriterLive> },
+    Shared {
+        slot: ray_shm::Slot,
+        bytes: ray_shm::ObjectBytes,
+        writer: Arc<WriterLive>,
+    },
 }
 
 /// How many values of one writer this process reads; a dead writer's space waits for the last.
@@ -38,7 +42,11 @@ pub(crate) struct WriterLive {
 
 impl WriterLive {
     pub(crate) fn new(writer: ProcessId) -> Arc<WriterLive> {
-        Arc::new(WriterLive { writer, live: AtomicUsize::new(0), dead: AtomicBool::new(false) })
+        Arc::new(WriterLive {
+            writer,
+            live: AtomicUsize::new(0),
+            dead: AtomicBool::new(false),
+        })
     }
 
     /// Notes that the writer is dead; returns whether nothing of it is read any more.
@@ -62,13 +70,27 @@ impl Drop for Inner {
 impl Value {
     /// Wraps bytes in this process's heap.
     pub fn heap(bytes: AlignedBytes) -> Value {
-        Value(Arc::new(Inner { bytes: Bytes::Heap(bytes), checked: AtomicU64::new(0) }))
+        Value(Arc::new(Inner {
+            bytes: Bytes::Heap(bytes),
+            checked: AtomicU64::new(0),
+        }))
     }
 
     /// Wraps an object that `writer` put into the node's arena.
-    pub(crate) fn shared(slot: ray_shm::Slot, bytes: ray_shm::ObjectBytes, writer: Arc<WriterLive>) -> Value {
+    pub(crate) fn shared(
+        slot: ray_shm::Slot,
+        bytes: ray_shm::ObjectBytes,
+        writer: Arc<WriterLive>,
+    ) -> Value {
         writer.live.fetch_add(1, Ordering::SeqCst);
-        Value(Arc::new(Inner { bytes: Bytes::Shared { slot, bytes, writer }, checked: AtomicU64::new(0) }))
+        Value(Arc::new(Inner {
+            bytes: Bytes::Shared {
+                slot,
+                bytes,
+                writer,
+            },
+            checked: AtomicU64::new(0),
+        }))
     }
 
     /// Returns the archive.

@@ -15,7 +15,8 @@ use super::{
 };
 use crate::{
     __private::{
-        ActorClass, ActorMode, ActorOptions, ArgSlot, Args, CallOptions, Invoke, Method, Submitted, TaskOptions,
+        ActorClass, ActorMode, ActorOptions, ArgSlot, Args, CallOptions, Invoke, Method, Submitted,
+        TaskOptions,
     },
     ActorRef,
     config::PEER_QUEUE_BYTES_MAX,
@@ -58,7 +59,10 @@ fn shape_of(
     let mut shape = Resources::new();
     shape.set(Resources::CPU, amount("num_cpus", cpus)?);
     shape.set(Resources::GPU, amount("num_gpus", gpus.unwrap_or(0.0))?);
-    shape.set(Resources::MEMORY, amount("memory", memory.unwrap_or(0) as f64)?);
+    shape.set(
+        Resources::MEMORY,
+        amount("memory", memory.unwrap_or(0) as f64)?,
+    );
     for (name, value) in resources {
         shape.set(name, amount(name, *value)?);
     }
@@ -67,8 +71,11 @@ fn shape_of(
 
 fn task_shape(method: &Method, options: &TaskOptions) -> Result<Resources, Failure> {
     let defaults = &method.defaults;
-    let mut resources: Vec<(String, f64)> =
-        defaults.resources.iter().map(|(name, amount)| ((*name).to_owned(), *amount)).collect();
+    let mut resources: Vec<(String, f64)> = defaults
+        .resources
+        .iter()
+        .map(|(name, amount)| ((*name).to_owned(), *amount))
+        .collect();
     resources.extend(options.resources.iter().cloned());
     shape_of(
         options.num_cpus.or(defaults.num_cpus).unwrap_or(1.0),
@@ -97,19 +104,29 @@ impl Runtime {
     }
 
     fn submitted(task: TaskId, returns: u16) -> Submitted {
-        Submitted((0..u64::from(returns)).map(|position| AnyRef::counted(task.result(position))).collect())
+        Submitted(
+            (0..u64::from(returns))
+                .map(|position| AnyRef::counted(task.result(position)))
+                .collect(),
+        )
     }
 }
 
 /// Submits a task; never blocks on resources.
 pub fn submit_task(method: &'static Method, options: TaskOptions, mut args: Args) -> Submitted {
-    let Ok(runtime) = runtime::current() else { return not_running(method.returns) };
+    let Ok(runtime) = runtime::current() else {
+        return not_running(method.returns);
+    };
     let returns = method.returns;
     if let Some(failure) = options.error.clone().or_else(|| args.error.take()) {
         return runtime.failed(returns, failure);
     }
     let plain = options.is_one_cpu() && method.defaults.is_one_cpu();
-    let shape = if plain { Ok(Resources::new()) } else { task_shape(method, &options) };
+    let shape = if plain {
+        Ok(Resources::new())
+    } else {
+        task_shape(method, &options)
+    };
     let shape = match shape {
         Ok(shape) => shape,
         Err(failure) => return runtime.failed(returns, failure),
@@ -123,10 +140,20 @@ pub fn submit_task(method: &'static Method, options: TaskOptions, mut args: Args
         parent: parent.unwrap_or_default(),
         chain: running.map_or_else(|| Arc::from([]), |running| running.chain),
     });
-    let max_retries = options.max_retries.or(method.defaults.max_retries).unwrap_or(DEFAULT_MAX_RETRIES);
-    let retry_failures = options.retry_exceptions.or(method.defaults.retry_exceptions).unwrap_or(false);
+    let max_retries = options
+        .max_retries
+        .or(method.defaults.max_retries)
+        .unwrap_or(DEFAULT_MAX_RETRIES);
+    let retry_failures = options
+        .retry_exceptions
+        .or(method.defaults.retry_exceptions)
+        .unwrap_or(false);
     let task = runtime.with_core(|core, now| {
-        let shape = if plain { core.one_cpu() } else { core.shape_id(&shape) };
+        let shape = if plain {
+            core.one_cpu()
+        } else {
+            core.shape_id(&shape)
+        };
         core.owner.submit_task(
             TaskSubmit {
                 shape,
@@ -152,7 +179,9 @@ pub fn submit_call(
     options: CallOptions,
     mut args: Args,
 ) -> Submitted {
-    let Ok(runtime) = runtime::current() else { return not_running(method.returns) };
+    let Ok(runtime) = runtime::current() else {
+        return not_running(method.returns);
+    };
     let returns = method.returns;
     if let Some(failure) = options.error.clone().or_else(|| args.error.take()) {
         return runtime.failed(returns, failure);
@@ -170,8 +199,16 @@ pub fn submit_call(
         }
         None => Arc::from([]),
     };
-    let payload = Arc::new(Payload { method, args, parent: parent.unwrap_or_default(), chain });
-    let max_task_retries = options.max_retries.or(method.defaults.max_retries).unwrap_or(actor.max_task_retries());
+    let payload = Arc::new(Payload {
+        method,
+        args,
+        parent: parent.unwrap_or_default(),
+        chain,
+    });
+    let max_task_retries = options
+        .max_retries
+        .or(method.defaults.max_retries)
+        .unwrap_or(actor.max_task_retries());
     let task = runtime.with_core(|core, now| {
         core.owner.submit_call(
             CallSubmit {
@@ -199,7 +236,9 @@ pub fn create_actor(
     options: ActorOptions,
     mut args: Args,
 ) -> ActorRef {
-    let Ok(runtime) = runtime::current() else { return ActorRef::of_nobody() };
+    let Ok(runtime) = runtime::current() else {
+        return ActorRef::of_nobody();
+    };
     match try_create(&runtime, class, constructor, &options, &mut args) {
         Ok(actor) => actor,
         Err(failure) => {
@@ -226,15 +265,21 @@ fn try_create(
     }
     let defaults = &class.defaults;
     let num_cpus = options.num_cpus.or(defaults.num_cpus);
-    let mut resources: Vec<(String, f64)> =
-        defaults.resources.iter().map(|(name, amount)| ((*name).to_owned(), *amount)).collect();
+    let mut resources: Vec<(String, f64)> = defaults
+        .resources
+        .iter()
+        .map(|(name, amount)| ((*name).to_owned(), *amount))
+        .collect();
     resources.extend(options.resources.iter().cloned());
     let gpus = options.num_gpus.or(defaults.num_gpus);
     let memory = options.memory.or(defaults.memory);
     // Without explicit CPUs an actor is placed like a task and then runs beside others.
     let shape = shape_of(num_cpus.unwrap_or(1.0), gpus, memory, &resources)?;
     let running_shape = shape_of(num_cpus.unwrap_or(0.0), gpus, memory, &resources)?;
-    let namespace = options.namespace.clone().unwrap_or_else(|| runtime.namespace.clone());
+    let namespace = options
+        .namespace
+        .clone()
+        .unwrap_or_else(|| runtime.namespace.clone());
     let name = options.name.clone().map(|name| (namespace, name));
     let is_named = name.is_some();
     let asked = options.max_concurrency.or(defaults.max_concurrency);
@@ -244,7 +289,10 @@ fn try_create(
     {
         return Err(Failure::InvalidOption {
             option: "max_concurrency".into(),
-            reason: format!("`{}` is not `Send + Sync`, so its methods cannot run on several threads", class.name),
+            reason: format!(
+                "`{}` is not `Send + Sync`, so its methods cannot run on several threads",
+                class.name
+            ),
         });
     }
     let max_concurrency = asked.unwrap_or(if mode == ActorMode::Async { 1000 } else { 1 });
@@ -274,20 +322,33 @@ fn try_create(
     };
     if is_named {
         // The name is settled before anything else; its owner must be able to construct at once.
-        runtime.get_values(&dependencies, None).map_err(|error| Failure::System(error.to_string()))?;
-        let reply =
-            runtime.request(DIRECTORY_TIMEOUT, |request| Message::CreateActor { request, creation: creation.clone() });
+        runtime
+            .get_values(&dependencies, None)
+            .map_err(|error| Failure::System(error.to_string()))?;
+        let reply = runtime.request(DIRECTORY_TIMEOUT, |request| Message::CreateActor {
+            request,
+            creation: creation.clone(),
+        });
         match reply {
-            Ok(Message::CreateActorReply { outcome: Ok(found), .. }) if found != actor => {
+            Ok(Message::CreateActorReply {
+                outcome: Ok(found), ..
+            }) if found != actor => {
                 runtime.with_core(|core, _| core.creations.remove(&actor));
                 return Ok(ActorRef::new(found, None, class));
             }
             Ok(Message::CreateActorReply { outcome: Ok(_), .. }) => {}
-            Ok(Message::CreateActorReply { outcome: Err(failure), .. }) => {
+            Ok(Message::CreateActorReply {
+                outcome: Err(failure),
+                ..
+            }) => {
                 runtime.with_core(|core, _| core.creations.remove(&actor));
                 return Err(failure);
             }
-            Ok(other) => return Err(Failure::System(format!("asked for an actor and got {other:?}"))),
+            Ok(other) => {
+                return Err(Failure::System(format!(
+                    "asked for an actor and got {other:?}"
+                )));
+            }
             Err(error) => return Err(Failure::System(error.to_string())),
         }
     } else {
@@ -304,7 +365,11 @@ fn try_create(
 
 /// Returns references that say that no runtime runs here.
 fn not_running(returns: u16) -> Submitted {
-    Submitted((0..returns).map(|_| AnyRef::counted(ObjectId::default())).collect())
+    Submitted(
+        (0..returns)
+            .map(|_| AnyRef::counted(ObjectId::default()))
+            .collect(),
+    )
 }
 
 /// Looks an actor up by its name.
@@ -318,6 +383,8 @@ pub(crate) fn lookup_actor(name: &str) -> crate::Result<(ActorId, String)> {
     })?;
     match reply {
         Message::LookupActorReply { outcome, .. } => Ok(outcome?),
-        other => Err(crate::Error::System(format!("asked for an actor and got {other:?}"))),
+        other => Err(crate::Error::System(format!(
+            "asked for an actor and got {other:?}"
+        ))),
     }
 }

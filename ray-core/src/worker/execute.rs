@@ -128,7 +128,11 @@ impl Executor {
     }
 
     /// Queues calls in the order in which they arrived; called by whoever drained them.
-    pub(crate) fn enqueue(&self, runtime: &Arc<Runtime>, executions: impl Iterator<Item = Execution>) {
+    pub(crate) fn enqueue(
+        &self,
+        runtime: &Arc<Runtime>,
+        executions: impl Iterator<Item = Execution>,
+    ) {
         let mut back = Vec::new();
         let mut refused = Vec::new();
         {
@@ -156,15 +160,32 @@ impl Executor {
         self.send_back(runtime, back);
         for (execution, cause) in refused {
             let failure = match execution.target {
-                CallTarget::Method { actor, incarnation, .. } | CallTarget::Create { actor, incarnation, .. } => {
-                    Failure::ActorDied { actor, incarnation, cause }
+                CallTarget::Method {
+                    actor, incarnation, ..
                 }
+                | CallTarget::Create {
+                    actor, incarnation, ..
+                } => Failure::ActorDied {
+                    actor,
+                    incarnation,
+                    cause,
+                },
                 CallTarget::Task { .. } => {
-                    self.send_back(runtime, vec![(execution.caller.clone(), execution.task, execution.attempt)]);
+                    self.send_back(
+                        runtime,
+                        vec![(execution.caller.clone(), execution.task, execution.attempt)],
+                    );
                     continue;
                 }
             };
-            runtime.reply(&execution.caller, execution.task, execution.attempt, 0, Err(failure), true);
+            runtime.reply(
+                &execution.caller,
+                execution.task,
+                execution.attempt,
+                0,
+                Err(failure),
+                true,
+            );
         }
     }
 
@@ -174,7 +195,10 @@ impl Executor {
         loop {
             match self.next(&waiter) {
                 Next::Run(execution) => {
-                    if let CallTarget::Create { max_concurrency, .. } = execution.target {
+                    if let CallTarget::Create {
+                        max_concurrency, ..
+                    } = execution.target
+                    {
                         let is_async = execution.method.is_some_and(|method| {
                             matches!(&method.invoke, Invoke::Create(create)
                                 if create.class.mode(Some(max_concurrency)) == ActorMode::Async)
@@ -220,20 +244,25 @@ impl Executor {
         state.idle.retain(|idle| !idle.is_same(waiter));
         match &state.stopping {
             Some(Stop::Now(_)) => return Next::End(state.stopping.clone().expect("checked above")),
-            Some(stop @ Stop::Graceful(_)) if state.ready.is_empty() && state.running.is_empty() => {
+            Some(stop @ Stop::Graceful(_))
+                if state.ready.is_empty() && state.running.is_empty() =>
+            {
                 return Next::End(stop.clone());
             }
             _ => {}
         }
         if let Some(execution) = state.ready.pop_front() {
             if execution.method.is_some() {
-                state.running.insert(execution.task, RunningCall {
-                    caller: ProcessId(execution.caller.process()),
-                    started: Instant::now(),
-                    cancelled: execution.cancelled.clone(),
-                    abort: None,
-                    is_task: matches!(execution.target, CallTarget::Task { .. }),
-                });
+                state.running.insert(
+                    execution.task,
+                    RunningCall {
+                        caller: ProcessId(execution.caller.process()),
+                        started: Instant::now(),
+                        cancelled: execution.cancelled.clone(),
+                        abort: None,
+                        is_task: matches!(execution.target, CallTarget::Task { .. }),
+                    },
+                );
             }
             return Next::Run(Box::new(execution));
         }
@@ -242,13 +271,29 @@ impl Executor {
     }
 
     /// Makes the actor of this process on this thread, then the threads it asked for.
-    fn create(self: &Arc<Self>, runtime: &Arc<Runtime>, mut execution: Execution, max_concurrency: u32) {
-        let CallTarget::Create { actor, incarnation, .. } = execution.target else { return };
-        let Some(method) = execution.method else { return self.refuse_unknown(runtime, &execution) };
-        let Invoke::Create(create) = &method.invoke else { return self.refuse_unknown(runtime, &execution) };
+    fn create(
+        self: &Arc<Self>,
+        runtime: &Arc<Runtime>,
+        mut execution: Execution,
+        max_concurrency: u32,
+    ) {
+        let CallTarget::Create {
+            actor, incarnation, ..
+        } = execution.target
+        else {
+            return;
+        };
+        let Some(method) = execution.method else {
+            return self.refuse_unknown(runtime, &execution);
+        };
+        let Invoke::Create(create) = &method.invoke else {
+            return self.refuse_unknown(runtime, &execution);
+        };
         let call = match &execution.call {
             Ok(call) => call,
-            Err(failure) => return self.construction_failed(runtime, actor, incarnation, failure.clone()),
+            Err(failure) => {
+                return self.construction_failed(runtime, actor, incarnation, failure.clone());
+            }
         };
         announce(method.name.split("::").next().unwrap_or(method.name));
         let running = running_of(&execution, method);
@@ -259,7 +304,9 @@ impl Executor {
             guard(method.name, || {
                 if threaded {
                     let make = create.threaded.ok_or_else(|| {
-                        CallError::Failure(Failure::System("a threaded actor without its constructor".into()))
+                        CallError::Failure(Failure::System(
+                            "a threaded actor without its constructor".into(),
+                        ))
                     })?;
                     shared = Some(make(call)?);
                 } else {
@@ -275,8 +322,17 @@ impl Executor {
                 let extra = {
                     let mut state = self.state.lock();
                     state.running.remove(&execution.task);
-                    state.actor = Some(Hosted { actor, incarnation, on_panic_restart, shared });
-                    if threaded { max_concurrency.saturating_sub(1) } else { 0 }
+                    state.actor = Some(Hosted {
+                        actor,
+                        incarnation,
+                        on_panic_restart,
+                        shared,
+                    });
+                    if threaded {
+                        max_concurrency.saturating_sub(1)
+                    } else {
+                        0
+                    }
                 };
                 for _ in 0..extra {
                     let (executor, runtime) = (self.clone(), runtime.clone());
@@ -296,14 +352,26 @@ impl Executor {
         }
     }
 
-    fn construction_failed(&self, runtime: &Arc<Runtime>, actor: ActorId, incarnation: u64, failure: Failure) {
-        runtime.send_to_node(Message::ActorStartFailed { actor, incarnation, failure });
+    fn construction_failed(
+        &self,
+        runtime: &Arc<Runtime>,
+        actor: ActorId,
+        incarnation: u64,
+        failure: Failure,
+    ) {
+        runtime.send_to_node(Message::ActorStartFailed {
+            actor,
+            incarnation,
+            failure,
+        });
         self.state.lock().stopping = Some(Stop::Now("its constructor failed".into()));
     }
 
     /// Runs one call to its end on this thread and answers the caller.
     fn run(self: &Arc<Self>, runtime: &Arc<Runtime>, mut execution: Execution) {
-        let Some(method) = execution.method else { return self.refuse_unknown(runtime, &execution) };
+        let Some(method) = execution.method else {
+            return self.refuse_unknown(runtime, &execution);
+        };
         let is_task = matches!(execution.target, CallTarget::Task { .. });
         if is_task {
             announce(method.name);
@@ -332,18 +400,33 @@ impl Executor {
         };
         let was_cancelled = execution.cancelled.load(Ordering::Acquire);
         let restart = matches!(outcome, Err(Ended::Panic { .. }))
-            && self.state.lock().actor.as_ref().is_some_and(|hosted| hosted.on_panic_restart);
+            && self
+                .state
+                .lock()
+                .actor
+                .as_ref()
+                .is_some_and(|hosted| hosted.on_panic_restart);
         let exits = matches!(outcome, Err(Ended::Exit));
         let outcome = match outcome {
             _ if was_cancelled => Err(Failure::Cancelled),
             Ok(()) => Ok(results.take()),
             Err(ended) => Err(self.failure_of(runtime, method.name, execution.attempt, ended)),
         };
-        runtime.reply(&execution.caller, execution.task, execution.attempt, exec_nanos, outcome, flush);
+        runtime.reply(
+            &execution.caller,
+            execution.task,
+            execution.attempt,
+            exec_nanos,
+            outcome,
+            flush,
+        );
         if exits {
             self.stop(Stop::Now("it called exit_actor".into()), runtime);
         } else if restart {
-            tracing::warn!(method = method.name, "a method panicked; the actor restarts by its policy");
+            tracing::warn!(
+                method = method.name,
+                "a method panicked; the actor restarts by its policy"
+            );
             runtime.net().flush();
             runtime.linger();
             std::process::exit(101);
@@ -359,18 +442,29 @@ impl Executor {
         match &method.invoke {
             Invoke::Task(function) => function(call, results),
             Invoke::Ready => results.push(&()),
-            Invoke::Create(_) => Err(CallError::Failure(Failure::System("a constructor was called as a method".into()))),
+            Invoke::Create(_) => Err(CallError::Failure(Failure::System(
+                "a constructor was called as a method".into(),
+            ))),
             Invoke::Method(invoke, _) => {
-                let shared = self.state.lock().actor.as_ref().and_then(|hosted| hosted.shared.clone());
+                let shared = self
+                    .state
+                    .lock()
+                    .actor
+                    .as_ref()
+                    .and_then(|hosted| hosted.shared.clone());
                 if let Some(shared) = shared {
                     let threaded = invoke.threaded.ok_or_else(|| {
-                        CallError::Failure(Failure::System("a method without its threaded form".into()))
+                        CallError::Failure(Failure::System(
+                            "a method without its threaded form".into(),
+                        ))
                     })?;
                     return threaded(&*shared, call, results);
                 }
                 LOCAL_ACTOR.with_borrow_mut(|actor| match actor {
                     Some(actor) => (invoke.local)(&mut **actor, call, results),
-                    None => Err(CallError::Failure(Failure::System("this process hosts no actor".into()))),
+                    None => Err(CallError::Failure(Failure::System(
+                        "this process hosts no actor".into(),
+                    ))),
                 })
             }
         }
@@ -379,13 +473,22 @@ impl Executor {
     fn refuse_unknown(&self, runtime: &Arc<Runtime>, execution: &Execution) {
         self.state.lock().running.remove(&execution.task);
         let text = "the worker does not have the function that was called".to_owned();
-        runtime.reply(&execution.caller, execution.task, execution.attempt, 0, Err(Failure::VersionMismatch(text)), true);
+        runtime.reply(
+            &execution.caller,
+            execution.task,
+            execution.attempt,
+            0,
+            Err(Failure::VersionMismatch(text)),
+            true,
+        );
     }
 
     fn failure_of(&self, runtime: &Runtime, function: &str, attempt: u32, ended: Ended) -> Failure {
         let (message, backtrace, panicked, cause) = match ended {
             Ended::Error(CallError::Failure(failure)) => return failure,
-            Ended::Error(CallError::User { message, cause }) => (message, String::new(), false, cause),
+            Ended::Error(CallError::User { message, cause }) => {
+                (message, String::new(), false, cause)
+            }
             Ended::Panic { message, backtrace } => (message, backtrace, true, None),
             Ended::Exit => {
                 let hosted = self.state.lock().actor.clone();
@@ -438,7 +541,8 @@ impl Executor {
                         if let Some(abort) = &running.abort {
                             abort.abort();
                         }
-                        for (_, cell) in state.waits.iter().filter(|(waiting, _)| *waiting == task) {
+                        for (_, cell) in state.waits.iter().filter(|(waiting, _)| *waiting == task)
+                        {
                             cell.notify();
                         }
                     }
@@ -447,7 +551,14 @@ impl Executor {
             }
         };
         if let Some(execution) = removed {
-            runtime.reply(&execution.caller, task, execution.attempt, 0, Err(Failure::Cancelled), true);
+            runtime.reply(
+                &execution.caller,
+                task,
+                execution.attempt,
+                0,
+                Err(Failure::Cancelled),
+                true,
+            );
         }
     }
 
@@ -507,12 +618,26 @@ impl Executor {
             failed
         };
         for execution in failed {
-            if let CallTarget::Method { actor, incarnation, .. } = execution.target {
+            if let CallTarget::Method {
+                actor, incarnation, ..
+            } = execution.target
+            {
                 let cause = match &stop {
                     Stop::Now(cause) | Stop::Graceful(cause) => cause.clone(),
                 };
-                let failure = Failure::ActorDied { actor, incarnation, cause };
-                runtime.reply(&execution.caller, execution.task, execution.attempt, 0, Err(failure), false);
+                let failure = Failure::ActorDied {
+                    actor,
+                    incarnation,
+                    cause,
+                };
+                runtime.reply(
+                    &execution.caller,
+                    execution.task,
+                    execution.attempt,
+                    0,
+                    Err(failure),
+                    false,
+                );
             }
         }
         self.leader.notify();
@@ -523,14 +648,22 @@ impl Executor {
         let hosted = self.state.lock().actor.clone();
         if let Some(hosted) = hosted {
             let (Stop::Now(cause) | Stop::Graceful(cause)) = stop;
-            runtime.send_to_node(Message::ActorExit { actor: hosted.actor, cause });
+            runtime.send_to_node(Message::ActorExit {
+                actor: hosted.actor,
+                cause,
+            });
         }
         LOCAL_ACTOR.set(None);
         ASYNC_ACTOR.set(None);
     }
 
     /// Hosts an async actor: its methods interleave on this thread.
-    fn lead_async(self: &Arc<Self>, runtime: &Arc<Runtime>, execution: Execution, max_concurrency: u32) {
+    fn lead_async(
+        self: &Arc<Self>,
+        runtime: &Arc<Runtime>,
+        execution: Execution,
+        max_concurrency: u32,
+    ) {
         self.state.lock().is_async = true;
         let limit = Arc::new(tokio::sync::Semaphore::new(max_concurrency.max(1) as usize));
         let local = tokio::task::LocalSet::new();
@@ -543,12 +676,23 @@ impl Executor {
     }
 
     async fn create_async(self: &Arc<Self>, runtime: &Arc<Runtime>, execution: Execution) {
-        let CallTarget::Create { actor, incarnation, .. } = execution.target else { return };
-        let Some(method) = execution.method else { return self.refuse_unknown(runtime, &execution) };
-        let Invoke::Create(create) = &method.invoke else { return self.refuse_unknown(runtime, &execution) };
+        let CallTarget::Create {
+            actor, incarnation, ..
+        } = execution.target
+        else {
+            return;
+        };
+        let Some(method) = execution.method else {
+            return self.refuse_unknown(runtime, &execution);
+        };
+        let Invoke::Create(create) = &method.invoke else {
+            return self.refuse_unknown(runtime, &execution);
+        };
         let call = match &execution.call {
             Ok(call) => call.clone(),
-            Err(failure) => return self.construction_failed(runtime, actor, incarnation, failure.clone()),
+            Err(failure) => {
+                return self.construction_failed(runtime, actor, incarnation, failure.clone());
+            }
         };
         let make = create.asynchronous;
         announce(method.name.split("::").next().unwrap_or(method.name));
@@ -575,7 +719,11 @@ impl Executor {
         }
     }
 
-    async fn drive_async(self: &Arc<Self>, runtime: &Arc<Runtime>, limit: &Arc<tokio::sync::Semaphore>) -> Stop {
+    async fn drive_async(
+        self: &Arc<Self>,
+        runtime: &Arc<Runtime>,
+        limit: &Arc<tokio::sync::Semaphore>,
+    ) -> Stop {
         let waiter = Waiter::new();
         loop {
             match self.next(&waiter) {
@@ -611,36 +759,64 @@ impl Executor {
         impl Drop for Answer<'_> {
             fn drop(&mut self) {
                 if !self.answered {
-                    self.executor.state.lock().running.remove(&self.execution.task);
-                    let Execution { caller, task, attempt, .. } = &self.execution;
-                    self.runtime.reply(caller, *task, *attempt, 0, Err(Failure::Cancelled), true);
+                    self.executor
+                        .state
+                        .lock()
+                        .running
+                        .remove(&self.execution.task);
+                    let Execution {
+                        caller,
+                        task,
+                        attempt,
+                        ..
+                    } = &self.execution;
+                    self.runtime
+                        .reply(caller, *task, *attempt, 0, Err(Failure::Cancelled), true);
                 }
             }
         }
-        let Some(method) = execution.method else { return self.refuse_unknown(runtime, &execution) };
+        let Some(method) = execution.method else {
+            return self.refuse_unknown(runtime, &execution);
+        };
         let running = running_of(&execution, method);
-        let mut answer = Answer { executor: self, runtime, execution, answered: false };
+        let mut answer = Answer {
+            executor: self,
+            runtime,
+            execution,
+            answered: false,
+        };
         let started = Instant::now();
         let actor = ASYNC_ACTOR.with_borrow(Clone::clone);
         let outcome = match (&answer.execution.call, &method.invoke, actor) {
             (Err(failure), ..) => Err(Ended::Error(CallError::Failure(failure.clone()))),
             (Ok(_), Invoke::Ready, _) => {
                 let mut results = Results::new(runtime, crate::config::INLINE_RESULT_BYTES_MAX);
-                results.push(&()).map(|()| results.take()).map_err(Ended::Error)
+                results
+                    .push(&())
+                    .map(|()| results.take())
+                    .map_err(Ended::Error)
             }
             (Ok(call), Invoke::Method(invoke, _), Some(actor)) => {
                 let started = (invoke.asynchronous)(actor, call.clone(), runtime.clone());
                 guard_async(method.name, running, started).await
             }
-            _ => Err(Ended::Error(CallError::Failure(Failure::System("this process hosts no such actor".into())))),
+            _ => Err(Ended::Error(CallError::Failure(Failure::System(
+                "this process hosts no such actor".into(),
+            )))),
         };
         let exec_nanos = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.state.lock().running.remove(&answer.execution.task);
         let exits = matches!(outcome, Err(Ended::Exit));
-        let outcome = outcome
-            .map_err(|ended| self.failure_of(runtime, method.name, answer.execution.attempt, ended));
+        let outcome = outcome.map_err(|ended| {
+            self.failure_of(runtime, method.name, answer.execution.attempt, ended)
+        });
         answer.answered = true;
-        let Execution { caller, task, attempt, .. } = &answer.execution;
+        let Execution {
+            caller,
+            task,
+            attempt,
+            ..
+        } = &answer.execution;
         runtime.reply(caller, *task, *attempt, exec_nanos, outcome, true);
         if exits {
             self.stop(Stop::Now("it called exit_actor".into()), runtime);
@@ -649,7 +825,11 @@ impl Executor {
 
     /// Returns whether the actor lives here.
     pub(crate) fn hosts(&self, actor: ActorId) -> bool {
-        self.state.lock().actor.as_ref().is_some_and(|hosted| hosted.actor == actor)
+        self.state
+            .lock()
+            .actor
+            .as_ref()
+            .is_some_and(|hosted| hosted.actor == actor)
     }
 
     /// Notes that a running call waits, so that a cancel ends the wait.
@@ -659,7 +839,10 @@ impl Executor {
 
     /// Notes that a running call goes on.
     pub(crate) fn remove_blocked(&self, task: TaskId, cell: &Arc<WaitCell>) {
-        self.state.lock().waits.retain(|(waiting, other)| *waiting != task || !Arc::ptr_eq(other, cell));
+        self.state
+            .lock()
+            .waits
+            .retain(|(waiting, other)| *waiting != task || !Arc::ptr_eq(other, cell));
     }
 
     /// Ends every wait of running calls, at the end of the process.
@@ -678,7 +861,9 @@ enum Next {
 
 impl State {
     fn has_long_task(&self) -> bool {
-        self.running.values().any(|running| running.is_task && running.started.elapsed() > LONG_TASK)
+        self.running
+            .values()
+            .any(|running| running.is_task && running.started.elapsed() > LONG_TASK)
     }
 
     fn take_unstarted(&mut self) -> Vec<(Peer, TaskId, u32)> {
@@ -686,7 +871,10 @@ impl State {
             .into_iter()
             .partition(|waiting| matches!(waiting.target, CallTarget::Task { .. }));
         self.ready = rest;
-        tasks.into_iter().map(|waiting| (waiting.caller, waiting.task, waiting.attempt)).collect()
+        tasks
+            .into_iter()
+            .map(|waiting| (waiting.caller, waiting.task, waiting.attempt))
+            .collect()
     }
 }
 
@@ -734,7 +922,9 @@ async fn guard_async<R>(
         }));
         match polled {
             Ok(std::task::Poll::Pending) => std::task::Poll::Pending,
-            Ok(std::task::Poll::Ready(outcome)) => std::task::Poll::Ready(outcome.map_err(Ended::Error)),
+            Ok(std::task::Poll::Ready(outcome)) => {
+                std::task::Poll::Ready(outcome.map_err(Ended::Error))
+            }
             Err(payload) => std::task::Poll::Ready(Err(ended_by(function, payload))),
         }
     })
@@ -753,7 +943,10 @@ fn ended_by(function: &str, payload: Box<dyn Any + Send>) -> Ended {
     } else {
         format!("`{function}` panicked with a value that is not text")
     };
-    Ended::Panic { message: format!("panicked at {place}: {text}"), backtrace }
+    Ended::Panic {
+        message: format!("panicked at {place}: {text}"),
+        backtrace,
+    }
 }
 
 /// Tells the node's output reader whose lines follow.

@@ -1,7 +1,7 @@
 //! The worker role: submits calls to others and runs the calls that others submit.
 
+pub(crate) mod calls;
 pub(crate) mod context;
 pub(crate) mod execute;
 pub(crate) mod panics;
-pub(crate) mod calls;
 pub(crate) mod submit;

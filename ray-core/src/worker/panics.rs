@@ -16,9 +16,10 @@ pub(crate) fn install() {
         if info.payload().is::<super::execute::ExitActor>() {
             return;
         }
-        let place = info
-            .location()
-            .map_or_else(|| "an unknown place".to_owned(), |at| format!("{}:{}", at.file(), at.line()));
+        let place = info.location().map_or_else(
+            || "an unknown place".to_owned(),
+            |at| format!("{}:{}", at.file(), at.line()),
+        );
         let backtrace = std::backtrace::Backtrace::force_capture().to_string();
         LAST.set(Some((place, backtrace)));
         default(info);
@@ -27,13 +28,16 @@ pub(crate) fn install() {
 
 /// Takes the place and stack of this thread's last panic.
 pub(crate) fn take_last() -> (String, String) {
-    LAST.take().unwrap_or_else(|| ("an unknown place".to_owned(), String::new()))
+    LAST.take()
+        .unwrap_or_else(|| ("an unknown place".to_owned(), String::new()))
 }
 
 /// Says to the node's reader that from here on the worker's own code prints.
 pub(crate) fn begin_output() {
     let mut out = std::io::stdout().lock();
-    let begun = out.write_all(format!("\n{NAME_MARK}\n").as_bytes()).and_then(|()| out.flush());
+    let begun = out
+        .write_all(format!("\n{NAME_MARK}\n").as_bytes())
+        .and_then(|()| out.flush());
     if let Err(error) = begun {
         tracing::debug!(%error, "the output of this worker is closed");
     }

@@ -139,7 +139,14 @@ impl Core {
                     self.send(process, message);
                 }
             }
-            None => self.on_process_died(process, WorkerExit { worker: process, ..WorkerExit::default() }, now),
+            None => self.on_process_died(
+                process,
+                WorkerExit {
+                    worker: process,
+                    ..WorkerExit::default()
+                },
+                now,
+            ),
         }
     }
 
@@ -150,7 +157,8 @@ impl Core {
         }
         self.locating.remove(&process);
         self.peers.remove(&process);
-        self.owner.on_process_died(process, Failure::WorkerCrashed(exit), now);
+        self.owner
+            .on_process_died(process, Failure::WorkerCrashed(exit), now);
     }
 
     /// Returns the number of the shape that tasks have by default.
@@ -165,11 +173,18 @@ impl Core {
 
     /// Returns the id of a new actor of this process.
     pub(crate) fn fresh_actor(&mut self) -> ActorId {
-        ActorId { owner: self.process, index: self.owner.take_indexes(1) }
+        ActorId {
+            owner: self.process,
+            index: self.owner.take_indexes(1),
+        }
     }
 
     /// Asks for an actor's placement once its arguments are there.
-    pub(crate) fn create_when_ready(&mut self, creation: ActorCreation, dependencies: Vec<ObjectId>) {
+    pub(crate) fn create_when_ready(
+        &mut self,
+        creation: ActorCreation,
+        dependencies: Vec<ObjectId>,
+    ) {
         for id in &dependencies {
             self.owner.watch(*id);
         }
@@ -191,7 +206,10 @@ impl Core {
             }
             let actor = creation.actor;
             if failure.is_some() || is_ready {
-                self.send_to_node(Message::CreateActor { request: 0, creation });
+                self.send_to_node(Message::CreateActor {
+                    request: 0,
+                    creation,
+                });
                 if let Some(failure) = failure {
                     self.send_to_node(Message::ConstructFailed { actor, failure });
                 }
@@ -206,7 +224,10 @@ impl Core {
         if self.in_flight < HOLD_BACK_CALLS {
             return None;
         }
-        self.peers.values().find(|peer| peer.queued_bytes() > bytes).cloned()
+        self.peers
+            .values()
+            .find(|peer| peer.queued_bytes() > bytes)
+            .cloned()
     }
 
     /// Sends a message to a process if there is a connection.
@@ -253,11 +274,32 @@ impl Core {
     pub(crate) fn run_commands(&mut self) {
         while let Some(command) = self.owner.poll_command() {
             match command {
-                Command::SendTask { task, attempt, lease, worker } => {
+                Command::SendTask {
+                    task,
+                    attempt,
+                    lease,
+                    worker,
+                } => {
                     self.send_call(task, attempt, worker, CallTarget::Task { lease });
                 }
-                Command::SendCall { task, attempt, actor, process, incarnation, seq } => {
-                    self.send_call(task, attempt, process, CallTarget::Method { actor, incarnation, seq });
+                Command::SendCall {
+                    task,
+                    attempt,
+                    actor,
+                    process,
+                    incarnation,
+                    seq,
+                } => {
+                    self.send_call(
+                        task,
+                        attempt,
+                        process,
+                        CallTarget::Method {
+                            actor,
+                            incarnation,
+                            seq,
+                        },
+                    );
                 }
                 Command::Resolved { object } => {
                     let failed = matches!(self.owner.state(object), ObjectState::Failed(_));
@@ -267,32 +309,62 @@ impl Core {
                     }
                 }
                 Command::Free { object, value } => self.free(object, &value),
-                Command::OpenCredit { owner, object, receiver } => {
+                Command::OpenCredit {
+                    owner,
+                    object,
+                    receiver,
+                } => {
                     self.send(owner, Message::OpenCredit { object, receiver });
                 }
-                Command::ReleaseCredits { owner, object, credits } => {
+                Command::ReleaseCredits {
+                    owner,
+                    object,
+                    credits,
+                } => {
                     self.send(owner, Message::ReleaseCredits { object, credits });
                 }
                 Command::AskOwner { owner, object } => self.send(owner, Message::Ask { object }),
                 Command::Answer { to, object } => self.answer(to, object),
-                Command::SendCancel { worker, task, force, recursive } => {
+                Command::SendCancel {
+                    worker,
+                    task,
+                    force,
+                    recursive,
+                } => {
                     if force {
                         self.send_to_node(Message::KillWorker { worker });
                     } else {
                         self.send(worker, Message::Cancel { task, recursive });
                     }
                 }
-                Command::ForwardCancel { owner, object, force, recursive } => {
-                    self.send(owner, Message::CancelObject { object, force, recursive });
+                Command::ForwardCancel {
+                    owner,
+                    object,
+                    force,
+                    recursive,
+                } => {
+                    self.send(
+                        owner,
+                        Message::CancelObject {
+                            object,
+                            force,
+                            recursive,
+                        },
+                    );
                 }
                 Command::RequestLease { request, shape, .. } => {
                     let shape = self.shapes[shape.0 as usize].clone();
-                    self.send_to_node(Message::RequestLease { request: request.0, shape });
+                    self.send_to_node(Message::RequestLease {
+                        request: request.0,
+                        shape,
+                    });
                 }
                 Command::CancelLeaseRequest { request } => {
                     self.send_to_node(Message::CancelLeaseRequest { request: request.0 });
                 }
-                Command::ReturnLease { lease, .. } => self.send_to_node(Message::ReturnLease { lease }),
+                Command::ReturnLease { lease, .. } => {
+                    self.send_to_node(Message::ReturnLease { lease })
+                }
                 Command::WatchActor { actor } => self.send_to_node(Message::WatchActor { actor }),
             }
         }
@@ -300,7 +372,11 @@ impl Core {
 
     /// Takes the peers with fresh output and how to flush them.
     pub(crate) fn take_touched(&mut self) -> (Vec<Peer>, Flush) {
-        let mode = if self.in_flight <= 2 { Flush::Now } else { Flush::Lazy };
+        let mode = if self.in_flight <= 2 {
+            Flush::Now
+        } else {
+            Flush::Lazy
+        };
         (std::mem::take(&mut self.touched), mode)
     }
 
@@ -311,7 +387,10 @@ impl Core {
             self.send_to_node(Message::HandlesGone { actor });
         }
         if let Some((slot, writer)) = value.arena() {
-            let message = Message::FreeSlot { offset: slot.offset, len: slot.len };
+            let message = Message::FreeSlot {
+                offset: slot.offset,
+                len: slot.len,
+            };
             if self.dead.contains_key(&writer) {
                 self.send_to_node(message);
             } else {
@@ -344,7 +423,9 @@ impl Core {
             chain: payload.chain.to_vec(),
         };
         let incarnation = match target {
-            CallTarget::Method { incarnation, .. } | CallTarget::Create { incarnation, .. } => incarnation,
+            CallTarget::Method { incarnation, .. } | CallTarget::Create { incarnation, .. } => {
+                incarnation
+            }
             CallTarget::Task { .. } => 0,
         };
         let header = HeaderFields {
@@ -359,48 +440,89 @@ impl Core {
     }
 
     /// Sends the constructor call of an actor that this process created.
-    pub(crate) fn construct(&mut self, actor: ActorId, worker: ProcessId, addr: SocketAddr, incarnation: u64) {
+    pub(crate) fn construct(
+        &mut self,
+        actor: ActorId,
+        worker: ProcessId,
+        addr: SocketAddr,
+        incarnation: u64,
+    ) {
         let Some(creation) = self.creations.get(&actor) else {
             tracing::error!(%actor, "asked to construct an actor that this process did not create");
             return;
         };
-        let (args, constructor, class) = (creation.args.clone(), creation.constructor, creation.class);
+        let (args, constructor, class) =
+            (creation.args.clone(), creation.constructor, creation.class);
         let (max_concurrency, chain) = (creation.max_concurrency, creation.chain.to_vec());
         self.on_address(worker, addr);
-        let Some(peer) = self.peers.get(&worker).cloned() else { return };
+        let Some(peer) = self.peers.get(&worker).cloned() else {
+            return;
+        };
         let mut parts = Parts::new(&args.body);
         let metas = self.arg_metas(&args, worker, &mut parts);
         let meta = CallMeta {
-            task: TaskId { owner: self.process, index: 0 },
+            task: TaskId {
+                owner: self.process,
+                index: 0,
+            },
             job: ray_engine::ids::JobId(0),
             attempt: u32::try_from(incarnation).unwrap_or(u32::MAX),
             method: constructor.id,
             parent: TaskId::default(),
             deadline_ms: 0,
-            target: CallTarget::Create { actor, class, incarnation, max_concurrency },
+            target: CallTarget::Create {
+                actor,
+                class,
+                incarnation,
+                max_concurrency,
+            },
             args: metas,
             chain,
         };
-        let header = HeaderFields { kind: kind::CALL, request: 0, incarnation, trace: 0 };
+        let header = HeaderFields {
+            kind: kind::CALL,
+            request: 0,
+            incarnation,
+            trace: 0,
+        };
         push_frame(&peer, &header, &meta, &parts.slices());
         self.touched.push(peer);
     }
 
-    fn arg_metas<'a>(&mut self, args: &'a Args, to: ProcessId, parts: &mut Parts<'a>) -> Vec<ArgMeta> {
+    fn arg_metas<'a>(
+        &mut self,
+        args: &'a Args,
+        to: ProcessId,
+        parts: &mut Parts<'a>,
+    ) -> Vec<ArgMeta> {
         let mut metas = Vec::with_capacity(args.slots.len());
         for slot in &args.slots {
             let meta = match slot {
-                ArgSlot::Inline { offset, len, contained } => {
+                ArgSlot::Inline {
+                    offset,
+                    len,
+                    contained,
+                } => {
                     let contained = contained.iter().map(AnyRef::id).collect::<Vec<_>>();
                     for id in &contained {
                         self.owner.send_reference(*id, to);
                     }
-                    ArgMeta { place: Place::Body { offset: *offset, len: *len }, contained }
+                    ArgMeta {
+                        place: Place::Body {
+                            offset: *offset,
+                            len: *len,
+                        },
+                        contained,
+                    }
                 }
                 ArgSlot::Object(reference) => match self.owner.state(reference.id()) {
                     ObjectState::Ready(value) => {
                         let place = match value.arena() {
-                            Some((slot, writer)) => Place::Arena { offset: slot.offset, len: slot.len, writer },
+                            Some((slot, writer)) => Place::Arena {
+                                offset: slot.offset,
+                                len: slot.len,
+                                writer,
+                            },
                             None => parts.add(value.clone()),
                         };
                         let contained = self.owner.contained(reference.id()).to_vec();
@@ -409,7 +531,9 @@ impl Core {
                         }
                         ArgMeta { place, contained }
                     }
-                    other => unreachable!("a call is sent when its arguments are there, not {other:?}"),
+                    other => {
+                        unreachable!("a call is sent when its arguments are there, not {other:?}")
+                    }
                 },
             };
             metas.push(meta);
@@ -424,7 +548,11 @@ impl Core {
         let outcome = match self.owner.state(object) {
             ObjectState::Ready(value) => {
                 let place = match value.arena() {
-                    Some((slot, writer)) => Place::Arena { offset: slot.offset, len: slot.len, writer },
+                    Some((slot, writer)) => Place::Arena {
+                        offset: slot.offset,
+                        len: slot.len,
+                        writer,
+                    },
                     None => parts.add(value.clone()),
                 };
                 let contained = self.owner.contained(object).to_vec();
@@ -437,9 +565,21 @@ impl Core {
             ObjectState::Pending => return,
             ObjectState::Unknown => Err(Failure::ObjectFreed(object)),
         };
-        let Some(peer) = self.peers.get(&to).cloned() else { return };
-        let header = HeaderFields { kind: kind::ANSWER, request: object.index, incarnation: 0, trace: 0 };
-        push_frame(&peer, &header, &AnswerMeta { object, outcome }, &parts.slices());
+        let Some(peer) = self.peers.get(&to).cloned() else {
+            return;
+        };
+        let header = HeaderFields {
+            kind: kind::ANSWER,
+            request: object.index,
+            incarnation: 0,
+            trace: 0,
+        };
+        push_frame(
+            &peer,
+            &header,
+            &AnswerMeta { object, outcome },
+            &parts.slices(),
+        );
         self.touched.push(peer);
         drop(parts);
         empty.clear();
@@ -449,9 +589,16 @@ impl Core {
     pub(crate) fn on_actor_status(&mut self, actor: ActorId, status: ActorStatus, now: Time) {
         let state = match status {
             ActorStatus::Pending => ActorState::Pending,
-            ActorStatus::Alive { process, addr, incarnation } => {
+            ActorStatus::Alive {
+                process,
+                addr,
+                incarnation,
+            } => {
                 self.on_address(process, addr);
-                ActorState::Alive { process, incarnation }
+                ActorState::Alive {
+                    process,
+                    incarnation,
+                }
             }
             ActorStatus::Restarting => ActorState::Restarting,
             ActorStatus::Dead { failure } => {
@@ -463,12 +610,20 @@ impl Core {
     }
 
     /// A lease came from the node.
-    pub(crate) fn on_lease(&mut self, request: u64, lease: LeaseId, worker: ProcessId, addr: SocketAddr, now: Time) {
+    pub(crate) fn on_lease(
+        &mut self,
+        request: u64,
+        lease: LeaseId,
+        worker: ProcessId,
+        addr: SocketAddr,
+        now: Time,
+    ) {
         if self.dead.contains_key(&worker) {
             self.send_to_node(Message::ReturnLease { lease });
         }
         self.on_address(worker, addr);
-        self.owner.on_lease_granted(RequestId(request), lease, worker, now);
+        self.owner
+            .on_lease_granted(RequestId(request), lease, worker, now);
     }
 
     /// Forgets everything about peers, at the end.
@@ -492,7 +647,11 @@ const PADDING: [u8; 16] = [0; 16];
 
 impl<'a> Parts<'a> {
     fn new(first: &'a AlignedBytes) -> Parts<'a> {
-        Parts { first, more: Vec::new(), len: first.len().next_multiple_of(16) }
+        Parts {
+            first,
+            more: Vec::new(),
+            len: first.len().next_multiple_of(16),
+        }
     }
 
     fn add(&mut self, value: Value) -> Place {
@@ -530,7 +689,11 @@ thread_local! {
 pub(crate) fn push_frame<M>(peer: &Peer, header: &HeaderFields, meta: &M, body: &[&[u8]])
 where
     M: for<'a> rkyv::Serialize<
-            rkyv::api::high::HighSerializer<AlignedBytes, rkyv::ser::allocator::ArenaHandle<'a>, rancor::Error>,
+            rkyv::api::high::HighSerializer<
+                AlignedBytes,
+                rkyv::ser::allocator::ArenaHandle<'a>,
+                rancor::Error,
+            >,
         >,
 {
     META.with_borrow_mut(|buffer| {
@@ -547,6 +710,11 @@ where
 
 /// Pushes a control message onto the peer's outgoing queue.
 pub(crate) fn push_message(peer: &Peer, message: &Message) {
-    let header = HeaderFields { kind: kind::CONTROL, request: 0, incarnation: 0, trace: 0 };
+    let header = HeaderFields {
+        kind: kind::CONTROL,
+        request: 0,
+        incarnation: 0,
+        trace: 0,
+    };
     push_frame(peer, &header, message, &[]);
 }

@@ -13,21 +13,35 @@ pub(crate) fn expand(input: &DeriveInput) -> TokenStream {
         return errors.into_tokens();
     }
     if let Some(lifetime) = input.generics.lifetimes().next() {
-        errors.at(lifetime, "a type that borrows cannot be sent", "own the values, for example as `String` or `Vec`");
+        errors.at(
+            lifetime,
+            "a type that borrows cannot be sent",
+            "own the values, for example as `String` or `Vec`",
+        );
         return errors.into_tokens();
     }
     let mut copy = input.clone();
     // Other derives' helper attributes are not known on the copy.
     let keep = |attrs: &mut Vec<Attribute>| {
-        attrs.retain(|attr| ["rkyv", "repr", "cfg", "doc"].iter().any(|name| attr.path().is_ident(name)));
+        attrs.retain(|attr| {
+            ["rkyv", "repr", "cfg", "doc"]
+                .iter()
+                .any(|name| attr.path().is_ident(name))
+        });
     };
     keep(&mut copy.attrs);
     match &mut copy.data {
-        syn::Data::Struct(data) => data.fields.iter_mut().for_each(|field| keep(&mut field.attrs)),
+        syn::Data::Struct(data) => data
+            .fields
+            .iter_mut()
+            .for_each(|field| keep(&mut field.attrs)),
         syn::Data::Enum(data) => {
             for variant in &mut data.variants {
                 keep(&mut variant.attrs);
-                variant.fields.iter_mut().for_each(|field| keep(&mut field.attrs));
+                variant
+                    .fields
+                    .iter_mut()
+                    .for_each(|field| keep(&mut field.attrs));
             }
         }
         syn::Data::Union(_) => {}

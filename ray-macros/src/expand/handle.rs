@@ -85,20 +85,32 @@ fn actor_path(block: &ItemImpl, errors: &mut Errors) -> Option<Path> {
         return None;
     }
     if !block.generics.params.is_empty() {
-        errors.at(&block.generics, "an actor cannot be generic", "write one struct for each type");
+        errors.at(
+            &block.generics,
+            "an actor cannot be generic",
+            "write one struct for each type",
+        );
         return None;
     }
     match &*block.self_ty {
         Type::Path(path) if path.qself.is_none() => {
             let last = path.path.segments.last()?;
             if !last.arguments.is_none() {
-                errors.at(&block.self_ty, "an actor cannot be generic", "write one struct for each type");
+                errors.at(
+                    &block.self_ty,
+                    "an actor cannot be generic",
+                    "write one struct for each type",
+                );
                 return None;
             }
             Some(path.path.clone())
         }
         other => {
-            errors.at(other, "`#[remote]` goes on the `impl` of a struct under `#[actor]`", "name the struct");
+            errors.at(
+                other,
+                "`#[remote]` goes on the `impl` of a struct under `#[actor]`",
+                "name the struct",
+            );
             None
         }
     }
@@ -112,14 +124,24 @@ fn handle_of(actor: &Path) -> Path {
     handle
 }
 
-fn take_method_options(method: &mut ImplItemFn, errors: &mut Errors) -> Option<(Options, syn::Attribute)> {
-    let position = method.attrs.iter().position(|attr| attr.path().is_ident("method"))?;
+fn take_method_options(
+    method: &mut ImplItemFn,
+    errors: &mut Errors,
+) -> Option<(Options, syn::Attribute)> {
+    let position = method
+        .attrs
+        .iter()
+        .position(|attr| attr.path().is_ident("method"))?;
     let attr = method.attrs.remove(position);
     let tokens = match &attr.meta {
         syn::Meta::List(list) => list.tokens.clone(),
         syn::Meta::Path(_) => TokenStream::new(),
         syn::Meta::NameValue(pair) => {
-            errors.at(pair, "`#[method]` takes a list of options", "write `#[method(max_retries = 2)]`");
+            errors.at(
+                pair,
+                "`#[method]` takes a list of options",
+                "write `#[method(max_retries = 2)]`",
+            );
             TokenStream::new()
         }
     };
@@ -169,7 +191,11 @@ fn receiver_of(method: &ImplItemFn, errors: &mut Errors) -> Option<Kind> {
 
 fn constructor(actor: &Path, function: &Function) -> TokenStream {
     let handle = handle_of(actor);
-    let name = actor.segments.last().map(|last| last.ident.to_string()).unwrap_or_default();
+    let name = actor
+        .segments
+        .last()
+        .map(|last| last.ident.to_string())
+        .unwrap_or_default();
     let options = format_ident!("__{}Options", name);
     let cfgs = &function.cfgs;
     let docs = &function.docs;
@@ -263,7 +289,11 @@ fn constructor(actor: &Path, function: &Function) -> TokenStream {
 
 fn method(actor: &Path, function: &Function, is_exclusive: bool) -> TokenStream {
     let handle = handle_of(actor);
-    let class = actor.segments.last().map(|last| last.ident.to_string()).unwrap_or_default();
+    let class = actor
+        .segments
+        .last()
+        .map(|last| last.ident.to_string())
+        .unwrap_or_default();
     let cfgs = &function.cfgs;
     let docs = &function.docs;
     let function = &function.with_self(actor);

@@ -14,7 +14,12 @@ pub(crate) fn expand(attr: TokenStream, item: ItemFn) -> TokenStream {
     let mut errors = Errors::default();
     let options = attr::parse(attr, Place::Task, &mut errors);
     check::signature(&item.sig, &mut errors);
-    if let Some(receiver) = item.sig.inputs.iter().find(|input| matches!(input, FnArg::Receiver(_))) {
+    if let Some(receiver) = item
+        .sig
+        .inputs
+        .iter()
+        .find(|input| matches!(input, FnArg::Receiver(_)))
+    {
         errors.at(
             receiver,
             "a method is made remote by `#[remote]` on its `impl` block",
@@ -33,15 +38,24 @@ pub(crate) fn expand(attr: TokenStream, item: ItemFn) -> TokenStream {
 }
 
 /// Checks that a function that says how many results it has returns a tuple of that many.
-pub(crate) fn check_returns(signature: &syn::Signature, num_returns: Option<usize>, errors: &mut Errors) {
-    let Some(count @ 2..) = num_returns else { return };
+pub(crate) fn check_returns(
+    signature: &syn::Signature,
+    num_returns: Option<usize>,
+    errors: &mut Errors,
+) {
+    let Some(count @ 2..) = num_returns else {
+        return;
+    };
     if let syn::ReturnType::Type(_, output) = &signature.output
         && let syn::Type::Tuple(tuple) = &**output
         && tuple.elems.len() != count
     {
         errors.at(
             output,
-            &format!("`num_returns = {count}` and a tuple of {}", tuple.elems.len()),
+            &format!(
+                "`num_returns = {count}` and a tuple of {}",
+                tuple.elems.len()
+            ),
             &format!("return a tuple of {count} values, or `Result` of one"),
         );
     } else if matches!(signature.output, syn::ReturnType::Default) {
@@ -75,7 +89,9 @@ fn stub(item: &ItemFn, function: &Function) -> TokenStream {
     let names = function.parameters.iter().map(|parameter| &parameter.name);
     let collect = function.collect_args();
     let reference = function.reference();
-    let typed = function.typed(&quote!(::ray_core::__private::submit_task(&__METHOD, self.0, __args)));
+    let typed = function.typed(&quote!(::ray_core::__private::submit_task(
+        &__METHOD, self.0, __args
+    )));
     let decoded = function.decode_args();
     let called = if function.is_async {
         quote!(::ray_core::__private::block_on(#original(#(#decoded),*)))
@@ -83,7 +99,10 @@ fn stub(item: &ItemFn, function: &Function) -> TokenStream {
         quote!(#original(#(#decoded),*))
     };
     let finish = function.finish(&called);
-    let entry = function.entry(&original.to_string(), &quote!(::ray_core::__private::Invoke::Task(__invoke)));
+    let entry = function.entry(
+        &original.to_string(),
+        &quote!(::ray_core::__private::Invoke::Task(__invoke)),
+    );
     quote! {
         #(#cfgs)*
         #[doc(hidden)]

@@ -166,7 +166,11 @@ impl ActorDirectory {
     pub fn create(&mut self, spec: ActorSpec, _now: Time) -> Result<ActorId, Failure> {
         if let Some(name) = &spec.name {
             if let Some(taken) = self.names.get(name) {
-                return if spec.get_if_exists { Ok(*taken) } else { Err(Failure::NameTaken(name.1.clone())) };
+                return if spec.get_if_exists {
+                    Ok(*taken)
+                } else {
+                    Err(Failure::NameTaken(name.1.clone()))
+                };
             }
             self.names.insert(name.clone(), spec.actor);
         }
@@ -183,7 +187,11 @@ impl ActorDirectory {
             spec,
         };
         // Somebody may have asked about it before its creation arrived.
-        let watchers = self.actors.remove(&id).map(|earlier| earlier.watchers).unwrap_or_default();
+        let watchers = self
+            .actors
+            .remove(&id)
+            .map(|earlier| earlier.watchers)
+            .unwrap_or_default();
         self.actors.insert(id, Actor { watchers, ..actor });
         self.place(id);
         Ok(id)
@@ -192,7 +200,9 @@ impl ActorDirectory {
     fn place(&mut self, id: ActorId) {
         self.next_request += 1;
         let request = RequestId(self.next_request);
-        let Some(actor) = self.actors.get_mut(&id) else { return };
+        let Some(actor) = self.actors.get_mut(&id) else {
+            return;
+        };
         actor.request = Some(request);
         self.commands.push_back(Command::RequestLease {
             request,
@@ -210,7 +220,13 @@ impl ActorDirectory {
     }
 
     /// A worker was found.
-    pub fn on_lease_granted(&mut self, request: RequestId, lease: LeaseId, worker: ProcessId, _now: Time) {
+    pub fn on_lease_granted(
+        &mut self,
+        request: RequestId,
+        lease: LeaseId,
+        worker: ProcessId,
+        _now: Time,
+    ) {
         let Some((id, actor)) = self.by_request(request) else {
             self.commands.push_back(Command::ReturnLease { lease });
             return;
@@ -219,7 +235,12 @@ impl ActorDirectory {
         actor.lease = Some(lease);
         actor.worker = Some(worker);
         let (incarnation, owner) = (actor.incarnation, actor.spec.owner);
-        self.commands.push_back(Command::StartActor { actor: id, worker, incarnation, owner });
+        self.commands.push_back(Command::StartActor {
+            actor: id,
+            worker,
+            incarnation,
+            owner,
+        });
     }
 
     /// No worker will ever be found.
@@ -232,45 +253,77 @@ impl ActorDirectory {
 
     /// The constructor has finished.
     pub fn on_started(&mut self, id: ActorId, process: ProcessId, incarnation: u64, _now: Time) {
-        let Some(actor) = self.actors.get_mut(&id) else { return };
+        let Some(actor) = self.actors.get_mut(&id) else {
+            return;
+        };
         if actor.worker != Some(process) || actor.incarnation != incarnation || actor.is_dead() {
             return;
         }
-        actor.state = DirectoryState::Alive { process, incarnation };
+        actor.state = DirectoryState::Alive {
+            process,
+            incarnation,
+        };
         if let Some(lease) = actor.lease {
             self.commands.push_back(Command::ActorRunning { lease });
         }
         if actor.has_no_handles {
-            self.commands.push_back(Command::StopActor { actor: id, worker: process });
+            self.commands.push_back(Command::StopActor {
+                actor: id,
+                worker: process,
+            });
         }
         self.publish(id);
     }
 
     /// The constructor failed, or could not be called: the actor is dead.
     pub fn on_start_failed(&mut self, id: ActorId, failure: Failure, _now: Time) {
-        let Some(actor) = self.actors.get(&id) else { return };
+        let Some(actor) = self.actors.get(&id) else {
+            return;
+        };
         let incarnation = actor.incarnation;
         let cause = match failure {
             Failure::Task(task) => format!("its constructor failed: {}", task.message),
             other => format!("its constructor could not run: {other:?}"),
         };
-        self.bury(id, Failure::ActorDied { actor: id, incarnation, cause });
+        self.bury(
+            id,
+            Failure::ActorDied {
+                actor: id,
+                incarnation,
+                cause,
+            },
+        );
     }
 
     /// The actor ended on purpose.
     pub fn on_exit(&mut self, id: ActorId, from: ProcessId, cause: String, _now: Time) {
-        let Some(actor) = self.actors.get(&id) else { return };
+        let Some(actor) = self.actors.get(&id) else {
+            return;
+        };
         if actor.worker == Some(from) {
             let incarnation = actor.incarnation;
-            self.bury(id, Failure::ActorDied { actor: id, incarnation, cause });
+            self.bury(
+                id,
+                Failure::ActorDied {
+                    actor: id,
+                    incarnation,
+                    cause,
+                },
+            );
         }
     }
 
     /// A worker process ended; an actor in it is restarted or dead.
     pub fn on_worker_died(&mut self, worker: ProcessId, exit: WorkerExit, _now: Time) {
-        let found = self.actors.iter().find(|(_, actor)| actor.worker == Some(worker)).map(|(id, _)| *id);
+        let found = self
+            .actors
+            .iter()
+            .find(|(_, actor)| actor.worker == Some(worker))
+            .map(|(id, _)| *id);
         let Some(id) = found else { return };
-        let Some(actor) = self.actors.get_mut(&id) else { return };
+        let Some(actor) = self.actors.get_mut(&id) else {
+            return;
+        };
         actor.worker = None;
         actor.lease = None;
         if actor.is_dead() {
@@ -278,7 +331,9 @@ impl ActorDirectory {
         }
         if actor.restarts_left == 0 || actor.has_no_handles {
             let how = match (exit.signal, exit.code) {
-                (Some(signal), _) => format!("its process {} was ended by signal {signal}", exit.pid),
+                (Some(signal), _) => {
+                    format!("its process {} was ended by signal {signal}", exit.pid)
+                }
                 (None, Some(code)) => format!("its process {} exited with code {code}", exit.pid),
                 (None, None) => format!("its process {} ended", exit.pid),
             };
@@ -287,7 +342,11 @@ impl ActorDirectory {
             } else {
                 format!("; its last lines:\n{}", exit.last_stderr)
             };
-            let failure = Failure::ActorDied { actor: id, incarnation: actor.incarnation, cause: how + &last };
+            let failure = Failure::ActorDied {
+                actor: id,
+                incarnation: actor.incarnation,
+                cause: how + &last,
+            };
             self.bury(id, failure);
             return;
         }
@@ -300,7 +359,9 @@ impl ActorDirectory {
 
     /// Somebody ends the actor.
     pub fn kill(&mut self, id: ActorId, no_restart: bool, _now: Time) {
-        let Some(actor) = self.actors.get_mut(&id) else { return };
+        let Some(actor) = self.actors.get_mut(&id) else {
+            return;
+        };
         if actor.is_dead() {
             return;
         }
@@ -315,12 +376,21 @@ impl ActorDirectory {
         let incarnation = actor.incarnation;
         let cause = "it was killed by `kill`".to_owned();
         self.end_process(id);
-        self.bury(id, Failure::ActorDied { actor: id, incarnation, cause });
+        self.bury(
+            id,
+            Failure::ActorDied {
+                actor: id,
+                incarnation,
+                cause,
+            },
+        );
     }
 
     /// Nobody holds a handle any more and no call is pending.
     pub fn on_handles_gone(&mut self, id: ActorId, _now: Time) {
-        let Some(actor) = self.actors.get_mut(&id) else { return };
+        let Some(actor) = self.actors.get_mut(&id) else {
+            return;
+        };
         if actor.spec.detached || actor.is_dead() {
             return;
         }
@@ -328,13 +398,21 @@ impl ActorDirectory {
         match (&actor.state, actor.worker) {
             (DirectoryState::Alive { process, .. }, _) => {
                 let worker = *process;
-                self.commands.push_back(Command::StopActor { actor: id, worker });
+                self.commands
+                    .push_back(Command::StopActor { actor: id, worker });
             }
             (_, Some(_)) => {}
             (_, None) => {
                 let incarnation = actor.incarnation;
                 let cause = "its last handle was dropped before it was placed".to_owned();
-                self.bury(id, Failure::ActorDied { actor: id, incarnation, cause });
+                self.bury(
+                    id,
+                    Failure::ActorDied {
+                        actor: id,
+                        incarnation,
+                        cause,
+                    },
+                );
             }
         }
     }
@@ -347,13 +425,22 @@ impl ActorDirectory {
         let orphans = self
             .actors
             .iter()
-            .filter(|(_, actor)| actor.spec.owner == owner && !actor.spec.detached && !actor.is_dead())
+            .filter(|(_, actor)| {
+                actor.spec.owner == owner && !actor.spec.detached && !actor.is_dead()
+            })
             .map(|(id, actor)| (*id, actor.incarnation))
             .collect::<Vec<_>>();
         for (id, incarnation) in orphans {
             let cause = format!("its creator {owner} died");
             self.end_process(id);
-            self.bury(id, Failure::ActorDied { actor: id, incarnation, cause });
+            self.bury(
+                id,
+                Failure::ActorDied {
+                    actor: id,
+                    incarnation,
+                    cause,
+                },
+            );
         }
     }
 
@@ -363,7 +450,11 @@ impl ActorDirectory {
             Some(actor) => {
                 actor.watchers.insert(watcher);
                 let state = actor.state.clone();
-                self.commands.push_back(Command::Publish { to: watcher, actor: id, state });
+                self.commands.push_back(Command::Publish {
+                    to: watcher,
+                    actor: id,
+                    state,
+                });
             }
             None => {
                 // Its creation may still be on its way from the creator.
@@ -378,25 +469,31 @@ impl ActorDirectory {
                     get_if_exists: false,
                     detached: false,
                 };
-                self.actors.insert(id, Actor {
-                    spec,
-                    state: DirectoryState::Pending,
-                    incarnation: 0,
-                    restarts_left: 0,
-                    worker: None,
-                    lease: None,
-                    request: None,
-                    watchers: BTreeSet::from([watcher]),
-                    has_no_handles: false,
-                });
+                self.actors.insert(
+                    id,
+                    Actor {
+                        spec,
+                        state: DirectoryState::Pending,
+                        incarnation: 0,
+                        restarts_left: 0,
+                        worker: None,
+                        lease: None,
+                        request: None,
+                        watchers: BTreeSet::from([watcher]),
+                        has_no_handles: false,
+                    },
+                );
             }
         }
     }
 
     fn end_process(&mut self, id: ActorId) {
-        let Some(actor) = self.actors.get_mut(&id) else { return };
+        let Some(actor) = self.actors.get_mut(&id) else {
+            return;
+        };
         if let Some(request) = actor.request.take() {
-            self.commands.push_back(Command::CancelLeaseRequest { request });
+            self.commands
+                .push_back(Command::CancelLeaseRequest { request });
         }
         if let Some(worker) = actor.worker {
             self.commands.push_back(Command::KillWorker { worker });
@@ -405,7 +502,9 @@ impl ActorDirectory {
 
     /// Marks an actor dead, frees its name and tells its watchers.
     fn bury(&mut self, id: ActorId, failure: Failure) {
-        let Some(actor) = self.actors.get_mut(&id) else { return };
+        let Some(actor) = self.actors.get_mut(&id) else {
+            return;
+        };
         if actor.is_dead() {
             return;
         }
@@ -419,9 +518,15 @@ impl ActorDirectory {
     }
 
     fn publish(&mut self, id: ActorId) {
-        let Some(actor) = self.actors.get(&id) else { return };
+        let Some(actor) = self.actors.get(&id) else {
+            return;
+        };
         for to in &actor.watchers {
-            self.commands.push_back(Command::Publish { to: *to, actor: id, state: actor.state.clone() });
+            self.commands.push_back(Command::Publish {
+                to: *to,
+                actor: id,
+                state: actor.state.clone(),
+            });
         }
     }
 }

@@ -36,12 +36,18 @@ pub struct CallSubmit<'a, P> {
 
 /// How an actor is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the fields are named after the types that say what they are")]
+#[allow(
+    missing_docs,
+    reason = "the fields are named after the types that say what they are"
+)]
 pub enum ActorState {
     /// Not there yet.
     Pending,
     /// Takes calls.
-    Alive { process: ProcessId, incarnation: u64 },
+    Alive {
+        process: ProcessId,
+        incarnation: u64,
+    },
     /// Its process died and a new one is on its way.
     Restarting,
     /// Gone for good, and why.
@@ -86,7 +92,10 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             waiting: 0,
             is_cancelled: false,
             stage: Stage::Queued,
-            kind: Kind::Call { actor, is_ordered: submit.is_ordered },
+            kind: Kind::Call {
+                actor,
+                is_ordered: submit.is_ordered,
+            },
         };
         let (id, failure) = self.admit(task, submit.dependencies, submit.nested);
         let queue = self.actor_mut(actor);
@@ -94,7 +103,9 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         queue.pending += 1;
         let failure = match &queue.state {
             ActorState::Dead(failure) => Some(failure.clone()),
-            _ if is_full => Some(Arc::new(Failure::PendingCallsLimit { limit: submit.max_pending })),
+            _ if is_full => Some(Arc::new(Failure::PendingCallsLimit {
+                limit: submit.max_pending,
+            })),
             _ => failure,
         };
         match failure {
@@ -112,8 +123,14 @@ impl<P: Clone, V: Clone> Owner<P, V> {
 
     /// Sends what can be sent to an actor.
     pub(super) fn pump_actor(&mut self, actor: ActorId) {
-        let Some(queue) = self.actors.get_mut(&actor) else { return };
-        let ActorState::Alive { process, incarnation } = queue.state else {
+        let Some(queue) = self.actors.get_mut(&actor) else {
+            return;
+        };
+        let ActorState::Alive {
+            process,
+            incarnation,
+        } = queue.state
+        else {
             let tasks = &self.tasks;
             let before = queue.queue.len();
             queue.queue.retain(|index| tasks.contains_key(index));
@@ -127,7 +144,9 @@ impl<P: Clone, V: Clone> Owner<P, V> {
                 continue;
             };
             if task.waiting > 0 {
-                let Kind::Call { is_ordered, .. } = task.kind else { continue };
+                let Kind::Call { is_ordered, .. } = task.kind else {
+                    continue;
+                };
                 held_back.push_back(index);
                 if is_ordered {
                     break;
@@ -138,9 +157,19 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             let seq = queue.next_seq;
             queue.next_seq += 1;
             queue.sent.push_back(index);
-            let id = TaskId { owner: self.process, index };
+            let id = TaskId {
+                owner: self.process,
+                index,
+            };
             let attempt = task.attempt;
-            self.commands.push_back(Command::SendCall { task: id, attempt, actor, process, incarnation, seq });
+            self.commands.push_back(Command::SendCall {
+                task: id,
+                attempt,
+                actor,
+                process,
+                incarnation,
+                seq,
+            });
         }
         if !held_back.is_empty() {
             held_back.append(&mut queue.queue);
@@ -150,9 +179,15 @@ impl<P: Clone, V: Clone> Owner<P, V> {
 
     /// A call ended; its place in the list of sent ones is cleared.
     pub(super) fn on_call_ended(&mut self, actor: ActorId) {
-        let Some(queue) = self.actors.get_mut(&actor) else { return };
+        let Some(queue) = self.actors.get_mut(&actor) else {
+            return;
+        };
         queue.pending = queue.pending.saturating_sub(1);
-        while queue.sent.front().is_some_and(|index| !self.tasks.contains_key(index)) {
+        while queue
+            .sent
+            .front()
+            .is_some_and(|index| !self.tasks.contains_key(index))
+        {
             queue.sent.pop_front();
         }
     }
@@ -182,7 +217,14 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             return;
         }
         let is_new_life = match (&queue.state, &state) {
-            (ActorState::Alive { incarnation: old, .. }, ActorState::Alive { incarnation: new, .. }) => {
+            (
+                ActorState::Alive {
+                    incarnation: old, ..
+                },
+                ActorState::Alive {
+                    incarnation: new, ..
+                },
+            ) => {
                 if new < old {
                     return;
                 }
@@ -206,7 +248,9 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             ActorState::Restarting => self.resend_or_fail(actor, None),
             ActorState::Dead(failure) => {
                 self.resend_or_fail(actor, Some(failure.clone()));
-                let Some(queue) = self.actors.get_mut(&actor) else { return };
+                let Some(queue) = self.actors.get_mut(&actor) else {
+                    return;
+                };
                 queue.pending = 0;
                 for index in std::mem::take(&mut queue.queue) {
                     self.fail_task(index, &failure);
@@ -217,11 +261,15 @@ impl<P: Clone, V: Clone> Owner<P, V> {
 
     /// Settles the calls in flight at a life that ended: tried again in order, or failed.
     fn resend_or_fail(&mut self, actor: ActorId, death: Option<Arc<Failure>>) {
-        let Some(queue) = self.actors.get_mut(&actor) else { return };
+        let Some(queue) = self.actors.get_mut(&actor) else {
+            return;
+        };
         let sent = std::mem::take(&mut queue.sent);
         let mut again = VecDeque::new();
         for index in sent {
-            let Some(task) = self.tasks.get_mut(&index) else { continue };
+            let Some(task) = self.tasks.get_mut(&index) else {
+                continue;
+            };
             if task.is_cancelled {
                 self.fail_task(index, &Arc::new(Failure::Cancelled));
             } else if let Some(failure) = &death {

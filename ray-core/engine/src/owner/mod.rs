@@ -52,13 +52,21 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { requests_per_shape: 16, window: 512, window_nanos: 1_000_000, idle_nanos: 20_000_000 }
+        Limits {
+            requests_per_shape: 16,
+            window: 512,
+            window_nanos: 1_000_000,
+            idle_nanos: 20_000_000,
+        }
     }
 }
 
 /// What the owner wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the fields are named after the types that say what they are")]
+#[allow(
+    missing_docs,
+    reason = "the fields are named after the types that say what they are"
+)]
 pub enum Command<V> {
     /// Ask the node for a worker of this shape.
     RequestLease { request: RequestId, shape: ShapeId },
@@ -67,25 +75,55 @@ pub enum Command<V> {
     /// Give the right to a worker back.
     ReturnLease { lease: LeaseId },
     /// Send a task whose arguments are all there.
-    SendTask { task: TaskId, attempt: u32, lease: LeaseId, worker: ProcessId },
+    SendTask {
+        task: TaskId,
+        attempt: u32,
+        lease: LeaseId,
+        worker: ProcessId,
+    },
     /// Send a method call; `seq` counts up per incarnation.
-    SendCall { task: TaskId, attempt: u32, actor: ActorId, process: ProcessId, incarnation: u64, seq: u64 },
+    SendCall {
+        task: TaskId,
+        attempt: u32,
+        actor: ActorId,
+        process: ProcessId,
+        incarnation: u64,
+        seq: u64,
+    },
     /// Tell whoever watches that the object has an outcome.
     Resolved { object: ObjectId },
     /// Free the value of an object that nobody references.
     Free { object: ObjectId, value: V },
     /// Tell an owner that `receiver` is about to have one more credit.
-    OpenCredit { owner: ProcessId, object: ObjectId, receiver: ProcessId },
+    OpenCredit {
+        owner: ProcessId,
+        object: ObjectId,
+        receiver: ProcessId,
+    },
     /// Give credits back.
-    ReleaseCredits { owner: ProcessId, object: ObjectId, credits: u32 },
+    ReleaseCredits {
+        owner: ProcessId,
+        object: ObjectId,
+        credits: u32,
+    },
     /// Ask an owner for a value.
     AskOwner { owner: ProcessId, object: ObjectId },
     /// Answer a borrower with the object's outcome.
     Answer { to: ProcessId, object: ObjectId },
     /// Tell a worker to cancel a call, or end it when `force`.
-    SendCancel { worker: ProcessId, task: TaskId, force: bool, recursive: bool },
+    SendCancel {
+        worker: ProcessId,
+        task: TaskId,
+        force: bool,
+        recursive: bool,
+    },
     /// Hand a cancel to the object's owner.
-    ForwardCancel { owner: ProcessId, object: ObjectId, force: bool, recursive: bool },
+    ForwardCancel {
+        owner: ProcessId,
+        object: ObjectId,
+        force: bool,
+        recursive: bool,
+    },
     /// Ask the directory how an actor is, now and from now on.
     WatchActor { actor: ActorId },
 }

@@ -95,7 +95,10 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         owned.outcome = Some(Outcome::Ready(value));
         owned.contained = contained.to_vec();
         self.owned.insert(index, owned);
-        ObjectId { owner: self.process, index }
+        ObjectId {
+            owner: self.process,
+            index,
+        }
     }
 
     /// Makes an object that has failed from the start.
@@ -104,7 +107,10 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         let mut owned = Owned::new(0);
         owned.outcome = Some(Outcome::Failed(Arc::new(failure)));
         self.owned.insert(index, owned);
-        ObjectId { owner: self.process, index }
+        ObjectId {
+            owner: self.process,
+            index,
+        }
     }
 
     /// Counts one more handle in this process.
@@ -114,7 +120,10 @@ impl<P: Clone, V: Clone> Owner<P, V> {
                 owned.local += 1;
             }
         } else {
-            self.borrowed.entry(object).or_insert_with(Borrowed::new).local += 1;
+            self.borrowed
+                .entry(object)
+                .or_insert_with(Borrowed::new)
+                .local += 1;
         }
     }
 
@@ -138,16 +147,24 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     }
 
     fn release(&mut self, object: ObjectId, work: &mut Vec<ObjectId>) {
-        let Some(borrowed) = self.borrowed.remove(&object) else { return };
+        let Some(borrowed) = self.borrowed.remove(&object) else {
+            return;
+        };
         work.extend(borrowed.contained);
         if borrowed.credits > 0 {
             let owner = object.owner;
-            self.commands.push_back(Command::ReleaseCredits { owner, object, credits: borrowed.credits });
+            self.commands.push_back(Command::ReleaseCredits {
+                owner,
+                object,
+                credits: borrowed.credits,
+            });
         }
     }
 
     fn free_if_unreferenced(&mut self, index: u64, work: &mut Vec<ObjectId>) {
-        let Some(owned) = self.owned.get(&index) else { return };
+        let Some(owned) = self.owned.get(&index) else {
+            return;
+        };
         // Without an outcome the task still runs; its end frees the object.
         if !owned.is_unreferenced() || owned.outcome.is_none() {
             return;
@@ -155,7 +172,10 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         let owned = self.owned.remove(&index).expect("found above");
         work.extend(owned.contained);
         if let Some(Outcome::Ready(value)) = owned.outcome {
-            let object = ObjectId { owner: self.process, index };
+            let object = ObjectId {
+                owner: self.process,
+                index,
+            };
             self.commands.push_back(Command::Free { object, value });
         }
     }
@@ -192,7 +212,11 @@ impl<P: Clone, V: Clone> Owner<P, V> {
                 self.borrowers.insert(to);
             }
         } else {
-            self.commands.push_back(Command::OpenCredit { owner: object.owner, object, receiver: to });
+            self.commands.push_back(Command::OpenCredit {
+                owner: object.owner,
+                object,
+                receiver: to,
+            });
         }
     }
 
@@ -236,9 +260,13 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     /// Returns the references inside an object's value.
     pub fn contained(&self, object: ObjectId) -> &[ObjectId] {
         if object.owner == self.process {
-            self.owned.get(&object.index).map_or(&[], |owned| &owned.contained)
+            self.owned
+                .get(&object.index)
+                .map_or(&[], |owned| &owned.contained)
         } else {
-            self.borrowed.get(&object).map_or(&[], |borrowed| &borrowed.contained)
+            self.borrowed
+                .get(&object)
+                .map_or(&[], |borrowed| &borrowed.contained)
         }
     }
 
@@ -265,7 +293,10 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             && !borrowed.is_asked
         {
             borrowed.is_asked = true;
-            self.commands.push_back(Command::AskOwner { owner: object.owner, object });
+            self.commands.push_back(Command::AskOwner {
+                owner: object.owner,
+                object,
+            });
         }
     }
 
@@ -273,13 +304,19 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     pub fn on_ask(&mut self, object: ObjectId, from: ProcessId) {
         match self.owned.get_mut(&object.index) {
             Some(owned) if owned.outcome.is_none() => owned.asks.push(from),
-            _ => self.commands.push_back(Command::Answer { to: from, object }),
+            _ => self
+                .commands
+                .push_back(Command::Answer { to: from, object }),
         }
     }
 
     /// An owner answered about a borrowed object.
     pub fn on_value(&mut self, object: ObjectId, outcome: Result<(V, Vec<ObjectId>), Failure>) {
-        if self.borrowed.get(&object).is_none_or(|borrowed| borrowed.outcome.is_some()) {
+        if self
+            .borrowed
+            .get(&object)
+            .is_none_or(|borrowed| borrowed.outcome.is_some())
+        {
             return;
         }
         let outcome = match outcome {
@@ -298,7 +335,9 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     }
 
     fn resolve_borrowed(&mut self, object: ObjectId, outcome: Outcome<V>) {
-        let Some(borrowed) = self.borrowed.get_mut(&object) else { return };
+        let Some(borrowed) = self.borrowed.get_mut(&object) else {
+            return;
+        };
         borrowed.outcome = Some(outcome);
         let waiting = std::mem::take(&mut borrowed.waiting);
         if std::mem::take(&mut borrowed.is_watched) {
@@ -308,9 +347,18 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     }
 
     /// Gives an owned object its outcome and tells everyone who waits.
-    pub(super) fn publish(&mut self, index: u64, outcome: Result<(V, Vec<ObjectId>), Arc<Failure>>) {
-        let object = ObjectId { owner: self.process, index };
-        let Some(owned) = self.owned.get_mut(&index) else { return };
+    pub(super) fn publish(
+        &mut self,
+        index: u64,
+        outcome: Result<(V, Vec<ObjectId>), Arc<Failure>>,
+    ) {
+        let object = ObjectId {
+            owner: self.process,
+            index,
+        };
+        let Some(owned) = self.owned.get_mut(&index) else {
+            return;
+        };
         assert!(owned.outcome.is_none(), "an object is published once");
         let contained = match outcome {
             Ok((value, contained)) => {
@@ -325,7 +373,8 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         owned.task = 0;
         let waiting = std::mem::take(&mut owned.waiting);
         for from in std::mem::take(&mut owned.asks) {
-            self.commands.push_back(Command::Answer { to: from, object });
+            self.commands
+                .push_back(Command::Answer { to: from, object });
         }
         if std::mem::take(&mut owned.is_watched) {
             self.commands.push_back(Command::Resolved { object });
@@ -396,7 +445,11 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         let mut touched = Vec::new();
         for (index, owned) in &mut self.owned {
             owned.asks.retain(|asker| *asker != process);
-            if owned.credits.iter().any(|(borrower, _)| *borrower == process) {
+            if owned
+                .credits
+                .iter()
+                .any(|(borrower, _)| *borrower == process)
+            {
                 owned.credits.retain(|(borrower, _)| *borrower != process);
                 touched.push(*index);
             }

@@ -92,12 +92,19 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             waiting: 0,
             is_cancelled: false,
             stage: Stage::Waiting,
-            kind: Kind::Task { shape, lease: LeaseId(0) },
+            kind: Kind::Task {
+                shape,
+                lease: LeaseId(0),
+            },
         };
         let (id, failure) = self.admit(task, submit.dependencies, submit.nested);
         if let Some(failure) = failure {
             self.fail_task(id.index, &failure);
-        } else if self.tasks.get(&id.index).is_some_and(|task| task.waiting == 0) {
+        } else if self
+            .tasks
+            .get(&id.index)
+            .is_some_and(|task| task.waiting == 0)
+        {
             self.enqueue(id.index, false);
             self.dispatch(shape, now);
         }
@@ -135,7 +142,13 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             task.held.push(*object);
         }
         self.tasks.insert(index, task);
-        (TaskId { owner: self.process, index }, failure)
+        (
+            TaskId {
+                owner: self.process,
+                index,
+            },
+            failure,
+        )
     }
 
     fn hold(&mut self, object: ObjectId) {
@@ -154,7 +167,9 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             _ => None,
         };
         for index in tasks {
-            let Some(task) = self.tasks.get_mut(&index) else { continue };
+            let Some(task) = self.tasks.get_mut(&index) else {
+                continue;
+            };
             if let Some(failure) = &failure {
                 let kind = task.kind;
                 self.fail_task(index, failure);
@@ -186,9 +201,13 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     }
 
     fn enqueue(&mut self, index: u64, at_front: bool) {
-        let Some(task) = self.tasks.get_mut(&index) else { return };
+        let Some(task) = self.tasks.get_mut(&index) else {
+            return;
+        };
         task.stage = Stage::Queued;
-        let Kind::Task { shape, .. } = task.kind else { return };
+        let Kind::Task { shape, .. } = task.kind else {
+            return;
+        };
         let queue = &mut self.queue_of(shape).queue;
         if at_front {
             queue.push_front(index);
@@ -207,7 +226,9 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             }
             let window = match queue.mean_nanos {
                 0 => 1,
-                mean => u32::try_from(limits.window_nanos / mean).unwrap_or(u32::MAX).clamp(1, limits.window),
+                mean => u32::try_from(limits.window_nanos / mean)
+                    .unwrap_or(u32::MAX)
+                    .clamp(1, limits.window),
             };
             let best = self.shapes[shape.0 as usize]
                 .leases
@@ -216,17 +237,34 @@ impl<P: Clone, V: Clone> Owner<P, V> {
                 .filter(|(_, lease)| !lease.is_recalled && !lease.is_blocked)
                 .map(|(id, lease)| (lease.in_flight.len(), *id))
                 .min();
-            let Some((_, lease)) = best.filter(|(load, _)| *load < window as usize) else { break };
-            let Some(index) = self.shapes[shape.0 as usize].queue.pop_front() else { break };
-            let Some(task) = self.tasks.get_mut(&index) else { continue };
-            let held = self.leases.get_mut(&lease).expect("taken from the list of leases");
+            let Some((_, lease)) = best.filter(|(load, _)| *load < window as usize) else {
+                break;
+            };
+            let Some(index) = self.shapes[shape.0 as usize].queue.pop_front() else {
+                break;
+            };
+            let Some(task) = self.tasks.get_mut(&index) else {
+                continue;
+            };
+            let held = self
+                .leases
+                .get_mut(&lease)
+                .expect("taken from the list of leases");
             held.in_flight.push_back(index);
             held.idle_since = None;
             task.stage = Stage::Sent(held.worker);
             task.kind = Kind::Task { shape, lease };
-            let id = TaskId { owner: self.process, index };
+            let id = TaskId {
+                owner: self.process,
+                index,
+            };
             let (attempt, worker) = (task.attempt, held.worker);
-            self.commands.push_back(Command::SendTask { task: id, attempt, lease, worker });
+            self.commands.push_back(Command::SendTask {
+                task: id,
+                attempt,
+                lease,
+                worker,
+            });
         }
         let queue = &mut self.shapes[shape.0 as usize];
         let wanted = queue.queue.len().min(limits.requests_per_shape);
@@ -234,11 +272,13 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             let request = RequestId(self.next_request);
             self.next_request += 1;
             queue.requests.push_back(request);
-            self.commands.push_back(Command::RequestLease { request, shape });
+            self.commands
+                .push_back(Command::RequestLease { request, shape });
         }
         if queue.queue.is_empty() {
             for request in queue.requests.drain(..) {
-                self.commands.push_back(Command::CancelLeaseRequest { request });
+                self.commands
+                    .push_back(Command::CancelLeaseRequest { request });
             }
             self.rest(shape, now);
         }
@@ -248,7 +288,9 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     fn rest(&mut self, shape: ShapeId, now: Time) {
         let ids = self.shapes[shape.0 as usize].leases.clone();
         for id in ids {
-            let Some(lease) = self.leases.get_mut(&id) else { continue };
+            let Some(lease) = self.leases.get_mut(&id) else {
+                continue;
+            };
             if !lease.in_flight.is_empty() {
                 continue;
             }
@@ -263,7 +305,9 @@ impl<P: Clone, V: Clone> Owner<P, V> {
 
     fn give_back(&mut self, id: LeaseId) {
         if let Some(lease) = self.leases.remove(&id) {
-            self.shapes[lease.shape.0 as usize].leases.retain(|other| *other != id);
+            self.shapes[lease.shape.0 as usize]
+                .leases
+                .retain(|other| *other != id);
             self.commands.push_back(Command::ReturnLease { lease: id });
         }
     }
@@ -275,15 +319,28 @@ impl<P: Clone, V: Clone> Owner<P, V> {
                 return;
             }
             self.idle.pop_front();
-            if self.leases.get(&id).is_some_and(|lease| lease.idle_since == Some(since)) {
+            if self
+                .leases
+                .get(&id)
+                .is_some_and(|lease| lease.idle_since == Some(since))
+            {
                 self.give_back(id);
             }
         }
     }
 
     /// The node granted a worker.
-    pub fn on_lease_granted(&mut self, request: RequestId, lease: LeaseId, worker: ProcessId, now: Time) {
-        let position = self.shapes.iter().position(|queue| queue.requests.contains(&request));
+    pub fn on_lease_granted(
+        &mut self,
+        request: RequestId,
+        lease: LeaseId,
+        worker: ProcessId,
+        now: Time,
+    ) {
+        let position = self
+            .shapes
+            .iter()
+            .position(|queue| queue.requests.contains(&request));
         let Some(position) = position else {
             // It was cancelled while the grant was on its way.
             self.commands.push_back(Command::ReturnLease { lease });
@@ -293,24 +350,34 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         let queue = &mut self.shapes[position];
         queue.requests.retain(|other| *other != request);
         queue.leases.push(lease);
-        self.leases.insert(lease, Lease {
-            worker,
-            shape,
-            in_flight: VecDeque::new(),
-            is_recalled: false,
-            is_blocked: false,
-            idle_since: None,
-        });
+        self.leases.insert(
+            lease,
+            Lease {
+                worker,
+                shape,
+                in_flight: VecDeque::new(),
+                is_recalled: false,
+                is_blocked: false,
+                idle_since: None,
+            },
+        );
         self.dispatch(shape, now);
     }
 
     /// The node will never grant the request; the shape's tasks fail.
     pub fn on_lease_refused(&mut self, request: RequestId, failure: Failure, _now: Time) {
-        let Some(queue) = self.shapes.iter_mut().find(|queue| queue.requests.contains(&request)) else { return };
+        let Some(queue) = self
+            .shapes
+            .iter_mut()
+            .find(|queue| queue.requests.contains(&request))
+        else {
+            return;
+        };
         let requests = std::mem::take(&mut queue.requests);
         let tasks = std::mem::take(&mut queue.queue);
         for other in requests.into_iter().filter(|other| *other != request) {
-            self.commands.push_back(Command::CancelLeaseRequest { request: other });
+            self.commands
+                .push_back(Command::CancelLeaseRequest { request: other });
         }
         let failure = Arc::new(failure);
         for index in tasks {
@@ -320,7 +387,9 @@ impl<P: Clone, V: Clone> Owner<P, V> {
 
     /// Others wait for the worker: it goes back as soon as it has nothing in flight.
     pub fn on_lease_recalled(&mut self, lease: LeaseId, now: Time) {
-        let Some(held) = self.leases.get_mut(&lease) else { return };
+        let Some(held) = self.leases.get_mut(&lease) else {
+            return;
+        };
         held.is_recalled = true;
         let shape = held.shape;
         if held.in_flight.is_empty() {
@@ -340,7 +409,9 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         now: Time,
     ) {
         let index = task.index;
-        let Some(found) = self.tasks.get_mut(&index) else { return };
+        let Some(found) = self.tasks.get_mut(&index) else {
+            return;
+        };
         if found.attempt != attempt || found.stage != Stage::Sent(worker) {
             return;
         }
@@ -387,9 +458,15 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     }
 
     fn finish(&mut self, index: u64, mut values: Vec<(V, Vec<ObjectId>)>) {
-        let Some(task) = self.tasks.remove(&index) else { return };
+        let Some(task) = self.tasks.remove(&index) else {
+            return;
+        };
         if values.len() < usize::from(task.returns) {
-            let text = format!("the call returned {} values and not {}", values.len(), task.returns);
+            let text = format!(
+                "the call returned {} values and not {}",
+                values.len(),
+                task.returns
+            );
             let failure = Arc::new(Failure::System(text));
             for position in 0..u64::from(task.returns) {
                 self.publish(index + position, Err(failure.clone()));
@@ -399,7 +476,11 @@ impl<P: Clone, V: Clone> Owner<P, V> {
                 self.publish(index, Ok(value));
             }
         } else {
-            for (position, value) in values.into_iter().take(usize::from(task.returns)).enumerate() {
+            for (position, value) in values
+                .into_iter()
+                .take(usize::from(task.returns))
+                .enumerate()
+            {
                 self.publish(index + position as u64, Ok(value));
             }
         }
@@ -408,7 +489,9 @@ impl<P: Clone, V: Clone> Owner<P, V> {
 
     /// Ends a task without values.
     pub(super) fn fail_task(&mut self, index: u64, failure: &Arc<Failure>) {
-        let Some(task) = self.tasks.remove(&index) else { return };
+        let Some(task) = self.tasks.remove(&index) else {
+            return;
+        };
         for position in 0..u64::from(task.returns) {
             self.publish(index + position, Err(failure.clone()));
         }
@@ -422,12 +505,22 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     }
 
     /// The executor gave a task back without starting it.
-    pub fn on_task_handed_back(&mut self, task: TaskId, attempt: u32, worker: ProcessId, now: Time) {
-        let Some(found) = self.tasks.get(&task.index) else { return };
+    pub fn on_task_handed_back(
+        &mut self,
+        task: TaskId,
+        attempt: u32,
+        worker: ProcessId,
+        now: Time,
+    ) {
+        let Some(found) = self.tasks.get(&task.index) else {
+            return;
+        };
         if found.attempt != attempt || found.stage != Stage::Sent(worker) {
             return;
         }
-        let Kind::Task { shape, lease } = found.kind else { return };
+        let Kind::Task { shape, lease } = found.kind else {
+            return;
+        };
         if let Some(held) = self.leases.get_mut(&lease) {
             held.in_flight.retain(|other| *other != task.index);
             held.is_blocked = !held.in_flight.is_empty();
@@ -441,17 +534,27 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     }
 
     pub(super) fn fail_worker(&mut self, worker: ProcessId, failure: &Failure, now: Time) {
-        let mut lost =
-            self.leases.iter().filter(|(_, lease)| lease.worker == worker).map(|(id, _)| *id).collect::<Vec<_>>();
+        let mut lost = self
+            .leases
+            .iter()
+            .filter(|(_, lease)| lease.worker == worker)
+            .map(|(id, _)| *id)
+            .collect::<Vec<_>>();
         lost.sort_unstable();
         let mut touched = Vec::new();
         for id in lost {
-            let Some(lease) = self.leases.remove(&id) else { continue };
-            self.shapes[lease.shape.0 as usize].leases.retain(|other| *other != id);
+            let Some(lease) = self.leases.remove(&id) else {
+                continue;
+            };
+            self.shapes[lease.shape.0 as usize]
+                .leases
+                .retain(|other| *other != id);
             touched.push(lease.shape);
             // The oldest was running; those behind it had not started and pay nothing.
             for (position, index) in lease.in_flight.into_iter().enumerate().rev() {
-                let Some(task) = self.tasks.get_mut(&index) else { continue };
+                let Some(task) = self.tasks.get_mut(&index) else {
+                    continue;
+                };
                 let was_running = position == 0;
                 if task.is_cancelled {
                     self.fail_task(index, &Arc::new(Failure::Cancelled));
@@ -479,31 +582,64 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     ///
     /// # Errors
     /// `InvalidOption` for `force` on a method of an actor.
-    pub fn cancel(&mut self, object: ObjectId, force: bool, recursive: bool, now: Time) -> Result<(), Failure> {
+    pub fn cancel(
+        &mut self,
+        object: ObjectId,
+        force: bool,
+        recursive: bool,
+        now: Time,
+    ) -> Result<(), Failure> {
         if object.owner != self.process {
             let owner = object.owner;
-            self.commands.push_back(Command::ForwardCancel { owner, object, force, recursive });
+            self.commands.push_back(Command::ForwardCancel {
+                owner,
+                object,
+                force,
+                recursive,
+            });
             return Ok(());
         }
-        let Some(index) = self.owned.get(&object.index).map(|owned| owned.task).filter(|task| *task != 0) else {
+        let Some(index) = self
+            .owned
+            .get(&object.index)
+            .map(|owned| owned.task)
+            .filter(|task| *task != 0)
+        else {
             return Ok(());
         };
         self.cancel_task(index, force, recursive, now)
     }
 
-    fn cancel_task(&mut self, index: u64, force: bool, recursive: bool, now: Time) -> Result<(), Failure> {
-        let id = TaskId { owner: self.process, index };
-        let Some(task) = self.tasks.get_mut(&index) else { return Ok(()) };
+    fn cancel_task(
+        &mut self,
+        index: u64,
+        force: bool,
+        recursive: bool,
+        now: Time,
+    ) -> Result<(), Failure> {
+        let id = TaskId {
+            owner: self.process,
+            index,
+        };
+        let Some(task) = self.tasks.get_mut(&index) else {
+            return Ok(());
+        };
         if force && matches!(task.kind, Kind::Call { .. }) {
             return Err(Failure::InvalidOption {
                 option: "force".into(),
-                reason: "a method of an actor cannot be ended by force; kill the actor instead".into(),
+                reason: "a method of an actor cannot be ended by force; kill the actor instead"
+                    .into(),
             });
         }
         match (task.stage, task.kind) {
             (Stage::Sent(worker), _) => {
                 task.is_cancelled = true;
-                self.commands.push_back(Command::SendCancel { worker, task: id, force, recursive });
+                self.commands.push_back(Command::SendCancel {
+                    worker,
+                    task: id,
+                    force,
+                    recursive,
+                });
             }
             (_, Kind::Task { shape, .. }) => {
                 self.queue_of(shape).queue.retain(|other| *other != index);

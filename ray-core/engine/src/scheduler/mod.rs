@@ -140,7 +140,11 @@ pub struct NodeScheduler {
 impl NodeScheduler {
     /// Returns the scheduler of a node with these resources and no worker.
     pub fn new(total: Resources, config: SchedulerConfig) -> NodeScheduler {
-        let free = total.0.iter().map(|(name, amount)| (name.clone(), amount.0 as i64)).collect();
+        let free = total
+            .0
+            .iter()
+            .map(|(name, amount)| (name.clone(), amount.0 as i64))
+            .collect();
         NodeScheduler {
             total,
             free,
@@ -166,7 +170,8 @@ impl NodeScheduler {
         if idle.len() <= self.config.workers_kept {
             return None;
         }
-        idle.first().map(|(since, _)| Time(since.0 + self.config.idle_nanos))
+        idle.first()
+            .map(|(since, _)| Time(since.0 + self.config.idle_nanos))
     }
 
     fn idle_workers(&self) -> Vec<(Time, ProcessId)> {
@@ -194,7 +199,11 @@ impl NodeScheduler {
     /// Returns whether everything that is held and free adds up to the total.
     pub fn adds_up(&self) -> bool {
         self.total.0.iter().all(|(name, total)| {
-            let held: u64 = self.leases.values().map(|lease| lease.held.amount(name).0).sum();
+            let held: u64 = self
+                .leases
+                .values()
+                .map(|lease| lease.held.amount(name).0)
+                .sum();
             self.free.get(name).copied().unwrap_or(0) + held as i64 == total.0 as i64
         })
     }
@@ -205,7 +214,10 @@ impl NodeScheduler {
     }
 
     fn fits(&self, shape: &Resources) -> bool {
-        shape.0.iter().all(|(name, amount)| self.free.get(name).copied().unwrap_or(0) >= amount.0 as i64)
+        shape
+            .0
+            .iter()
+            .all(|(name, amount)| self.free.get(name).copied().unwrap_or(0) >= amount.0 as i64)
     }
 
     fn take(&mut self, shape: &Resources) {
@@ -247,21 +259,34 @@ impl NodeScheduler {
                 reason: format!("the only node has {} in all", self.total),
             };
             let actor = actor_of(&kind);
-            self.commands.push_back(Command::Refuse { requester, request, failure, actor });
+            self.commands.push_back(Command::Refuse {
+                requester,
+                request,
+                failure,
+                actor,
+            });
             return;
         }
-        self.requests.push_back(Request { requester, request, shape, kind });
+        self.requests.push_back(Request {
+            requester,
+            request,
+            shape,
+            kind,
+        });
         self.schedule(now);
     }
 
     /// A process does not need the worker any more that it asked for.
     pub fn cancel_request(&mut self, requester: ProcessId, request: RequestId, _now: Time) {
-        self.requests.retain(|waiting| waiting.requester != requester || waiting.request != request);
+        self.requests
+            .retain(|waiting| waiting.requester != requester || waiting.request != request);
     }
 
     /// A holder gives a lease back; the worker is free for others.
     pub fn return_lease(&mut self, lease: LeaseId, now: Time) {
-        let Some(ended) = self.leases.remove(&lease) else { return };
+        let Some(ended) = self.leases.remove(&lease) else {
+            return;
+        };
         self.give(&ended.held);
         if let Some(worker) = self.workers.get_mut(&ended.worker)
             && worker.state == WorkerState::Leased(lease)
@@ -275,7 +300,13 @@ impl NodeScheduler {
     /// The process that a spawn command led to.
     pub fn on_spawn_started(&mut self, process: ProcessId, _now: Time) {
         self.spawning = self.spawning.saturating_sub(1);
-        self.workers.insert(process, Worker { state: WorkerState::Starting, blocked: 0 });
+        self.workers.insert(
+            process,
+            Worker {
+                state: WorkerState::Starting,
+                blocked: 0,
+            },
+        );
     }
 
     /// A worker process could not be started at all.
@@ -290,12 +321,23 @@ impl NodeScheduler {
             self.schedule(now);
             return;
         }
-        for Request { requester, request, kind, .. } in std::mem::take(&mut self.requests) {
+        for Request {
+            requester,
+            request,
+            kind,
+            ..
+        } in std::mem::take(&mut self.requests)
+        {
             let text = "worker processes end before they are ready: is `init()` the first statement of `main`? \
                         The worker logs in the run directory say more";
             let actor = actor_of(&kind);
             let failure = Failure::System(text.into());
-            self.commands.push_back(Command::Refuse { requester, request, failure, actor });
+            self.commands.push_back(Command::Refuse {
+                requester,
+                request,
+                failure,
+                actor,
+            });
         }
     }
 
@@ -312,7 +354,9 @@ impl NodeScheduler {
 
     /// A worker process ended; its lease ends with it.
     pub fn on_worker_died(&mut self, process: ProcessId, now: Time) {
-        let Some(worker) = self.workers.remove(&process) else { return };
+        let Some(worker) = self.workers.remove(&process) else {
+            return;
+        };
         match worker.state {
             WorkerState::Leased(lease) => {
                 if let Some(ended) = self.leases.remove(&lease) {
@@ -327,7 +371,9 @@ impl NodeScheduler {
 
     /// A worker's call blocks: its CPU is for others meanwhile.
     pub fn on_worker_blocked(&mut self, process: ProcessId, now: Time) {
-        let Some(worker) = self.workers.get_mut(&process) else { return };
+        let Some(worker) = self.workers.get_mut(&process) else {
+            return;
+        };
         worker.blocked += 1;
         if let WorkerState::Leased(id) = worker.state
             && let Some(lease) = self.leases.get_mut(&id)
@@ -343,7 +389,9 @@ impl NodeScheduler {
 
     /// A worker's call goes on and has its CPU again.
     pub fn on_worker_unblocked(&mut self, process: ProcessId, _now: Time) {
-        let Some(worker) = self.workers.get_mut(&process) else { return };
+        let Some(worker) = self.workers.get_mut(&process) else {
+            return;
+        };
         worker.blocked = worker.blocked.saturating_sub(1);
         if worker.blocked == 0
             && let WorkerState::Leased(id) = worker.state
@@ -368,15 +416,20 @@ impl NodeScheduler {
             .map(|lease| lease.worker)
             .collect::<Vec<_>>();
         for worker in orphans {
-            self.commands.push_back(Command::KillWorker { process: worker });
+            self.commands
+                .push_back(Command::KillWorker { process: worker });
         }
         self.schedule(now);
     }
 
     /// An actor runs: it holds its running shape instead of what it took to place it.
     pub fn on_actor_started(&mut self, lease: LeaseId, now: Time) {
-        let Some(held) = self.leases.get_mut(&lease) else { return };
-        let Some((_, running)) = held.actor.clone() else { return };
+        let Some(held) = self.leases.get_mut(&lease) else {
+            return;
+        };
+        let Some((_, running)) = held.actor.clone() else {
+            return;
+        };
         let before = std::mem::replace(&mut held.held, running.clone());
         held.shape = running.clone();
         self.give(&before);
@@ -430,7 +483,12 @@ impl NodeScheduler {
     fn grant(&mut self, request: Request, worker: ProcessId) {
         let lease = LeaseId(self.next_lease);
         self.next_lease += 1;
-        let Request { requester, request, shape, kind } = request;
+        let Request {
+            requester,
+            request,
+            shape,
+            kind,
+        } = request;
         self.take(&shape);
         let actor = match kind {
             LeaseKind::Task => None,
@@ -441,16 +499,25 @@ impl NodeScheduler {
             found.state = WorkerState::Leased(lease);
             found.blocked = 0;
         }
-        self.leases.insert(lease, Lease {
+        self.leases.insert(
+            lease,
+            Lease {
+                requester,
+                worker,
+                held: shape.clone(),
+                shape,
+                actor,
+                is_recalled: false,
+                is_lent: false,
+            },
+        );
+        self.commands.push_back(Command::Grant {
             requester,
+            request,
+            lease,
             worker,
-            held: shape.clone(),
-            shape,
-            actor,
-            is_recalled: false,
-            is_lent: false,
+            actor: for_actor,
         });
-        self.commands.push_back(Command::Grant { requester, request, lease, worker, actor: for_actor });
     }
 
     fn spawn_for(&mut self, without_worker: usize) {
@@ -473,9 +540,16 @@ impl NodeScheduler {
                 startable += 1;
             }
         }
-        let starting =
-            self.workers.values().filter(|worker| worker.state == WorkerState::Starting).count() + self.spawning;
-        let room = self.config.workers_max.saturating_sub(self.workers.len() + self.spawning);
+        let starting = self
+            .workers
+            .values()
+            .filter(|worker| worker.state == WorkerState::Starting)
+            .count()
+            + self.spawning;
+        let room = self
+            .config
+            .workers_max
+            .saturating_sub(self.workers.len() + self.spawning);
         let wanted = startable.min(without_worker).saturating_sub(starting);
         for _ in 0..wanted.min(room) {
             self.spawn();
@@ -492,12 +566,23 @@ impl NodeScheduler {
             return;
         }
         let count = self.workers.len();
-        for Request { requester, request, kind, .. } in std::mem::take(&mut self.requests) {
+        for Request {
+            requester,
+            request,
+            kind,
+            ..
+        } in std::mem::take(&mut self.requests)
+        {
             let failure = Failure::WouldDeadlock(format!(
                 "all {count} worker processes wait for results of others, and no more may be started"
             ));
             let actor = actor_of(&kind);
-            self.commands.push_back(Command::Refuse { requester, request, failure, actor });
+            self.commands.push_back(Command::Refuse {
+                requester,
+                request,
+                failure,
+                actor,
+            });
         }
     }
 
@@ -511,7 +596,11 @@ impl NodeScheduler {
                 asking.push((request.requester, request.shape.clone()));
             }
         }
-        let recalled = self.leases.values().filter(|lease| lease.is_recalled).count();
+        let recalled = self
+            .leases
+            .values()
+            .filter(|lease| lease.is_recalled)
+            .count();
         let mut left = wanted.saturating_sub(recalled);
         for (id, lease) in &mut self.leases {
             if left == 0 {
@@ -525,7 +614,10 @@ impl NodeScheduler {
             }
             lease.is_recalled = true;
             left -= 1;
-            self.commands.push_back(Command::RecallLease { requester: lease.requester, lease: *id });
+            self.commands.push_back(Command::RecallLease {
+                requester: lease.requester,
+                lease: *id,
+            });
         }
     }
 }

@@ -1,0 +1,225 @@
+//! CartPole: a pole on a cart, to be kept upright.
+//!
+//! # Description
+//! The problem of Barto, Sutton and Anderson (1983): a pole is hinged to a cart on a frictionless track.
+//!
+//! # Action space
+//! `Discrete(2)`: push the cart to the left (0) or to the right (1) with 10 N.
+//!
+//! # Observation space
+//! `Box(4)`: cart position (m), cart velocity (m/s), pole angle (rad), pole angular velocity (rad/s), as f32
+//! of a state in f64.
+//!
+//! # Rewards
+//! 1 for every step, the last included. With `sutton_barto_reward`: 0, and -1 for the step that fails.
+//!
+//! # Starting state
+//! Each of the four values uniform in ±0.05; options `low` and `high` of reset change the bounds.
+//!
+//! # Episode end
+//! Terminated when |position| > 2.4 or |angle| > 12°; truncated after 500 steps (v0: 200).
+
+use crate::{
+    BoxSpace, Discrete, Env, EnvError, Info, Options, Space, State, Step, Value, rng::Rng,
+};
+
+/// The environment; state order: position, velocity, angle, angular velocity.
+#[derive(Clone, Debug)]
+pub struct CartPole {
+    state: [f64; 4],
+    elapsed: u32,
+    limit: u32,
+    is_started: bool,
+    is_over: bool,
+    sutton_barto_reward: bool,
+    rng: Rng,
+}
+
+impl Default for CartPole {
+    fn default() -> Self {
+        CartPole::new()
+    }
+}
+
+impl CartPole {
+    /// Returns CartPole-v1: at most 500 steps.
+    pub fn new() -> CartPole {
+        CartPole::with_limit(500)
+    }
+
+    /// Returns CartPole-v0: at most 200 steps.
+    pub fn v0() -> CartPole {
+        CartPole::with_limit(200)
+    }
+
+    fn with_limit(limit: u32) -> CartPole {
+        CartPole {
+            state: [0.0; 4],
+            elapsed: 0,
+            limit,
+            is_started: false,
+            is_over: false,
+            sutton_barto_reward: false,
+            rng: Rng::new(0),
+        }
+    }
+
+    /// Sets whether rewards are those of Sutton and Barto.
+    pub fn sutton_barto_reward(mut self, value: bool) -> Self {
+        self.sutton_barto_reward = value;
+        self
+    }
+
+    fn observation(&self) -> [f32; 4] {
+        self.state.map(|value| value as f32)
+    }
+}
+
+/// Advances one state by one step of 20 ms (explicit Euler); returns whether the pole has failed.
+pub(crate) fn advance(state: &mut [f64; 4], pushes_right: bool) -> bool {
+    let [x, x_dot, theta, theta_dot] = *state;
+    let force = if pushes_right { FORCE } else { -FORCE };
+    let (sin, cos) = (theta.sin(), theta.cos());
+    let temp = (force + POLE_MASS_LENGTH * (theta_dot * theta_dot) * sin) / TOTAL_MASS;
+    let theta_acc = (GRAVITY * sin - cos * temp)
+        / (HALF_LENGTH * (4.0 / 3.0 - POLE_MASS * (cos * cos) / TOTAL_MASS));
+    let x_acc = temp - POLE_MASS_LENGTH * theta_acc * cos / TOTAL_MASS;
+    *state = [
+        x + TAU * x_dot,
+        x_dot + TAU * x_acc,
+        theta + TAU * theta_dot,
+        theta_dot + TAU * theta_acc,
+    ];
+    state[0] < -X_LIMIT || state[0] > X_LIMIT || state[2] < -THETA_LIMIT || state[2] > THETA_LIMIT
+}
+
+impl Env for CartPole {
+    type Observation = [f32; 4];
+    type Action = i64;
+
+    fn observation_space(&self) -> Space {
+        let high = vec![
+            (X_LIMIT * 2.0) as f32,
+            f32::INFINITY,
+            (THETA_LIMIT * 2.0) as f32,
+            f32::INFINITY,
+        ];
+        Space::Box(BoxSpace::new(
+            high.iter().map(|bound| -bound).collect(),
+            high,
+        ))
+    }
+
+    fn action_space(&self) -> Space {
+        Space::Discrete(Discrete::new(2))
+    }
+
+    fn reset(
+        &mut self,
+        seed: Option<u64>,
+        options: &Options,
+    ) -> Result<([f32; 4], Info), EnvError> {
+        if let Some(seed) = seed {
+            self.rng = Rng::new(seed);
+        }
+        let (low, high) = bounds(options, -0.05, 0.05)?;
+        for value in &mut self.state {
+            *value = self.rng.uniform(low, high);
+        }
+        self.elapsed = 0;
+        self.is_started = true;
+        self.is_over = false;
+        Ok((self.observation(), Info::new()))
+    }
+
+    fn step(&mut self, action: &i64) -> Result<Step<[f32; 4]>, EnvError> {
+        if !self.is_started {
+            return Err(EnvError::ResetNeeded);
+        }
+        if !(0..2).contains(action) {
+            return Err(EnvError::InvalidAction {
+                action: action.to_string(),
+                space: "Discrete(2)".into(),
+            });
+        }
+        let terminated = advance(&mut self.state, *action == 1);
+        self.elapsed += 1;
+        let reward = match (self.sutton_barto_reward, terminated) {
+            (true, true) => -1.0,
+            (true, false) => 0.0,
+            // Steps after the end earn nothing.
+            (false, _) if self.is_over => 0.0,
+            (false, _) => 1.0,
+        };
+        self.is_over |= terminated;
+        Ok(Step {
+            observation: self.observation(),
+            reward,
+            terminated,
+            truncated: self.elapsed >= self.limit,
+            info: Info::new(),
+        })
+    }
+
+    fn state(&self) -> State {
+        let mut state = State {
+            values: self.state.to_vec(),
+            elapsed: u64::from(self.elapsed),
+            rng: self.rng.save(),
+            ..State::default()
+        };
+        state
+            .extra
+            .insert("is_over".into(), Value::Bool(self.is_over));
+        state
+    }
+
+    fn set_state(&mut self, state: &State) -> Result<(), EnvError> {
+        self.state = state.values.as_slice().try_into().map_err(|_| {
+            EnvError::InvalidState(format!("it has {} values and not 4", state.values.len()))
+        })?;
+        self.elapsed = u32::try_from(state.elapsed)
+            .map_err(|error| EnvError::InvalidState(error.to_string()))?;
+        if let Some(rng) = Rng::restore(&state.rng) {
+            self.rng = rng;
+        }
+        self.is_over = state.extra.get("is_over") == Some(&Value::Bool(true));
+        self.is_started = true;
+        Ok(())
+    }
+
+    fn max_episode_steps(&self) -> Option<u32> {
+        Some(self.limit)
+    }
+}
+
+/// Reads the options `low` and `high`.
+pub(crate) fn bounds(options: &Options, low: f64, high: f64) -> Result<(f64, f64), EnvError> {
+    let read = |name: &str, default: f64| match options.get(name) {
+        None => Ok(default),
+        Some(Value::Float(value)) if value.is_finite() => Ok(*value),
+        Some(Value::Int(value)) => Ok(*value as f64),
+        Some(other) => Err(EnvError::InvalidOption {
+            option: name.to_owned(),
+            reason: format!("{other:?} is not a number"),
+        }),
+    };
+    let (low, high) = (read("low", low)?, read("high", high)?);
+    if low > high {
+        return Err(EnvError::InvalidOption {
+            option: "low".into(),
+            reason: format!("{low} is above `high`, {high}"),
+        });
+    }
+    Ok((low, high))
+}
+
+const GRAVITY: f64 = 9.8;
+const POLE_MASS: f64 = 0.1;
+const TOTAL_MASS: f64 = 1.0 + POLE_MASS;
+const HALF_LENGTH: f64 = 0.5;
+const POLE_MASS_LENGTH: f64 = POLE_MASS * HALF_LENGTH;
+const FORCE: f64 = 10.0;
+const TAU: f64 = 0.02;
+const X_LIMIT: f64 = 2.4;
+const THETA_LIMIT: f64 = 12.0 * 2.0 * std::f64::consts::PI / 360.0;

@@ -1,0 +1,7 @@
+//! The environments, one file each.
+
+mod cartpole;
+mod pendulum;
+
+pub use cartpole::CartPole;
+pub use pendulum::Pendulum;

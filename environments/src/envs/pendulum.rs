@@ -1,0 +1,170 @@
+//! Pendulum: swing a pendulum up and keep it there.
+//!
+//! # Description
+//! A pendulum with a motor at its hinge, too weak to lift it at once.
+//!
+//! # Action space
+//! `Box(-2, 2, 1)`: the torque; values outside are clipped.
+//!
+//! # Observation space
+//! `Box(3)`: cosine and sine of the angle (0 is upright), angular velocity in ±8.
+//!
+//! # Rewards
+//! -(angle² + 0.1 velocity² + 0.001 torque²), with the angle in (-π, π], of the state before the step.
+//!
+//! # Starting state
+//! Angle uniform in ±`x_init` (π), velocity in ±`y_init` (1), both options of reset.
+//!
+//! # Episode end
+//! Truncated after 200 steps.
+
+use std::f64::consts::PI;
+
+use crate::{BoxSpace, Env, EnvError, Info, Options, Space, State, Step, Value, rng::Rng};
+
+/// The environment; state order: angle, angular velocity.
+#[derive(Clone, Debug)]
+pub struct Pendulum {
+    angle: f64,
+    velocity: f64,
+    gravity: f64,
+    elapsed: u32,
+    is_started: bool,
+    rng: Rng,
+}
+
+impl Default for Pendulum {
+    fn default() -> Self {
+        Pendulum::new()
+    }
+}
+
+impl Pendulum {
+    /// Returns Pendulum-v1, with a gravity of 10 m/s².
+    pub fn new() -> Pendulum {
+        Pendulum {
+            angle: 0.0,
+            velocity: 0.0,
+            gravity: 10.0,
+            elapsed: 0,
+            is_started: false,
+            rng: Rng::new(0),
+        }
+    }
+
+    /// Sets the gravity; m/s².
+    pub fn gravity(mut self, value: f64) -> Self {
+        self.gravity = value;
+        self
+    }
+
+    fn observation(&self) -> [f32; 3] {
+        [
+            self.angle.cos() as f32,
+            self.angle.sin() as f32,
+            self.velocity as f32,
+        ]
+    }
+}
+
+fn normalized(angle: f64) -> f64 {
+    (angle + PI).rem_euclid(2.0 * PI) - PI
+}
+
+impl Env for Pendulum {
+    type Observation = [f32; 3];
+    type Action = [f32; 1];
+
+    fn observation_space(&self) -> Space {
+        Space::Box(BoxSpace::new(vec![-1.0, -1.0, -8.0], vec![1.0, 1.0, 8.0]))
+    }
+
+    fn action_space(&self) -> Space {
+        Space::Box(BoxSpace::new(vec![-2.0], vec![2.0]))
+    }
+
+    fn reset(
+        &mut self,
+        seed: Option<u64>,
+        options: &Options,
+    ) -> Result<([f32; 3], Info), EnvError> {
+        if let Some(seed) = seed {
+            self.rng = Rng::new(seed);
+        }
+        let read = |name: &str, default: f64| match options.get(name) {
+            None => Ok(default),
+            Some(Value::Float(value)) if value.is_finite() && *value >= 0.0 => Ok(*value),
+            Some(other) => Err(EnvError::InvalidOption {
+                option: name.to_owned(),
+                reason: format!("{other:?} is not a number from 0 up"),
+            }),
+        };
+        let (x_init, y_init) = (read("x_init", PI)?, read("y_init", 1.0)?);
+        self.angle = self.rng.uniform(-x_init, x_init);
+        self.velocity = self.rng.uniform(-y_init, y_init);
+        self.elapsed = 0;
+        self.is_started = true;
+        Ok((self.observation(), Info::new()))
+    }
+
+    fn step(&mut self, action: &[f32; 1]) -> Result<Step<[f32; 3]>, EnvError> {
+        if !self.is_started {
+            return Err(EnvError::ResetNeeded);
+        }
+        if action[0].is_nan() {
+            return Err(EnvError::InvalidAction {
+                action: "NaN".into(),
+                space: self.action_space().to_string(),
+            });
+        }
+        let torque = f64::from(action[0].clamp(-2.0, 2.0));
+        let angle = normalized(self.angle);
+        let cost =
+            angle * angle + 0.1 * (self.velocity * self.velocity) + 0.001 * (torque * torque);
+        let acceleration = 3.0 * self.gravity / 2.0 * self.angle.sin() + 3.0 * torque;
+        self.velocity = (self.velocity + acceleration * DT).clamp(-8.0, 8.0);
+        self.angle += self.velocity * DT;
+        self.elapsed += 1;
+        Ok(Step {
+            observation: self.observation(),
+            reward: -cost,
+            terminated: false,
+            truncated: self.elapsed >= LIMIT,
+            info: Info::new(),
+        })
+    }
+
+    fn state(&self) -> State {
+        State {
+            values: vec![self.angle, self.velocity],
+            elapsed: u64::from(self.elapsed),
+            rng: self.rng.save(),
+            ..State::default()
+        }
+    }
+
+    fn set_state(&mut self, state: &State) -> Result<(), EnvError> {
+        let [angle, velocity] = state.values[..] else {
+            return Err(EnvError::InvalidState(format!(
+                "it has {} values and not 2",
+                state.values.len()
+            )));
+        };
+        (self.angle, self.velocity) = (angle, velocity);
+        self.elapsed = u32::try_from(state.elapsed)
+            .map_err(|error| EnvError::InvalidState(error.to_string()))?;
+        if let Some(rng) = Rng::restore(&state.rng) {
+            self.rng = rng;
+        }
+        self.is_started = true;
+        Ok(())
+    }
+
+    fn max_episode_steps(&self) -> Option<u32> {
+        Some(LIMIT)
+    }
+}
+
+/// Seconds of a step.
+const DT: f64 = 0.05;
+const LIMIT: u32 = 200;

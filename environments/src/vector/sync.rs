@@ -1,0 +1,235 @@
+//! Environments of one type, stepped one after the other on the calling thread.
+
+use super::{Actions, AutoresetMode, StepBuffers, VectorEnv};
+use crate::{Action as _, Env, EnvError, Observation as _, Options, Space, State, Value};
+
+/// A vector of environments; monomorphized, allocates nothing per step.
+pub struct SyncVectorEnv<E: Env> {
+    envs: Vec<E>,
+    mode: AutoresetMode,
+    observation_len: usize,
+    action_len: usize,
+    /// Whose episode has ended and waits for a reset.
+    has_ended: Vec<bool>,
+    returns: Vec<f64>,
+    lengths: Vec<u32>,
+    options: Options,
+}
+
+impl<E: Env> SyncVectorEnv<E> {
+    /// Makes `count` environments.
+    ///
+    /// # Panics
+    /// When `count` is 0.
+    pub fn new(
+        count: usize,
+        mode: AutoresetMode,
+        mut make: impl FnMut(usize) -> E,
+    ) -> SyncVectorEnv<E> {
+        assert!(
+            count > 0,
+            "a vector environment has one environment or more"
+        );
+        let envs = (0..count).map(&mut make).collect::<Vec<_>>();
+        let observation_len = envs[0].observation_space().flat_len();
+        let action_len = envs[0].action_space().flat_len();
+        SyncVectorEnv {
+            envs,
+            mode,
+            observation_len,
+            action_len,
+            has_ended: vec![false; count],
+            returns: vec![0.0; count],
+            lengths: vec![0; count],
+            options: Options::new(),
+        }
+    }
+
+    /// Returns the environments.
+    pub fn envs_mut(&mut self) -> &mut [E] {
+        &mut self.envs
+    }
+
+    fn check(buffer: &'static str, found: usize, needed: usize) -> Result<(), EnvError> {
+        if found == needed {
+            Ok(())
+        } else {
+            Err(EnvError::WrongBuffer {
+                buffer,
+                found,
+                needed,
+            })
+        }
+    }
+
+    fn wrong_kind(&self) -> EnvError {
+        EnvError::InvalidAction {
+            action: "of another kind".into(),
+            space: self.envs[0].action_space().to_string(),
+        }
+    }
+
+    fn restart(&mut self, at: usize, seed: Option<u64>, row: &mut [f32]) -> Result<(), EnvError> {
+        let (observation, _) = self.envs[at].reset(seed, &self.options)?;
+        observation.write(row);
+        self.has_ended[at] = false;
+        self.returns[at] = 0.0;
+        self.lengths[at] = 0;
+        Ok(())
+    }
+
+    fn step_one(
+        &mut self,
+        at: usize,
+        action: &E::Action,
+        out: &mut StepBuffers,
+    ) -> Result<(), EnvError> {
+        let d = self.observation_len;
+        let row = at * d..(at + 1) * d;
+        out.has_final[at] = false;
+        if self.has_ended[at] {
+            if self.mode == AutoresetMode::Disabled {
+                return Err(EnvError::NotSupported(format!(
+                    "environment {at} has ended: reset it with `reset_where` before the next step"
+                )));
+            }
+            self.restart(at, None, &mut out.obs[row])?;
+            out.rewards[at] = 0.0;
+            out.terminated[at] = false;
+            out.truncated[at] = false;
+            return Ok(());
+        }
+        let step = self.envs[at].step(action)?;
+        out.rewards[at] = step.reward;
+        out.terminated[at] = step.terminated;
+        out.truncated[at] = step.truncated;
+        self.returns[at] += step.reward;
+        self.lengths[at] += 1;
+        if !(step.terminated || step.truncated) {
+            step.observation.write(&mut out.obs[row]);
+            return Ok(());
+        }
+        out.episode_return[at] = self.returns[at];
+        out.episode_length[at] = self.lengths[at];
+        if self.mode == AutoresetMode::SameStep {
+            step.observation.write(&mut out.final_obs[row.clone()]);
+            out.has_final[at] = true;
+            self.restart(at, None, &mut out.obs[row])
+        } else {
+            step.observation.write(&mut out.obs[row]);
+            self.has_ended[at] = true;
+            Ok(())
+        }
+    }
+}
+
+impl<E: Env> VectorEnv for SyncVectorEnv<E> {
+    fn num_envs(&self) -> usize {
+        self.envs.len()
+    }
+
+    fn single_observation_space(&self) -> Space {
+        self.envs[0].observation_space()
+    }
+
+    fn single_action_space(&self) -> Space {
+        self.envs[0].action_space()
+    }
+
+    fn observation_len(&self) -> usize {
+        self.observation_len
+    }
+
+    fn autoreset_mode(&self) -> AutoresetMode {
+        self.mode
+    }
+
+    fn reset(&mut self, seed: Option<u64>, obs: &mut [f32]) -> Result<(), EnvError> {
+        let d = self.observation_len;
+        Self::check("obs", obs.len(), self.envs.len() * d)?;
+        for (at, row) in obs.chunks_exact_mut(d).enumerate() {
+            self.restart(at, seed.map(|seed| seed.wrapping_add(at as u64)), row)?;
+        }
+        Ok(())
+    }
+
+    fn reset_where(&mut self, mask: &[bool], obs: &mut [f32]) -> Result<(), EnvError> {
+        let d = self.observation_len;
+        Self::check("mask", mask.len(), self.envs.len())?;
+        Self::check("obs", obs.len(), self.envs.len() * d)?;
+        for (at, row) in obs
+            .chunks_exact_mut(d)
+            .enumerate()
+            .filter(|(at, _)| mask[*at])
+        {
+            self.restart(at, None, row)?;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, actions: Actions<'_>, out: &mut StepBuffers) -> Result<(), EnvError> {
+        let (n, d) = (self.envs.len(), self.observation_len);
+        Self::check("obs", out.obs.len(), n * d)?;
+        Self::check("final_obs", out.final_obs.len(), n * d)?;
+        Self::check("rewards", out.rewards.len(), n)?;
+        match actions {
+            Actions::Discrete(choices) => {
+                Self::check("actions", choices.len(), n)?;
+                for (at, choice) in choices.iter().enumerate() {
+                    let Some(action) = E::Action::from_index(*choice) else {
+                        return Err(self.wrong_kind());
+                    };
+                    self.step_one(at, &action, out)?;
+                }
+            }
+            Actions::Continuous(values) => {
+                Self::check("actions", values.len(), n * self.action_len)?;
+                for (at, row) in values.chunks_exact(self.action_len).enumerate() {
+                    let Some(action) = E::Action::from_values(row) else {
+                        return Err(self.wrong_kind());
+                    };
+                    self.step_one(at, &action, out)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn states(&self) -> Vec<State> {
+        self.envs
+            .iter()
+            .enumerate()
+            .map(|(at, env)| {
+                let mut state = env.state();
+                state
+                    .extra
+                    .insert("vector.has_ended".into(), Value::Bool(self.has_ended[at]));
+                state
+                    .extra
+                    .insert("vector.return".into(), Value::Float(self.returns[at]));
+                state.extra.insert(
+                    "vector.length".into(),
+                    Value::Int(i64::from(self.lengths[at])),
+                );
+                state
+            })
+            .collect()
+    }
+
+    fn set_states(&mut self, states: &[State]) -> Result<(), EnvError> {
+        Self::check("states", states.len(), self.envs.len())?;
+        for (at, state) in states.iter().enumerate() {
+            self.envs[at].set_state(state)?;
+            self.has_ended[at] = state.extra.get("vector.has_ended") == Some(&Value::Bool(true));
+            self.returns[at] = match state.extra.get("vector.return") {
+                Some(Value::Float(value)) => *value,
+                _ => 0.0,
+            };
+            self.lengths[at] = match state.extra.get("vector.length") {
+                Some(Value::Int(value)) => u32::try_from(*value).unwrap_or(0),
+                _ => 0,
+            };
+        }
+        Ok(())
+    }
+}
