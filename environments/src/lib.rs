@@ -15,6 +15,7 @@
 
 mod env;
 pub mod envs;
+mod registry;
 pub mod rng;
 mod space;
 pub mod vector;
@@ -22,4 +23,5 @@ pub mod vector;
 pub use env::{
     Action, Env, EnvError, Frame, Info, Observation, Options, RenderMode, State, Step, Value,
 };
+pub use registry::{IDS, UnknownEnv, make_vec};
 pub use space::{BoxSpace, Discrete, Space};
