@@ -1,0 +1,3 @@
+//! Algorithms, one file each, in the order of their papers.
+
+pub mod ppo;
