@@ -154,21 +154,30 @@ fn pendulum_earns_by_the_state_before_the_step() {
 
 #[test]
 fn same_step_hands_out_the_last_observation_and_disabled_asks_for_a_reset() {
-    use environments::vector::{Actions, AutoresetMode, StepBuffers, SyncVectorEnv, VectorEnv as _};
+    use environments::vector::{
+        Actions, AutoresetMode, StepBuffers, SyncVectorEnv, VectorEnv as _,
+    };
     let play = |mode| {
         let mut envs = SyncVectorEnv::new(1, mode, |_| CartPole::new());
         let mut out = StepBuffers::for_env(&envs);
         envs.reset(Some(5), &mut out.obs).expect("a reset");
         let mut steps = 0;
         while !out.terminated[0] {
-            envs.step(Actions::Discrete(&[1]), &mut out).expect("a step");
+            envs.step(Actions::Discrete(&[1]), &mut out)
+                .expect("a step");
             steps += 1;
         }
-        assert_eq!((out.episode_length[0], out.episode_return[0]), (steps, f64::from(steps)));
+        assert_eq!(
+            (out.episode_length[0], out.episode_return[0]),
+            (steps, f64::from(steps))
+        );
         (envs, out)
     };
     let (_, same) = play(AutoresetMode::SameStep);
-    assert!(same.has_final[0] && same.final_obs[2].abs() > 0.2, "the pole has fallen");
+    assert!(
+        same.has_final[0] && same.final_obs[2].abs() > 0.2,
+        "the pole has fallen"
+    );
     assert!(same.obs[2].abs() <= 0.05, "the next episode has begun");
     let (mut envs, mut out) = play(AutoresetMode::Disabled);
     assert!(!out.has_final[0] && out.obs[2].abs() > 0.2);
@@ -177,6 +186,10 @@ fn same_step_hands_out_the_last_observation_and_disabled_asks_for_a_reset() {
     assert!(envs.step(Actions::Discrete(&[1]), &mut out).is_ok());
     assert!(matches!(
         envs.step(Actions::Discrete(&[1, 1]), &mut out),
-        Err(EnvError::WrongBuffer { buffer: "actions", found: 2, needed: 1 })
+        Err(EnvError::WrongBuffer {
+            buffer: "actions",
+            found: 2,
+            needed: 1
+        })
     ));
 }

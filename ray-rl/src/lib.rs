@@ -46,7 +46,9 @@ pub enum RlError {
         reason: String,
     },
     /// A loss or gradient is not a number; training cannot go on.
-    #[error("the {what} is not finite after {steps} steps; lower the learning rate or scale the rewards")]
+    #[error(
+        "the {what} is not finite after {steps} steps; lower the learning rate or scale the rewards"
+    )]
     NotFinite {
         /// Which number.
         what: &'static str,

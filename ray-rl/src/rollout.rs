@@ -61,12 +61,24 @@ impl Sampler {
     ///
     /// # Errors
     /// An unknown environment, or actions without a distribution.
-    pub fn new(env: &str, envs: usize, hidden: &[usize], seed: u64, index: usize) -> Result<Sampler, RlError> {
+    pub fn new(
+        env: &str,
+        envs: usize,
+        hidden: &[usize],
+        seed: u64,
+        index: usize,
+    ) -> Result<Sampler, RlError> {
         let mut envs = make_vec(env, envs, AutoresetMode::SameStep)?;
-        let model =
-            ActorCritic::new(&envs.single_observation_space(), &envs.single_action_space(), hidden)?;
+        let model = ActorCritic::new(
+            &envs.single_observation_space(),
+            &envs.single_action_space(),
+            hidden,
+        )?;
         let mut out = StepBuffers::for_env(&*envs);
-        envs.reset(Some(seed.wrapping_add((index * envs.num_envs()) as u64)), &mut out.obs)?;
+        envs.reset(
+            Some(seed.wrapping_add((index * envs.num_envs()) as u64)),
+            &mut out.obs,
+        )?;
         Ok(Sampler {
             values: vec![0.0; envs.num_envs()],
             model,
@@ -105,16 +117,36 @@ impl Sampler {
             ended: Vec::with_capacity(total),
             ..Rollout::default()
         };
-        self.values.copy_from_slice(self.model.values(parameters, &self.out.obs, &mut self.work));
+        self.values
+            .copy_from_slice(self.model.values(parameters, &self.out.obs, &mut self.work));
         for t in 0..steps {
             rollout.observations.extend_from_slice(&self.out.obs);
             rollout.values.extend_from_slice(&self.values);
             let actions = &mut rollout.actions[t * n * action_len..][..n * action_len];
             let log_probs = &mut rollout.log_probs[t * n..][..n];
             let mode = ActMode::Stochastic;
-            self.model.act(parameters, &self.out.obs, mode, &mut self.rng, &mut self.work, actions, log_probs);
-            step_envs(&mut *self.envs, &self.model, actions, &mut self.choices, &mut self.clipped, &mut self.out)?;
-            self.values.copy_from_slice(self.model.values(parameters, &self.out.obs, &mut self.work));
+            self.model.act(
+                parameters,
+                &self.out.obs,
+                mode,
+                &mut self.rng,
+                &mut self.work,
+                actions,
+                log_probs,
+            );
+            step_envs(
+                &mut *self.envs,
+                &self.model,
+                actions,
+                &mut self.choices,
+                &mut self.clipped,
+                &mut self.out,
+            )?;
+            self.values.copy_from_slice(self.model.values(
+                parameters,
+                &self.out.obs,
+                &mut self.work,
+            ));
             for at in 0..n {
                 let (terminated, truncated) = (self.out.terminated[at], self.out.truncated[at]);
                 rollout.rewards.push(self.out.rewards[at] as f32);
@@ -196,10 +228,13 @@ mod tests {
     fn advantages_equal_those_worked_by_hand() {
         // gamma 0.5, lambda 0.5. Deltas: 1 + 0.5 * 4 - 2 = 1; 1 + 0.5 * 6 - 4 = 0; 1 + 0 - 6 = -5.
         let terminated = rollout(&[2.0, 4.0, 6.0], &[4.0, 6.0, 0.0], &[0, 0, 1]);
-        assert_eq!(gae(&terminated, 0.5, 0.5), [1.0 + 0.25 * -1.25, 0.25 * -5.0, -5.0]);
+        assert_eq!(
+            gae(&terminated, 0.5, 0.5),
+            [1.0 + 0.25 * -1.25, 0.25 * -5.0, -5.0]
+        );
         // Truncated with a final value of 8: the last delta is 1 + 4 - 6 = -1.
         let truncated = rollout(&[2.0, 4.0, 6.0], &[4.0, 6.0, 8.0], &[0, 0, 1]);
-        assert_eq!(gae(&truncated, 0.5, 0.5), [1.0 + 0.25 * -0.25, 0.25 * -1.0, -1.0]);
+        assert_eq!(gae(&truncated, 0.5, 0.5), [1.0 + 0.25 * -0.25, -0.25, -1.0]);
         // An end in the middle cuts the sum there.
         let middle = rollout(&[2.0, 4.0, 6.0], &[4.0, 0.0, 8.0], &[0, 1, 0]);
         assert_eq!(gae(&middle, 0.5, 0.5), [1.0 + 0.25 * -3.0, -3.0, -1.0]);
@@ -207,15 +242,19 @@ mod tests {
 
     #[test]
     fn with_lambda_one_an_advantage_is_the_discounted_sum() {
-        let rollout = rollout(&[0.5, 0.25, 0.125, 2.0], &[0.25, 0.125, 2.0, 3.0], &[0, 0, 0, 0]);
+        let rollout = rollout(
+            &[0.5, 0.25, 0.125, 2.0],
+            &[0.25, 0.125, 2.0, 3.0],
+            &[0, 0, 0, 0],
+        );
         let found = gae(&rollout, 0.9, 1.0);
-        for start in 0..4 {
+        for (start, found) in found.iter().enumerate() {
             let mut expected = -rollout.values[start];
             for (power, _) in (start..4).enumerate() {
                 expected += 0.9_f32.powi(power as i32);
             }
             expected += 0.9_f32.powi(4 - start as i32) * 3.0;
-            assert!((found[start] - expected).abs() < 1e-5);
+            assert!((found - expected).abs() < 1e-5);
         }
     }
 
@@ -224,7 +263,8 @@ mod tests {
         let one = rollout(&[1.0, 2.0], &[2.0, 3.0], &[0, 0]);
         let mut two = one.clone();
         two.envs = 2;
-        let interleave = |a: &[f32], b: f32| a.iter().flat_map(|value| [*value, b]).collect::<Vec<_>>();
+        let interleave =
+            |a: &[f32], b: f32| a.iter().flat_map(|value| [*value, b]).collect::<Vec<_>>();
         two.rewards = interleave(&one.rewards, 100.0);
         two.values = interleave(&one.values, 7.0);
         two.next_values = interleave(&one.next_values, 9.0);
@@ -238,11 +278,17 @@ mod tests {
         let mut sampler = Sampler::new("Pendulum-v1", 1, &[8], 3, 0).expect("a sampler");
         let parameters = sampler.model().init(1);
         let rollout = sampler.sample(&parameters, 401).expect("samples");
-        let ends = (0..401).filter(|at| rollout.ended[*at] == 1).collect::<Vec<_>>();
+        let ends = (0..401)
+            .filter(|at| rollout.ended[*at] == 1)
+            .collect::<Vec<_>>();
         assert_eq!(ends, [199, 399]);
         for at in ends {
             assert_ne!(rollout.next_values[at], 0.0, "Pendulum never terminates");
-            assert_ne!(rollout.next_values[at], rollout.values[at + 1], "what follows is another episode");
+            assert_ne!(
+                rollout.next_values[at],
+                rollout.values[at + 1],
+                "what follows is another episode"
+            );
         }
         assert_eq!(rollout.episode_lengths, [200, 200]);
     }

@@ -114,12 +114,20 @@ impl PpoConfig {
     /// # Errors
     /// `RlError::Config` with the setting's name.
     pub fn check(&self) -> Result<(), RlError> {
-        let wrong = |name, reason: &str| Err(RlError::Config { name, reason: reason.to_owned() });
+        let wrong = |name, reason: &str| {
+            Err(RlError::Config {
+                name,
+                reason: reason.to_owned(),
+            })
+        };
         if self.envs == 0 {
             return wrong("envs", "one environment or more is needed");
         }
         if self.steps == 0 || self.epochs == 0 || self.minibatch == 0 || self.total_steps == 0 {
-            return wrong("steps", "steps, epochs, minibatch and total_steps are 1 or more");
+            return wrong(
+                "steps",
+                "steps, epochs, minibatch and total_steps are 1 or more",
+            );
         }
         if !(self.lr > 0.0 && self.lr.is_finite()) {
             return wrong("lr", "a learning rate is a number above 0");
@@ -180,7 +188,11 @@ impl Ppo {
         config.check()?;
         let sampler = Sampler::new(&config.env, config.envs, &config.hidden, config.seed, 0)?;
         let learner = PpoLearner::new(config, sampler.model().clone());
-        Ok(Ppo { sampler, learner, progress: Progress::new() })
+        Ok(Ppo {
+            sampler,
+            learner,
+            progress: Progress::new(),
+        })
     }
 
     /// Samples one rollout and learns from it.
@@ -191,7 +203,9 @@ impl Ppo {
         let steps = self.learner.config.steps;
         let rollout = self.sampler.sample(&self.learner.parameters, steps)?;
         let losses = self.learner.update(&[&rollout])?;
-        Ok(self.progress.report(&[&rollout], losses, self.learner.timesteps))
+        Ok(self
+            .progress
+            .report(&[&rollout], losses, self.learner.timesteps))
     }
 
     /// Returns how many environment steps were learned from.
@@ -209,7 +223,13 @@ impl Ppo {
     /// # Errors
     /// What an environment refuses.
     pub fn evaluate(&self, episodes: usize) -> Result<f64, RlError> {
-        evaluate(&self.learner.config.env, &self.learner.model, &self.learner.parameters, episodes, self.learner.config.seed)
+        evaluate(
+            &self.learner.config.env,
+            &self.learner.model,
+            &self.learner.parameters,
+            episodes,
+            self.learner.config.seed,
+        )
     }
 }
 
@@ -217,7 +237,13 @@ impl Ppo {
 ///
 /// # Errors
 /// An unknown environment, or what it refuses.
-pub fn evaluate(env: &str, model: &ActorCritic, parameters: &[f32], episodes: usize, seed: u64) -> Result<f64, RlError> {
+pub fn evaluate(
+    env: &str,
+    model: &ActorCritic,
+    parameters: &[f32],
+    episodes: usize,
+    seed: u64,
+) -> Result<f64, RlError> {
     let count = episodes.clamp(1, 16);
     let mut envs = make_vec(env, count, AutoresetMode::SameStep)?;
     let mut out = StepBuffers::for_env(&*envs);
@@ -228,8 +254,23 @@ pub fn evaluate(env: &str, model: &ActorCritic, parameters: &[f32], episodes: us
     let mut log_probs = vec![0.0; count];
     let mut returns = Vec::new();
     while returns.len() < episodes {
-        model.act(parameters, &out.obs, ActMode::Deterministic, &mut rng, &mut work, &mut actions, &mut log_probs);
-        step_envs(&mut *envs, model, &actions, &mut choices, &mut clipped, &mut out)?;
+        model.act(
+            parameters,
+            &out.obs,
+            ActMode::Deterministic,
+            &mut rng,
+            &mut work,
+            &mut actions,
+            &mut log_probs,
+        );
+        step_envs(
+            &mut *envs,
+            model,
+            &actions,
+            &mut choices,
+            &mut clipped,
+            &mut out,
+        )?;
         let ended = (0..count).filter(|at| out.terminated[*at] || out.truncated[*at]);
         returns.extend(ended.map(|at| out.episode_return[at]));
     }
@@ -322,8 +363,16 @@ impl PpoLearner {
         let count = batch.returns.len();
         let left = 1.0 - self.timesteps as f32 / self.config.total_steps as f32;
         let left = left.max(0.0);
-        let lr = if self.config.anneal_lr { self.config.lr * left } else { self.config.lr };
-        let clip = if self.config.anneal_clip { self.config.clip * left } else { self.config.clip };
+        let lr = if self.config.anneal_lr {
+            self.config.lr * left
+        } else {
+            self.config.lr
+        };
+        let clip = if self.config.anneal_clip {
+            self.config.clip * left
+        } else {
+            self.config.clip
+        };
         let mut losses = Losses {
             learning_rate: lr,
             clip_range: clip,
@@ -340,7 +389,8 @@ impl PpoLearner {
                     continue;
                 }
                 let part = self.minibatch(&batch, chosen, clip);
-                let stops = self.config.target_kl > 0.0 && part.approx_kl > 1.5 * self.config.target_kl;
+                let stops =
+                    self.config.target_kl > 0.0 && part.approx_kl > 1.5 * self.config.target_kl;
                 losses.add(&part);
                 if stops {
                     break 'epochs;
@@ -348,7 +398,10 @@ impl PpoLearner {
                 let norm = clip_grad_norm(&mut self.gradient, self.config.max_grad_norm);
                 if !norm.is_finite() {
                     self.parameters = before;
-                    return Err(RlError::NotFinite { what: "gradient", steps: self.timesteps });
+                    return Err(RlError::NotFinite {
+                        what: "gradient",
+                        steps: self.timesteps,
+                    });
                 }
                 self.adam.step(&mut self.parameters, &self.gradient, lr);
             }
@@ -373,7 +426,12 @@ impl PpoLearner {
             batch.actions.extend_from_slice(&rollout.actions);
             batch.log_probs.extend_from_slice(&rollout.log_probs);
             batch.values.extend_from_slice(&rollout.values);
-            batch.returns.extend(advantages.iter().zip(&rollout.values).map(|(advantage, value)| advantage + value));
+            batch.returns.extend(
+                advantages
+                    .iter()
+                    .zip(&rollout.values)
+                    .map(|(advantage, value)| advantage + value),
+            );
             batch.advantages.extend(advantages);
         }
         batch
@@ -381,7 +439,10 @@ impl PpoLearner {
 
     /// Computes loss and gradient of one minibatch.
     fn minibatch(&mut self, batch: &Batch, chosen: &[usize], clip: f32) -> Losses {
-        let (d, action_len) = (self.model.observation_len(), self.model.distribution().action_len());
+        let (d, action_len) = (
+            self.model.observation_len(),
+            self.model.distribution().action_len(),
+        );
         let mut observations = Vec::with_capacity(chosen.len() * d);
         for at in chosen {
             observations.extend_from_slice(&batch.observations[at * d..][..d]);
@@ -389,10 +450,14 @@ impl PpoLearner {
         // Advantages are normalised per minibatch.
         let scale = 1.0 / chosen.len() as f32;
         let mean = chosen.iter().map(|at| batch.advantages[*at]).sum::<f32>() * scale;
-        let spread = chosen.iter().map(|at| (batch.advantages[*at] - mean).powi(2)).sum::<f32>();
+        let spread = chosen
+            .iter()
+            .map(|at| (batch.advantages[*at] - mean).powi(2))
+            .sum::<f32>();
         let deviation = (spread / (chosen.len() - 1) as f32).sqrt();
 
-        self.model.forward(&self.parameters, &observations, &mut self.work);
+        self.model
+            .forward(&self.parameters, &observations, &mut self.work);
         let (outputs, values) = self.model.outputs(&self.work);
         let free = self.model.free(&self.parameters);
         let distribution = self.model.distribution();
@@ -400,7 +465,10 @@ impl PpoLearner {
         let mut output_gradient = vec![0.0; outputs.len()];
         let mut free_gradient = vec![0.0; free.len()];
         let mut value_gradient = vec![0.0; values.len()];
-        let mut losses = Losses { n_updates: 1, ..Losses::default() };
+        let mut losses = Losses {
+            n_updates: 1,
+            ..Losses::default()
+        };
         for (row, at) in chosen.iter().enumerate() {
             let output = &outputs[row * width..][..width];
             let gradient = &mut output_gradient[row * width..][..width];
@@ -414,7 +482,14 @@ impl PpoLearner {
             losses.policy -= (ratio * advantage).min(clipped * advantage) * scale;
             if ratio * advantage <= clipped * advantage {
                 let weight = -advantage * ratio * scale;
-                distribution.log_prob_gradient(output, free, action, weight, gradient, &mut free_gradient);
+                distribution.log_prob_gradient(
+                    output,
+                    free,
+                    action,
+                    weight,
+                    gradient,
+                    &mut free_gradient,
+                );
             }
             losses.entropy += distribution.entropy(output, free) * scale;
             let weight = -self.config.entropy * scale;
@@ -422,7 +497,11 @@ impl PpoLearner {
                 distribution.entropy_gradient(output, free, weight, gradient, &mut free_gradient);
             }
             losses.approx_kl += ((ratio - 1.0) - log_ratio) * scale;
-            losses.clip_fraction += if (ratio - 1.0).abs() > clip { scale } else { 0.0 };
+            losses.clip_fraction += if (ratio - 1.0).abs() > clip {
+                scale
+            } else {
+                0.0
+            };
 
             let target = batch.returns[*at];
             let value = values[row];
@@ -466,7 +545,13 @@ impl Losses {
 
     fn finish(&mut self) {
         let count = self.n_updates.max(1) as f32;
-        for sum in [&mut self.policy, &mut self.value, &mut self.entropy, &mut self.approx_kl, &mut self.clip_fraction] {
+        for sum in [
+            &mut self.policy,
+            &mut self.value,
+            &mut self.entropy,
+            &mut self.approx_kl,
+            &mut self.clip_fraction,
+        ] {
             *sum /= count;
         }
     }
@@ -476,11 +561,24 @@ fn explained_variance(values: &[f32], returns: &[f32]) -> f32 {
     let variance = |numbers: &mut dyn Iterator<Item = f32>| {
         let numbers = numbers.map(f64::from).collect::<Vec<_>>();
         let mean = numbers.iter().sum::<f64>() / numbers.len() as f64;
-        numbers.iter().map(|number| (number - mean).powi(2)).sum::<f64>() / numbers.len() as f64
+        numbers
+            .iter()
+            .map(|number| (number - mean).powi(2))
+            .sum::<f64>()
+            / numbers.len() as f64
     };
     let total = variance(&mut returns.iter().copied());
-    let rest = variance(&mut returns.iter().zip(values).map(|(target, value)| target - value));
-    if total == 0.0 { f32::NAN } else { (1.0 - rest / total) as f32 }
+    let rest = variance(
+        &mut returns
+            .iter()
+            .zip(values)
+            .map(|(target, value)| target - value),
+    );
+    if total == 0.0 {
+        f32::NAN
+    } else {
+        (1.0 - rest / total) as f32
+    }
 }
 
 /// Counts over a run, shared by the single-process and the distributed loop.
@@ -503,7 +601,12 @@ impl Progress {
         }
     }
 
-    pub(crate) fn report(&mut self, rollouts: &[&Rollout], losses: Losses, timesteps: u64) -> TrainReport {
+    pub(crate) fn report(
+        &mut self,
+        rollouts: &[&Rollout],
+        losses: Losses,
+        timesteps: u64,
+    ) -> TrainReport {
         self.iterations += 1;
         for rollout in rollouts {
             self.episodes += rollout.episode_returns.len() as u64;
@@ -514,7 +617,13 @@ impl Progress {
             self.returns.pop_front();
             self.lengths.pop_front();
         }
-        let mean = |sum: f64, count: usize| if count == 0 { f64::NAN } else { sum / count as f64 };
+        let mean = |sum: f64, count: usize| {
+            if count == 0 {
+                f64::NAN
+            } else {
+                sum / count as f64
+            }
+        };
         let seconds = self.started.elapsed().as_secs_f64();
         TrainReport {
             iterations: self.iterations,
@@ -524,7 +633,10 @@ impl Progress {
             episodes: self.episodes,
             averaged_episodes: self.returns.len(),
             ep_rew_mean: mean(self.returns.iter().sum(), self.returns.len()),
-            ep_len_mean: mean(self.lengths.iter().map(|length| f64::from(*length)).sum(), self.lengths.len()),
+            ep_len_mean: mean(
+                self.lengths.iter().map(|length| f64::from(*length)).sum(),
+                self.lengths.len(),
+            ),
             losses,
         }
     }
@@ -540,7 +652,12 @@ mod tests {
     #[test]
     fn equal_seeds_give_equal_weights_and_others_do_not() {
         let run = |seed| {
-            let mut ppo = Ppo::config("CartPole-v1").envs(4).seed(seed).total_steps(2048).build().expect("settings");
+            let mut ppo = Ppo::config("CartPole-v1")
+                .envs(4)
+                .seed(seed)
+                .total_steps(2048)
+                .build()
+                .expect("settings");
             for _ in 0..8 {
                 ppo.train().expect("training");
             }
@@ -557,8 +674,14 @@ mod tests {
         let mut ppo = config.clone().epochs(1).build().expect("settings");
         let losses = ppo.train().expect("training").losses;
         assert_eq!((losses.clip_fraction, losses.n_updates), (0.0, 1));
-        assert!(losses.approx_kl.abs() < 1e-6 && losses.policy.abs() < 1e-5, "{losses:?}");
-        assert!((losses.entropy - 2.0_f32.ln()).abs() < 1e-3, "the policy begins nearly uniform");
+        assert!(
+            losses.approx_kl.abs() < 1e-6 && losses.policy.abs() < 1e-5,
+            "{losses:?}"
+        );
+        assert!(
+            (losses.entropy - 2.0_f32.ln()).abs() < 1e-3,
+            "the policy begins nearly uniform"
+        );
     }
 
     #[test]
@@ -569,10 +692,15 @@ mod tests {
             config.value_clip = 0.3;
             let mut sampler = Sampler::new(env, 2, &config.hidden, 3, 0).expect("a sampler");
             let mut learner = PpoLearner::new(config, sampler.model().clone());
-            let rollout = sampler.sample(&learner.parameters.clone(), 8).expect("samples");
+            let rollout = sampler
+                .sample(&learner.parameters.clone(), 8)
+                .expect("samples");
             let mut rng = Rng::new(4);
             // Away from the old policy, so that ratios differ from 1.
-            learner.parameters.iter_mut().for_each(|value| *value += 0.05 * rng.normal() as f32);
+            learner
+                .parameters
+                .iter_mut()
+                .for_each(|value| *value += 0.05 * rng.normal() as f32);
             let batch = learner.batch(&[&rollout]);
             let all = (0..16).collect::<Vec<_>>();
             learner.minibatch(&batch, &all, 0.2);
@@ -581,7 +709,8 @@ mod tests {
                 learner.parameters[at] += by;
                 let losses = learner.minibatch(&batch, &all, 0.2);
                 learner.parameters[at] -= by;
-                f64::from(losses.policy) - 0.1 * f64::from(losses.entropy) + 0.5 * f64::from(losses.value)
+                f64::from(losses.policy) - 0.1 * f64::from(losses.entropy)
+                    + 0.5 * f64::from(losses.value)
             };
             let mut wrong = 0;
             for (at, analytic) in gradient.iter().enumerate() {
@@ -591,7 +720,11 @@ mod tests {
                 }
             }
             // A parameter may sit on an edge of a clip.
-            assert!(wrong * 20 <= gradient.len(), "{env}: {wrong} of {} gradients are wrong", gradient.len());
+            assert!(
+                wrong * 20 <= gradient.len(),
+                "{env}: {wrong} of {} gradients are wrong",
+                gradient.len()
+            );
         }
     }
 
@@ -603,9 +736,15 @@ mod tests {
             (Ppo::config("CartPole-v1").gamma(1.5), "gamma"),
             (Ppo::config("CartPole-v1").hidden(vec![0]), "hidden"),
         ] {
-            assert!(matches!(config.build(), Err(RlError::Config { name: found, .. }) if found == name), "{name}");
+            assert!(
+                matches!(config.build(), Err(RlError::Config { name: found, .. }) if found == name),
+                "{name}"
+            );
         }
-        assert!(matches!(Ppo::config("CartPol").build(), Err(RlError::UnknownEnv(_))));
+        assert!(matches!(
+            Ppo::config("CartPol").build(),
+            Err(RlError::UnknownEnv(_))
+        ));
     }
 
     #[test]

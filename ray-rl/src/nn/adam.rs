@@ -11,18 +11,25 @@ pub struct Adam {
 impl Adam {
     /// Returns the optimizer of `count` parameters.
     pub fn new(count: usize) -> Adam {
-        Adam { first: vec![0.0; count], second: vec![0.0; count], steps: 0 }
+        Adam {
+            first: vec![0.0; count],
+            second: vec![0.0; count],
+            steps: 0,
+        }
     }
 
     /// Moves the parameters against the gradient; decay rates 0.9 and 0.999, epsilon 1e-5 (PPO's).
     pub fn step(&mut self, parameters: &mut [f32], gradient: &[f32], learning_rate: f32) {
         self.steps += 1;
         let steps = self.steps.min(1 << 30) as i32;
-        let (first_correction, second_correction) = (1.0 - 0.9_f64.powi(steps), 1.0 - 0.999_f64.powi(steps));
+        let (first_correction, second_correction) =
+            (1.0 - 0.9_f64.powi(steps), 1.0 - 0.999_f64.powi(steps));
         let rate = (f64::from(learning_rate) / first_correction) as f32;
         let root = (1.0 / second_correction.sqrt()) as f32;
         let moments = self.first.iter_mut().zip(&mut self.second);
-        for ((parameter, gradient), (first, second)) in parameters.iter_mut().zip(gradient).zip(moments) {
+        for ((parameter, gradient), (first, second)) in
+            parameters.iter_mut().zip(gradient).zip(moments)
+        {
             *first += 0.1 * (gradient - *first);
             *second += 0.001 * (gradient * gradient - *second);
             *parameter -= rate * *first / (second.sqrt() * root + 1e-5);
@@ -32,7 +39,11 @@ impl Adam {
 
 /// Scales the gradient so that its norm is at most `limit`; returns the norm before.
 pub fn clip_grad_norm(gradient: &mut [f32], limit: f32) -> f32 {
-    let norm = gradient.iter().map(|value| f64::from(*value) * f64::from(*value)).sum::<f64>().sqrt() as f32;
+    let norm = gradient
+        .iter()
+        .map(|value| f64::from(*value) * f64::from(*value))
+        .sum::<f64>()
+        .sqrt() as f32;
     if norm > limit {
         let scale = limit / (norm + 1e-6);
         gradient.iter_mut().for_each(|value| *value *= scale);
@@ -50,7 +61,10 @@ mod tests {
         let mut adam = Adam::new(2);
         let mut parameters = [1.0, 1.0];
         adam.step(&mut parameters, &[3.0, -0.5], 0.1);
-        assert!((parameters[0] - 0.9).abs() < 1e-5 && (parameters[1] - 1.1).abs() < 1e-5, "{parameters:?}");
+        assert!(
+            (parameters[0] - 0.9).abs() < 1e-5 && (parameters[1] - 1.1).abs() < 1e-5,
+            "{parameters:?}"
+        );
     }
 
     #[test]

@@ -35,13 +35,21 @@ impl Mlp {
     /// # Panics
     /// With fewer than two sizes, or a size of 0.
     pub fn new(sizes: &[usize]) -> Mlp {
-        assert!(sizes.len() >= 2 && sizes.iter().all(|size| *size > 0), "a network has an input and an output");
-        Mlp { sizes: sizes.to_vec() }
+        assert!(
+            sizes.len() >= 2 && sizes.iter().all(|size| *size > 0),
+            "a network has an input and an output"
+        );
+        Mlp {
+            sizes: sizes.to_vec(),
+        }
     }
 
     /// Returns how many parameters it has.
     pub fn parameter_count(&self) -> usize {
-        self.sizes.windows(2).map(|pair| (pair[0] + 1) * pair[1]).sum()
+        self.sizes
+            .windows(2)
+            .map(|pair| (pair[0] + 1) * pair[1])
+            .sum()
     }
 
     /// Fills the parameters: orthogonal weights (Saxe et al. 2014) of gain √2, of `last_gain` in the last
@@ -52,7 +60,11 @@ impl Mlp {
         for (layer, pair) in self.sizes.windows(2).enumerate() {
             let (inputs, outputs) = (pair[0], pair[1]);
             let (weights, after) = rest.split_at_mut(inputs * outputs);
-            let gain = if layer + 1 == layers { last_gain } else { std::f32::consts::SQRT_2 };
+            let gain = if layer + 1 == layers {
+                last_gain
+            } else {
+                std::f32::consts::SQRT_2
+            };
             orthogonal(weights, inputs, outputs, gain, rng);
             let (biases, after) = after.split_at_mut(outputs);
             biases.fill(0.0);
@@ -61,7 +73,12 @@ impl Mlp {
     }
 
     /// Computes `[batch, outputs]` from `input`, `[batch, inputs]`; the result stays in the cache.
-    pub fn forward<'a>(&self, parameters: &[f32], input: &[f32], cache: &'a mut Cache) -> &'a [f32] {
+    pub fn forward<'a>(
+        &self,
+        parameters: &[f32],
+        input: &[f32],
+        cache: &'a mut Cache,
+    ) -> &'a [f32] {
         let batch = input.len() / self.sizes[0];
         cache.layers.resize_with(self.sizes.len(), Vec::new);
         cache.layers[0].clear();
@@ -79,7 +96,15 @@ impl Mlp {
             for _ in 0..batch {
                 out.extend_from_slice(biases);
             }
-            kernel::gemm(batch, inputs, outputs, &below[layer], (inputs, 1), weights, out);
+            kernel::gemm(
+                batch,
+                inputs,
+                outputs,
+                &below[layer],
+                (inputs, 1),
+                weights,
+                out,
+            );
             if layer + 1 < layers {
                 kernel::tanh(out);
             }
@@ -89,17 +114,37 @@ impl Mlp {
 
     /// Adds to `gradient` how the loss changes with each parameter, given how it changes with the output of
     /// the last forward pass, `[batch, outputs]`.
-    pub fn backward(&self, parameters: &[f32], output_gradient: &[f32], cache: &mut Cache, gradient: &mut [f32]) {
+    pub fn backward(
+        &self,
+        parameters: &[f32],
+        output_gradient: &[f32],
+        cache: &mut Cache,
+        gradient: &mut [f32],
+    ) {
         let batch = cache.layers[0].len() / self.sizes[0];
-        let Cache { layers, gradients, below, transposed } = cache;
+        let Cache {
+            layers,
+            gradients,
+            below,
+            transposed,
+        } = cache;
         gradients.clear();
         gradients.extend_from_slice(output_gradient);
         let mut end = self.parameter_count();
         for layer in (0..self.sizes.len() - 1).rev() {
             let (inputs, outputs) = (self.sizes[layer], self.sizes[layer + 1]);
             let start = end - (inputs + 1) * outputs;
-            let (weight_gradient, bias_gradient) = gradient[start..end].split_at_mut(inputs * outputs);
-            kernel::gemm(inputs, batch, outputs, &layers[layer], (1, inputs), gradients, weight_gradient);
+            let (weight_gradient, bias_gradient) =
+                gradient[start..end].split_at_mut(inputs * outputs);
+            kernel::gemm(
+                inputs,
+                batch,
+                outputs,
+                &layers[layer],
+                (1, inputs),
+                gradients,
+                weight_gradient,
+            );
             for row in gradients.chunks_exact(outputs) {
                 for (sum, value) in bias_gradient.iter_mut().zip(row) {
                     *sum += value;
@@ -116,7 +161,15 @@ impl Mlp {
                 }
                 below.clear();
                 below.resize(batch * inputs, 0.0);
-                kernel::gemm(batch, outputs, inputs, gradients, (outputs, 1), transposed, below);
+                kernel::gemm(
+                    batch,
+                    outputs,
+                    inputs,
+                    gradients,
+                    (outputs, 1),
+                    transposed,
+                    below,
+                );
                 for (value, activation) in below.iter_mut().zip(&layers[layer]) {
                     *value *= 1.0 - activation * activation;
                 }
@@ -147,7 +200,11 @@ fn orthogonal(weights: &mut [f32], inputs: usize, outputs: usize, gain: f32, rng
     }
     for (i, row) in weights.chunks_exact_mut(outputs).enumerate() {
         for (o, weight) in row.iter_mut().enumerate() {
-            let value = if inputs <= outputs { vectors[i][o] } else { vectors[o][i] };
+            let value = if inputs <= outputs {
+                vectors[i][o]
+            } else {
+                vectors[o][i]
+            };
             *weight = gain * value as f32;
         }
     }
@@ -163,13 +220,19 @@ mod tests {
         let mut rng = Rng::new(1);
         let mut parameters = vec![0.0; mlp.parameter_count()];
         mlp.init(&mut parameters, 1.0, &mut rng);
-        parameters.iter_mut().for_each(|value| *value += 0.1 * rng.normal() as f32);
+        parameters
+            .iter_mut()
+            .for_each(|value| *value += 0.1 * rng.normal() as f32);
         let input = (0..4 * 3).map(|_| rng.normal() as f32).collect::<Vec<_>>();
         let weights = (0..4 * 2).map(|_| rng.normal() as f32).collect::<Vec<_>>();
         let mut cache = Cache::default();
         let mut loss = |parameters: &[f32]| -> f64 {
             let output = mlp.forward(parameters, &input, &mut cache);
-            output.iter().zip(&weights).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+            output
+                .iter()
+                .zip(&weights)
+                .map(|(a, b)| f64::from(*a) * f64::from(*b))
+                .sum()
         };
         let numeric = (0..parameters.len())
             .map(|at| {
@@ -185,7 +248,10 @@ mod tests {
         let mut gradient = vec![0.0; parameters.len()];
         mlp.backward(&parameters, &weights, &mut cache, &mut gradient);
         for (at, (analytic, numeric)) in gradient.iter().zip(&numeric).enumerate() {
-            assert!((f64::from(*analytic) - numeric).abs() < 2e-3 * (1.0 + numeric.abs()), "{at}: {analytic} {numeric}");
+            assert!(
+                (f64::from(*analytic) - numeric).abs() < 2e-3 * (1.0 + numeric.abs()),
+                "{at}: {analytic} {numeric}"
+            );
         }
     }
 
@@ -204,7 +270,10 @@ mod tests {
             for a in 0..inputs.min(outputs) {
                 for b in 0..=a {
                     let dot: f32 = vector(a).iter().zip(vector(b)).map(|(x, y)| x * y).sum();
-                    assert!((dot - if a == b { 4.0 } else { 0.0 }).abs() < 1e-4, "{a} {b} {dot}");
+                    assert!(
+                        (dot - if a == b { 4.0 } else { 0.0 }).abs() < 1e-4,
+                        "{a} {b} {dot}"
+                    );
                 }
             }
         }

@@ -96,7 +96,13 @@ impl Distribution {
     pub fn mode(&self, outputs: &[f32], action: &mut [f32]) {
         match &self.0 {
             Kind::Categorical { .. } => {
-                let best = (1..outputs.len()).fold(0, |best, at| if outputs[at] > outputs[best] { at } else { best });
+                let best = (1..outputs.len()).fold(0, |best, at| {
+                    if outputs[at] > outputs[best] {
+                        at
+                    } else {
+                        best
+                    }
+                });
                 action[0] = best as f32;
             }
             Kind::DiagGaussian { .. } => action.copy_from_slice(outputs),
@@ -108,10 +114,14 @@ impl Distribution {
         match &self.0 {
             Kind::Categorical { .. } => outputs[action[0] as usize] - log_sum_exp(outputs),
             Kind::DiagGaussian { .. } => {
-                let parts = outputs.iter().zip(free).zip(action).map(|((mean, log_std), value)| {
-                    let z = (value - mean) * (-log_std).exp();
-                    -0.5 * z * z - log_std - HALF_LOG_TAU
-                });
+                let parts = outputs
+                    .iter()
+                    .zip(free)
+                    .zip(action)
+                    .map(|((mean, log_std), value)| {
+                        let z = (value - mean) * (-log_std).exp();
+                        -0.5 * z * z - log_std - HALF_LOG_TAU
+                    });
                 parts.sum()
             }
         }
@@ -122,9 +132,15 @@ impl Distribution {
         match &self.0 {
             Kind::Categorical { .. } => {
                 let log_sum = log_sum_exp(outputs);
-                outputs.iter().map(|logit| -(logit - log_sum).exp() * (logit - log_sum)).sum()
+                outputs
+                    .iter()
+                    .map(|logit| -(logit - log_sum).exp() * (logit - log_sum))
+                    .sum()
             }
-            Kind::DiagGaussian { .. } => free.iter().map(|log_std| log_std + 0.5 + HALF_LOG_TAU).sum(),
+            Kind::DiagGaussian { .. } => free
+                .iter()
+                .map(|log_std| log_std + 0.5 + HALF_LOG_TAU)
+                .sum(),
         }
     }
 
@@ -133,13 +149,19 @@ impl Distribution {
         match &self.0 {
             Kind::Categorical { .. } => {
                 let (ours, theirs) = (log_sum_exp(outputs), log_sum_exp(other));
-                outputs.iter().zip(other).map(|(p, q)| (p - ours).exp() * ((p - ours) - (q - theirs))).sum()
+                outputs
+                    .iter()
+                    .zip(other)
+                    .map(|(p, q)| (p - ours).exp() * ((p - ours) - (q - theirs)))
+                    .sum()
             }
             Kind::DiagGaussian { .. } => (0..outputs.len())
                 .map(|at| {
                     let (log_p, log_q) = (free[at], other_free[at]);
                     let distance = outputs[at] - other[at];
-                    log_q - log_p + ((2.0 * log_p).exp() + distance * distance) / (2.0 * (2.0 * log_q).exp()) - 0.5
+                    log_q - log_p
+                        + ((2.0 * log_p).exp() + distance * distance) / (2.0 * (2.0 * log_q).exp())
+                        - 0.5
                 })
                 .sum(),
         }
@@ -192,7 +214,9 @@ impl Distribution {
                     *gradient -= scale * log_p.exp() * (log_p + entropy);
                 }
             }
-            Kind::DiagGaussian { .. } => free_gradient.iter_mut().for_each(|gradient| *gradient += scale),
+            Kind::DiagGaussian { .. } => free_gradient
+                .iter_mut()
+                .for_each(|gradient| *gradient += scale),
         }
     }
 
@@ -209,14 +233,24 @@ impl Distribution {
         clipped.clear();
         if let Kind::DiagGaussian { low, high } = &self.0 {
             let bounds = low.iter().zip(high).cycle();
-            clipped.extend(actions.iter().zip(bounds).map(|(value, (low, high))| value.clamp(*low, *high)));
+            clipped.extend(
+                actions
+                    .iter()
+                    .zip(bounds)
+                    .map(|(value, (low, high))| value.clamp(*low, *high)),
+            );
         }
     }
 }
 
 fn log_sum_exp(values: &[f32]) -> f32 {
     let shift = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    shift + values.iter().map(|value| (value - shift).exp()).sum::<f32>().ln()
+    shift
+        + values
+            .iter()
+            .map(|value| (value - shift).exp())
+            .sum::<f32>()
+            .ln()
 }
 
 /// Half the logarithm of 2π.
@@ -228,19 +262,44 @@ mod tests {
 
     fn cases() -> Vec<(Distribution, Vec<f32>, Vec<f32>, Vec<f32>)> {
         vec![
-            (Distribution::categorical(3, 0), vec![0.5, -1.0, 2.0], vec![], vec![1.0]),
-            (Distribution::gaussian(vec![-1.0; 2], vec![1.0; 2]), vec![0.3, -0.7], vec![-0.5, 0.2], vec![0.9, -1.4]),
+            (
+                Distribution::categorical(3, 0),
+                vec![0.5, -1.0, 2.0],
+                vec![],
+                vec![1.0],
+            ),
+            (
+                Distribution::gaussian(vec![-1.0; 2], vec![1.0; 2]),
+                vec![0.3, -0.7],
+                vec![-0.5, 0.2],
+                vec![0.9, -1.4],
+            ),
         ]
     }
 
     #[test]
     fn gradients_equal_finite_differences() {
         for (distribution, outputs, free, action) in cases() {
-            let (mut output_gradient, mut free_gradient) = (vec![0.0; outputs.len()], vec![0.0; free.len()]);
-            distribution.log_prob_gradient(&outputs, &free, &action, 2.0, &mut output_gradient, &mut free_gradient);
-            distribution.entropy_gradient(&outputs, &free, 3.0, &mut output_gradient, &mut free_gradient);
+            let (mut output_gradient, mut free_gradient) =
+                (vec![0.0; outputs.len()], vec![0.0; free.len()]);
+            distribution.log_prob_gradient(
+                &outputs,
+                &free,
+                &action,
+                2.0,
+                &mut output_gradient,
+                &mut free_gradient,
+            );
+            distribution.entropy_gradient(
+                &outputs,
+                &free,
+                3.0,
+                &mut output_gradient,
+                &mut free_gradient,
+            );
             let f = |outputs: &[f32], free: &[f32]| {
-                2.0 * distribution.log_prob(outputs, free, &action) + 3.0 * distribution.entropy(outputs, free)
+                2.0 * distribution.log_prob(outputs, free, &action)
+                    + 3.0 * distribution.entropy(outputs, free)
             };
             let both = [output_gradient, free_gradient].concat();
             for (at, analytic) in both.iter().enumerate() {
@@ -251,7 +310,10 @@ mod tests {
                     f(outputs, free)
                 };
                 let numeric = (moved(1e-2) - moved(-1e-2)) / 2e-2;
-                assert!((analytic - numeric).abs() < 2e-3, "{at}: {analytic} {numeric}");
+                assert!(
+                    (analytic - numeric).abs() < 2e-3,
+                    "{at}: {analytic} {numeric}"
+                );
             }
         }
     }
@@ -269,7 +331,10 @@ mod tests {
                 })
                 .sum();
             let entropy = f64::from(distribution.entropy(&outputs, &free));
-            assert!((surprise / f64::from(count) - entropy).abs() < 0.01, "the mean surprise is the entropy");
+            assert!(
+                (surprise / f64::from(count) - entropy).abs() < 0.01,
+                "the mean surprise is the entropy"
+            );
             distribution.mode(&outputs, &mut action);
             let best = distribution.log_prob(&outputs, &free, &action);
             for _ in 0..100 {
@@ -283,7 +348,11 @@ mod tests {
     fn kl_is_zero_only_for_itself() {
         for (distribution, outputs, free, _) in cases() {
             assert!(distribution.kl(&outputs, &free, &outputs, &free).abs() < 1e-6);
-            let other = outputs.iter().enumerate().map(|(at, value)| value + at as f32 * 0.4 + 0.1).collect::<Vec<_>>();
+            let other = outputs
+                .iter()
+                .enumerate()
+                .map(|(at, value)| value + at as f32 * 0.4 + 0.1)
+                .collect::<Vec<_>>();
             assert!(distribution.kl(&outputs, &free, &other, &free) > 1e-4);
         }
         // Two normals of deviation 1, means 0 and 2: half the squared distance.

@@ -41,13 +41,20 @@ impl ActorCritic {
     ///
     /// # Errors
     /// An action space without a distribution.
-    pub fn new(observation: &Space, action: &Space, hidden: &[usize]) -> Result<ActorCritic, RlError> {
+    pub fn new(
+        observation: &Space,
+        action: &Space,
+        hidden: &[usize],
+    ) -> Result<ActorCritic, RlError> {
         let observation_len = observation.flat_len();
         let distribution = match action {
             Space::Discrete(space) => Distribution::categorical(space.n as usize, space.start),
             Space::Box(space) => Distribution::gaussian(space.low.clone(), space.high.clone()),
             other => {
-                return Err(RlError::Config { name: "env", reason: format!("no policy for actions in {other}") });
+                return Err(RlError::Config {
+                    name: "env",
+                    reason: format!("no policy for actions in {other}"),
+                });
             }
         };
         let sizes = |last: usize| [&[observation_len], hidden, &[last]].concat();
@@ -61,7 +68,9 @@ impl ActorCritic {
 
     /// Returns how many parameters there are.
     pub fn parameter_count(&self) -> usize {
-        self.policy.parameter_count() + self.value.parameter_count() + self.distribution.free_parameters()
+        self.policy.parameter_count()
+            + self.value.parameter_count()
+            + self.distribution.free_parameters()
     }
 
     /// Returns the distribution over actions.
@@ -80,7 +89,8 @@ impl ActorCritic {
         let mut parameters = vec![0.0; self.parameter_count()];
         let (policy, rest) = parameters.split_at_mut(self.policy.parameter_count());
         self.policy.init(policy, 0.01, &mut rng);
-        self.value.init(&mut rest[..self.value.parameter_count()], 1.0, &mut rng);
+        self.value
+            .init(&mut rest[..self.value.parameter_count()], 1.0, &mut rng);
         parameters
     }
 
@@ -91,12 +101,21 @@ impl ActorCritic {
     }
 
     /// Computes the values of observations `[batch, observation_len]`.
-    pub fn values<'a>(&self, parameters: &[f32], observations: &[f32], work: &'a mut Workspace) -> &'a [f32] {
-        self.value.forward(self.split(parameters).1, observations, &mut work.value)
+    pub fn values<'a>(
+        &self,
+        parameters: &[f32],
+        observations: &[f32],
+        work: &'a mut Workspace,
+    ) -> &'a [f32] {
+        self.value
+            .forward(self.split(parameters).1, observations, &mut work.value)
     }
 
     /// Chooses an action for each observation; writes actions `[batch, action_len]` and log-probabilities.
-    #[allow(clippy::too_many_arguments, reason = "two inputs, two outputs and what they are made with")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "two inputs, two outputs and what they are made with"
+    )]
     pub fn act(
         &self,
         parameters: &[f32],
@@ -109,9 +128,14 @@ impl ActorCritic {
     ) {
         let (policy, _, free) = self.split(parameters);
         let outputs = self.policy.forward(policy, observations, &mut work.policy);
-        let (width, len) = (self.distribution.parameter_len(), self.distribution.action_len());
-        for ((row, action), log_prob) in
-            outputs.chunks_exact(width).zip(actions.chunks_exact_mut(len)).zip(log_probs)
+        let (width, len) = (
+            self.distribution.parameter_len(),
+            self.distribution.action_len(),
+        );
+        for ((row, action), log_prob) in outputs
+            .chunks_exact(width)
+            .zip(actions.chunks_exact_mut(len))
+            .zip(log_probs)
         {
             match mode {
                 ActMode::Stochastic => self.distribution.sample(row, free, rng, action),
@@ -145,8 +169,10 @@ impl ActorCritic {
         let (policy, value, _) = self.split(parameters);
         let (policy_gradient, rest) = gradient.split_at_mut(self.policy.parameter_count());
         let (value_part, free_part) = rest.split_at_mut(self.value.parameter_count());
-        self.policy.backward(policy, output_gradient, &mut work.policy, policy_gradient);
-        self.value.backward(value, value_gradient, &mut work.value, value_part);
+        self.policy
+            .backward(policy, output_gradient, &mut work.policy, policy_gradient);
+        self.value
+            .backward(value, value_gradient, &mut work.value, value_part);
         for (sum, value) in free_part.iter_mut().zip(free_gradient) {
             *sum += value;
         }
@@ -163,5 +189,4 @@ pub(crate) mod stream {
     pub(crate) const ACT: u64 = 2;
     pub(crate) const SHUFFLE: u64 = 3;
     pub(crate) const EVALUATE: u64 = 4;
-    pub(crate) const SERVE: u64 = 5;
 }

@@ -55,33 +55,67 @@ pub(super) fn draw(points: &[(f64, f64)], path: &Path) -> std::io::Result<()> {
     let mut canvas = Canvas(vec![255; WIDTH * HEIGHT * 3]);
     let x_max = points.iter().map(|point| point.0).fold(1.0, f64::max);
     let y_low = points.iter().map(|point| point.1).fold(0.0, f64::min);
-    let y_high = points.iter().map(|point| point.1).fold(y_low + 1.0, f64::max);
+    let y_high = points
+        .iter()
+        .map(|point| point.1)
+        .fold(y_low + 1.0, f64::max);
     let to_x = |x: f64| LEFT as f64 + x / x_max * (WIDTH - LEFT - RIGHT) as f64;
-    let to_y = |y: f64| TOP as f64 + (y_high - y) / (y_high - y_low) * (HEIGHT - TOP - BOTTOM) as f64;
+    let to_y =
+        |y: f64| TOP as f64 + (y_high - y) / (y_high - y_low) * (HEIGHT - TOP - BOTTOM) as f64;
     for tick in ticks(y_low, y_high) {
-        canvas.line((LEFT as f64, to_y(tick)), ((WIDTH - RIGHT) as f64, to_y(tick)), GRID);
+        canvas.line(
+            (LEFT as f64, to_y(tick)),
+            ((WIDTH - RIGHT) as f64, to_y(tick)),
+            GRID,
+        );
         let label = label(tick);
-        canvas.text(&label, LEFT.saturating_sub(10 + label.len() * 12), to_y(tick) as usize - 6);
+        canvas.text(
+            &label,
+            LEFT.saturating_sub(10 + label.len() * 12),
+            to_y(tick) as usize - 6,
+        );
     }
     for tick in ticks(0.0, x_max) {
-        canvas.line((to_x(tick), TOP as f64), (to_x(tick), (HEIGHT - BOTTOM) as f64), GRID);
+        canvas.line(
+            (to_x(tick), TOP as f64),
+            (to_x(tick), (HEIGHT - BOTTOM) as f64),
+            GRID,
+        );
         let label = label(tick);
-        canvas.text(&label, (to_x(tick) as usize).saturating_sub(label.len() * 6), HEIGHT - BOTTOM + 8);
+        canvas.text(
+            &label,
+            (to_x(tick) as usize).saturating_sub(label.len() * 6),
+            HEIGHT - BOTTOM + 8,
+        );
     }
-    canvas.line((LEFT as f64, TOP as f64), (LEFT as f64, (HEIGHT - BOTTOM) as f64), INK);
+    canvas.line(
+        (LEFT as f64, TOP as f64),
+        (LEFT as f64, (HEIGHT - BOTTOM) as f64),
+        INK,
+    );
     let bottom = (HEIGHT - BOTTOM) as f64;
     canvas.line((LEFT as f64, bottom), ((WIDTH - RIGHT) as f64, bottom), INK);
     for pair in points.windows(2) {
-        canvas.line((to_x(pair[0].0), to_y(pair[0].1)), (to_x(pair[1].0), to_y(pair[1].1)), LINE);
+        canvas.line(
+            (to_x(pair[0].0), to_y(pair[0].1)),
+            (to_x(pair[1].0), to_y(pair[1].1)),
+            LINE,
+        );
     }
     canvas.text("MEAN RETURN OF 100 EPISODES", LEFT, 12);
     canvas.text("STEPS", WIDTH - RIGHT - 60, HEIGHT - 20);
 
-    let mut encoder = png::Encoder::new(BufWriter::new(File::create(path)?), WIDTH as u32, HEIGHT as u32);
+    let mut encoder = png::Encoder::new(
+        BufWriter::new(File::create(path)?),
+        WIDTH as u32,
+        HEIGHT as u32,
+    );
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
     let mut writer = encoder.write_header().map_err(std::io::Error::other)?;
-    writer.write_image_data(&canvas.0).map_err(std::io::Error::other)?;
+    writer
+        .write_image_data(&canvas.0)
+        .map_err(std::io::Error::other)?;
     writer.finish().map_err(std::io::Error::other)
 }
 
@@ -89,7 +123,10 @@ pub(super) fn draw(points: &[(f64, f64)], path: &Path) -> std::io::Result<()> {
 fn ticks(low: f64, high: f64) -> Vec<f64> {
     let rough = (high - low) / 5.0;
     let unit = 10_f64.powf(rough.log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * unit).into_iter().find(|step| *step >= rough);
+    let step = [1.0, 2.0, 5.0, 10.0]
+        .map(|factor| factor * unit)
+        .into_iter()
+        .find(|step| *step >= rough);
     let step = step.unwrap_or(unit);
     let mut ticks = Vec::new();
     let mut tick = (low / step).ceil() * step;

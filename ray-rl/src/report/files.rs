@@ -37,15 +37,31 @@ impl RunFiles {
             tries += 1;
             path = root.join(format!("{name}-{}-{tries}", now as u64));
         }
-        let open = |file: &str| File::create(path.join(file)).map(BufWriter::new).map_err(wrote(&path.join(file)));
+        let open = |file: &str| {
+            File::create(path.join(file))
+                .map(BufWriter::new)
+                .map_err(wrote(&path.join(file)))
+        };
         let mut events = open(&format!("events.out.tfevents.{}.ray", now as u64))?;
         let mut csv = open("progress.csv")?;
-        let version =
-            Event { wall_time: now, step: 0, file_version: Some("brain.Event:2".into()), summary: None };
+        let version = Event {
+            wall_time: now,
+            step: 0,
+            file_version: Some("brain.Event:2".into()),
+            summary: None,
+        };
         write_event(&mut events, &version).map_err(wrote(&path))?;
-        let names = TrainReport::default().metrics().map(|(name, _)| name).join(",");
+        let names = TrainReport::default()
+            .metrics()
+            .map(|(name, _)| name)
+            .join(",");
         writeln!(csv, "{names}").map_err(wrote(&path))?;
-        Ok(RunFiles { path, events, csv, curve: Vec::new() })
+        Ok(RunFiles {
+            path,
+            events,
+            csv,
+            curve: Vec::new(),
+        })
     }
 
     /// Returns the folder.
@@ -62,7 +78,10 @@ impl RunFiles {
         let values = metrics
             .iter()
             .filter(|(_, value)| value.is_finite())
-            .map(|(tag, value)| SummaryValue { tag: (*tag).to_owned(), simple_value: *value as f32 })
+            .map(|(tag, value)| SummaryValue {
+                tag: (*tag).to_owned(),
+                simple_value: *value as f32,
+            })
             .collect();
         let event = Event {
             wall_time: now(),
@@ -71,10 +90,19 @@ impl RunFiles {
             summary: Some(Summary { values }),
         };
         write_event(&mut self.events, &event).map_err(wrote(&self.path))?;
-        let row = metrics.map(|(_, value)| if value.is_nan() { String::new() } else { value.to_string() }).join(",");
+        let row = metrics
+            .map(|(_, value)| {
+                if value.is_nan() {
+                    String::new()
+                } else {
+                    value.to_string()
+                }
+            })
+            .join(",");
         writeln!(self.csv, "{row}").map_err(wrote(&self.path))?;
         if report.ep_rew_mean.is_finite() {
-            self.curve.push((report.total_timesteps as f64, report.ep_rew_mean));
+            self.curve
+                .push((report.total_timesteps as f64, report.ep_rew_mean));
         }
         Ok(())
     }
@@ -96,11 +124,16 @@ impl RunFiles {
 
 fn wrote(path: &Path) -> impl Fn(std::io::Error) -> RlError + use<> {
     let path = path.display().to_string();
-    move |error| RlError::Write { path: path.clone(), error }
+    move |error| RlError::Write {
+        path: path.clone(),
+        error,
+    }
 }
 
 fn now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0.0, |since| since.as_secs_f64())
 }
 
 #[cfg(test)]
@@ -114,8 +147,11 @@ mod tests {
         let second = RunFiles::create(&root, "test").expect("another folder");
         assert_ne!(first.path(), second.path());
         for at in 1..50_u64 {
-            let report =
-                TrainReport { total_timesteps: at * 100, ep_rew_mean: at as f64, ..TrainReport::default() };
+            let report = TrainReport {
+                total_timesteps: at * 100,
+                ep_rew_mean: at as f64,
+                ..TrainReport::default()
+            };
             first.add(&report).expect("written");
         }
         let picture = first.finish().expect("written");
@@ -123,13 +159,19 @@ mod tests {
         assert_eq!(&bytes[1..4], b"PNG");
         let csv = fs::read_to_string(first.path().join("progress.csv")).expect("a table");
         assert_eq!(csv.lines().count(), 50);
-        assert!(csv.lines().nth(49).is_some_and(|line| line.contains("4900")));
+        assert!(
+            csv.lines()
+                .nth(49)
+                .is_some_and(|line| line.contains("4900"))
+        );
         fs::remove_dir_all(&root).expect("cleaned up");
     }
 
     #[test]
     fn a_folder_that_cannot_be_made_is_an_error() {
-        let error = RunFiles::create(Path::new("/proc/no/such"), "x").err().expect("refused");
+        let error = RunFiles::create(Path::new("/proc/no/such"), "x")
+            .err()
+            .expect("refused");
         assert!(matches!(error, RlError::Write { .. }));
     }
 }

@@ -48,7 +48,10 @@ impl TrainReport {
             ("train/clip_fraction", f64::from(losses.clip_fraction)),
             ("train/clip_range", f64::from(losses.clip_range)),
             ("train/entropy_loss", -f64::from(losses.entropy)),
-            ("train/explained_variance", f64::from(losses.explained_variance)),
+            (
+                "train/explained_variance",
+                f64::from(losses.explained_variance),
+            ),
             ("train/learning_rate", f64::from(losses.learning_rate)),
             ("train/n_updates", f64::from(losses.n_updates)),
             ("train/policy_gradient_loss", f64::from(losses.policy)),
@@ -94,12 +97,22 @@ mod tests {
 
     #[test]
     fn the_table_has_every_metric_and_even_lines() {
-        let report = TrainReport { ep_rew_mean: f64::NAN, fps: 123_456.7, ..TrainReport::default() };
+        let report = TrainReport {
+            ep_rew_mean: f64::NAN,
+            fps: 123_456.7,
+            ..TrainReport::default()
+        };
         let text = report.to_string();
         for (name, _) in report.metrics() {
-            assert!(text.contains(name.split_once('/').expect("a group").1), "{name}");
+            assert!(
+                text.contains(name.split_once('/').expect("a group").1),
+                "{name}"
+            );
         }
-        let widths = text.lines().map(str::len).collect::<std::collections::BTreeSet<_>>();
+        let widths = text
+            .lines()
+            .map(str::len)
+            .collect::<std::collections::BTreeSet<_>>();
         assert_eq!(widths.len(), 1, "{text}");
         assert!(text.contains("123456.7") && text.contains("| -") || text.contains(" - |"));
     }

@@ -41,7 +41,9 @@ pub(super) fn write_event(out: &mut impl Write, event: &Event) -> io::Result<()>
 }
 
 fn masked_crc(bytes: &[u8]) -> u32 {
-    crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
+    crc32c::crc32c(bytes)
+        .rotate_right(15)
+        .wrapping_add(0xa282_ead8)
 }
 
 #[cfg(test)]
@@ -55,7 +57,10 @@ mod tests {
             step: 7,
             file_version: None,
             summary: Some(Summary {
-                values: vec![SummaryValue { tag: "rollout/ep_rew_mean".into(), simple_value: 475.0 }],
+                values: vec![SummaryValue {
+                    tag: "rollout/ep_rew_mean".into(),
+                    simple_value: 475.0,
+                }],
             }),
         };
         let mut out = Vec::new();
@@ -63,7 +68,10 @@ mod tests {
         let len = u64::from_le_bytes(out[..8].try_into().expect("eight bytes")) as usize;
         assert_eq!(out.len(), 12 + len + 4);
         assert_eq!(out[8..12], masked_crc(&out[..8]).to_le_bytes());
-        assert_eq!(out[12 + len..], masked_crc(&out[12..12 + len]).to_le_bytes());
+        assert_eq!(
+            out[12 + len..],
+            masked_crc(&out[12..12 + len]).to_le_bytes()
+        );
         assert_eq!(Event::decode(&out[12..12 + len]).expect("an event"), event);
         // The CRC of "123456789" is the standard's check value.
         assert_eq!(crc32c::crc32c(b"123456789"), 0xe306_9283);
