@@ -126,7 +126,26 @@ fn parameter(ty: &Type, errors: &mut Errors) {
             };
             errors.at(ty, "a remote function cannot borrow from its caller", &help);
         }
+        // What is borrowed is checked like what is owned.
+        Type::Reference(reference) => {
+            if let Type::Path(path) = &*reference.elem {
+                path.path
+                    .segments
+                    .iter()
+                    .for_each(|segment| arguments(segment, errors))
+            }
+        }
         _ => nested(ty, errors),
+    }
+}
+
+fn arguments(segment: &syn::PathSegment, errors: &mut Errors) {
+    if let syn::PathArguments::AngleBracketed(arguments) = &segment.arguments {
+        for argument in &arguments.args {
+            if let syn::GenericArgument::Type(ty) = argument {
+                nested(ty, errors);
+            }
+        }
     }
 }
 

@@ -1,1 +1,9 @@
-//! Actors.
+//! Simulators, learners and policy servers as actors.
+
+mod env_runner;
+mod learner;
+mod policy_server;
+
+pub use env_runner::{EnvRunner, EnvRunnerHandle};
+pub use learner::{Learner, LearnerHandle};
+pub use policy_server::{PolicyServer, PolicyServerHandle, ServerConfig};

@@ -1,1 +1,5 @@
-//! Trainers.
+//! Training loops that are made of actors.
+
+mod ppo;
+
+pub use ppo::PpoTrainer;
