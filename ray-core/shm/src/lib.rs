@@ -19,8 +19,10 @@
 mod arena;
 mod heap;
 mod owner;
+mod words;
 mod writer;
 
 pub use arena::{Arena, ObjectBytes, Slot};
 pub use owner::{ArenaOwner, ColdSegment, NotLent, SEGMENT_BYTES, SegmentRange};
+pub use words::SharedWords;
 pub use writer::{NeedSegments, NotLive, WriteGuard, Writer};
