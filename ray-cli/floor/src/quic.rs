@@ -9,7 +9,8 @@ use std::{
 };
 
 use quinn::{
-    ClientConfig, Connection, Endpoint, RecvStream, SendStream, ServerConfig, TransportConfig,
+    ClientConfig, Connection, ConnectionError, Endpoint, ReadError, RecvStream, SendStream,
+    ServerConfig, TransportConfig,
 };
 use rustls::{RootCertStore, pki_types::CertificateDer};
 use tokio::io::AsyncWriteExt as _;
@@ -63,12 +64,17 @@ pub fn echo_server() -> Result<(), FloorError> {
         let connection = incoming.await?;
         let (mut send, mut receive) = connection.accept_bi().await?;
         let mut buffer = vec![0u8; 64 << 10];
-        while let Some(read) = receive.read(&mut buffer).await? {
-            send.write_all(&buffer[..read]).await?;
+        loop {
+            match receive.read(&mut buffer).await {
+                Ok(Some(read)) => send.write_all(&buffer[..read]).await?,
+                // The measuring side closes the connection when it is done.
+                Ok(None)
+                | Err(ReadError::ConnectionLost(ConnectionError::ApplicationClosed(_))) => {
+                    return Ok(());
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
-        send.finish()?;
-        connection.closed().await;
-        Ok(())
     })
 }
 

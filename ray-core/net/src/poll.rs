@@ -205,21 +205,17 @@ impl Net {
 
     /// Returns the peer for a process, dialing it when it is not known; returns at once.
     ///
-    /// Frames pushed before the handshake ends wait; that it failed is told to the handler.
+    /// The first packet leaves with the next [`Net::drive`] or flush: this calls no handler, so it may be
+    /// called under any lock. Frames pushed before the handshake ends wait; that it failed is told to
+    /// the handler.
     pub fn connect(&self, process: u64, addr: SocketAddr) -> Peer {
-        let peer = {
-            let mut transport = self.0.transport.lock();
-            let peer = transport.connect(process, addr);
-            self.0.arrivals.lock().append(&mut transport.arrivals);
-            peer
-        };
-        self.0.drive();
-        peer
+        self.0
+            .with_transport(|transport| transport.connect(process, addr))
     }
 
     /// Returns the peer for a process that is connected or being dialed.
     pub fn peer(&self, process: u64) -> Option<Peer> {
-        self.0.transport.lock().peer(process)
+        self.0.with_transport(|transport| transport.peer(process))
     }
 
     /// Lets timers, socket and handler act on this thread; returns whether anything happened.
@@ -255,7 +251,7 @@ impl Net {
 
     /// Returns the counters.
     pub fn stats(&self) -> NetStats {
-        self.0.transport.lock().stats
+        self.0.with_transport(|transport| transport.stats)
     }
 
     /// Sends what was pushed, closes every connection and ends the watch thread; at most `linger` long.
@@ -265,6 +261,15 @@ impl Net {
 }
 
 impl Shared {
+    /// Looks into the transport without letting it act; whoever wanted to meanwhile is not forgotten.
+    fn with_transport<R>(&self, look: impl FnOnce(&mut Transport) -> R) -> R {
+        let result = look(&mut self.transport.lock());
+        if self.pump_wanted.load(Ordering::SeqCst) {
+            self.watcher.nudge();
+        }
+        result
+    }
+
     pub(crate) fn drive(&self) -> bool {
         self.activity.fetch_add(1, Ordering::Relaxed);
         let mut progress = false;
@@ -408,9 +413,9 @@ impl Shared {
             .into_iter()
             .flatten()
             .fold(SLEEP_MAX, Duration::min);
-        if !limit.is_zero()
-            && let Err(error) = waiter.poll(self.socket.as_fd(), writable, Some(limit))
-        {
+        // Who found the lock taken just now relies on this thread to look again.
+        let is_due = limit.is_zero() || self.pump_wanted.load(Ordering::SeqCst);
+        if !is_due && let Err(error) = waiter.poll(self.socket.as_fd(), writable, Some(limit)) {
             tracing::error!(%error, "the socket could not be polled");
             waiter.park(Some(TICK));
         }
@@ -478,6 +483,9 @@ impl Shared {
         }
         let mut seen = self.activity.load(Ordering::Relaxed);
         while !self.stopping.load(Ordering::Acquire) {
+            if self.pump_wanted.load(Ordering::SeqCst) {
+                self.drive();
+            }
             let activity = self.activity.load(Ordering::Relaxed);
             let is_quiet = activity == seen;
             let turn = {
@@ -520,7 +528,7 @@ impl Shared {
                             .next_timeout()
                             .is_some_and(|timeout| timeout <= Instant::now())
                     });
-                    if is_due {
+                    if is_due || self.pump_wanted.load(Ordering::SeqCst) {
                         self.drive();
                         seen += 1;
                     }

@@ -62,6 +62,8 @@ pub(crate) struct Core {
     pub(crate) local: VecDeque<Message>,
     /// Peers with fresh output.
     touched: Vec<Peer>,
+    /// Whether a peer was dialed whose first packet has not left.
+    is_dialing: bool,
     /// Calls sent and not answered.
     pub(crate) in_flight: usize,
     /// The processes that are known to be gone.
@@ -87,6 +89,7 @@ impl Core {
             shape_ids: FxHashMap::default(),
             local: VecDeque::new(),
             touched: Vec::new(),
+            is_dialing: false,
             in_flight: 0,
             dead: FxHashMap::default(),
             unready: Vec::new(),
@@ -119,6 +122,9 @@ impl Core {
         }
         let peer = self.net.connect(process.0, addr);
         self.peers.insert(process, peer.clone());
+        // The handshake begins when the lock is given back.
+        self.touched.push(peer.clone());
+        self.is_dialing = true;
         peer
     }
 
@@ -372,7 +378,8 @@ impl Core {
 
     /// Takes the peers with fresh output and how to flush them.
     pub(crate) fn take_touched(&mut self) -> (Vec<Peer>, Flush) {
-        let mode = if self.in_flight <= 2 {
+        let is_dialing = std::mem::take(&mut self.is_dialing);
+        let mode = if self.in_flight <= 2 || is_dialing {
             Flush::Now
         } else {
             Flush::Lazy
