@@ -64,7 +64,12 @@ impl Place {
                 "on_panic",
             ],
             Place::Impl => &[],
-            Place::Method => &["concurrency_group", "max_retries", "num_returns"],
+            Place::Method => &[
+                "concurrency_group",
+                "max_retries",
+                "retry_exceptions",
+                "num_returns",
+            ],
         }
     }
 

@@ -73,7 +73,12 @@ impl Resources {
         }
     }
 
-    /// Returns the amount under `name`.
+    /// Returns how much there is of `name`; 0 when it is not named.
+    pub fn get(&self, name: &str) -> f64 {
+        self.amount(name).to_f64()
+    }
+
+    /// Returns how much there is of `name`, exactly; zero when it is not named.
     pub fn amount(&self, name: &str) -> Amount {
         self.0.get(name).copied().unwrap_or_default()
     }

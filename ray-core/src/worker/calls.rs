@@ -217,6 +217,7 @@ pub fn submit_call(
                 dependencies: &dependencies,
                 nested: &nested,
                 max_task_retries,
+                retry_failures: method.defaults.retry_exceptions.unwrap_or(false),
                 is_ordered: actor.is_ordered(),
                 max_pending: actor.max_pending_calls(),
                 parent,

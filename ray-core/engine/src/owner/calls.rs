@@ -24,6 +24,8 @@ pub struct CallSubmit<'a, P> {
     pub nested: &'a [ObjectId],
     /// Tries after a crash of the actor; negative for no limit.
     pub max_task_retries: i32,
+    /// Whether a failure of user code uses up a retry instead of ending the call.
+    pub retry_failures: bool,
     /// Whether later calls wait while this one waits for its arguments.
     pub is_ordered: bool,
     /// How many calls of this process may be pending at the actor; 0 for no limit.
@@ -86,7 +88,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             returns: submit.returns,
             attempt: 0,
             retries_left: submit.max_task_retries,
-            retry_failures: false,
+            retry_failures: submit.retry_failures,
             held: Vec::new(),
             parent: submit.parent,
             waiting: 0,
@@ -103,6 +105,13 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         queue.pending += 1;
         let failure = match &queue.state {
             ActorState::Dead(failure) => Some(failure.clone()),
+            // At most once means not waiting for a life that may never come.
+            ActorState::Restarting if submit.max_task_retries == 0 => {
+                Some(Arc::new(Failure::ActorUnavailable {
+                    actor,
+                    cause: "it is restarting".into(),
+                }))
+            }
             _ if is_full => Some(Arc::new(Failure::PendingCallsLimit {
                 limit: submit.max_pending,
             })),

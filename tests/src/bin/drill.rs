@@ -1,0 +1,86 @@
+//! Small drivers that the integration tests run, watch and kill from outside.
+
+use ray_core::{Error, prelude::*};
+
+#[remote]
+fn speak(word: String) -> u32 {
+    println!("says {word}");
+    eprintln!("whispers {word}");
+    std::process::id()
+}
+
+#[remote]
+fn pid() -> u32 {
+    std::process::id()
+}
+
+#[remote]
+fn forever() {
+    loop {
+        std::thread::park();
+    }
+}
+
+#[actor]
+struct Speaker;
+
+#[remote]
+impl Speaker {
+    pub fn new() -> Self {
+        Speaker
+    }
+
+    pub fn speak(&mut self, word: String) -> u32 {
+        println!("says {word}");
+        std::process::id()
+    }
+}
+
+fn main() -> std::process::ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let what = arguments.next().unwrap_or_default();
+    match run(&what) {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("drill: {error}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(what: &str) -> Result<(), Error> {
+    let ray = ray_core::init()?;
+    match what {
+        "output" => {
+            let task = speak::remote("hello").get()?;
+            let speaker = Speaker::remote();
+            let actor = speaker.speak("hi").get()?;
+            println!("pids {task} {actor}");
+        }
+        // Tells its workers' ids and stays until it is killed.
+        "stay" => {
+            let actors: Vec<_> = (0..2).map(|_| Speaker::remote()).collect();
+            let mut pids = vec![pid::remote().get()?];
+            for actor in &actors {
+                pids.push(actor.speak("ready").get()?);
+            }
+            let _busy = forever::remote();
+            let pids: Vec<_> = pids.iter().map(u32::to_string).collect();
+            println!("pids {}", pids.join(" "));
+            loop {
+                std::thread::park();
+            }
+        }
+        "twice" => match ray_core::init() {
+            Err(error) => println!("refused: {error}"),
+            Ok(_) => println!("a second init was let through"),
+        },
+        "nodes" => {
+            for node in ray_core::nodes()? {
+                println!("node alive={} workers={}", node.alive, node.workers);
+            }
+        }
+        other => eprintln!("there is no drill called {other}"),
+    }
+    ray.shutdown()
+}
