@@ -17,8 +17,10 @@ pub struct ActorRef {
     limits: CallLimits,
 }
 
-/// What the class says about calls, carried by each handle.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What class and options say about calls, carried by each handle.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize,
+)]
 pub(crate) struct CallLimits {
     pub(crate) ordered: bool,
     pub(crate) max_task_retries: i32,
@@ -27,12 +29,8 @@ pub(crate) struct CallLimits {
 }
 
 impl ActorRef {
-    pub(crate) fn new(id: ActorId, hold: Option<AnyRef>, class: &ActorClass) -> ActorRef {
-        ActorRef {
-            id,
-            hold,
-            limits: class.call_limits(),
-        }
+    pub(crate) fn new(id: ActorId, hold: Option<AnyRef>, limits: CallLimits) -> ActorRef {
+        ActorRef { id, hold, limits }
     }
 
     /// Rebuilds a handle that came from another process.
@@ -153,7 +151,7 @@ pub trait ActorHandle: Sized {
     /// # Errors
     /// `NotFound` when nothing has the name, `TypeMismatch` when it is an actor of another class.
     fn named(name: &str) -> Result<Self> {
-        let (actor, class) = calls::lookup_actor(name)?;
+        let (actor, class, limits) = calls::lookup_actor(name)?;
         let expected = Self::CLASS;
         if class != expected.name {
             return Err(Error::TypeMismatch {
@@ -161,6 +159,6 @@ pub trait ActorHandle: Sized {
                 found: class,
             });
         }
-        Ok(Self::from_actor_ref(ActorRef::new(actor, None, expected)))
+        Ok(Self::from_actor_ref(ActorRef::new(actor, None, limits)))
     }
 }

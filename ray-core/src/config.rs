@@ -173,7 +173,11 @@ impl Config {
                     reason: format!("`{name}` is not a name for a resource of your own"),
                 });
             }
-            total.set(name, checked_amount(name, *amount)?);
+            let amount = Amount::from_f64(*amount).ok_or_else(|| Error::InvalidOption {
+                option: "resource".into(),
+                reason: format!("`{name}`: {amount} is not an amount from 0 up"),
+            })?;
+            total.set(name, amount);
         }
         Ok(total)
     }

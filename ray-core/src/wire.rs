@@ -12,6 +12,8 @@ use ray_engine::{
 };
 use rkyv::{Archive, Deserialize, Serialize};
 
+use crate::actor::CallLimits;
+
 /// The version of the frames and messages; both sides of a connection must have the same.
 pub(crate) const WIRE_VERSION: u16 = 1;
 
@@ -149,6 +151,7 @@ pub(crate) struct ActorCreation {
     pub max_restarts: i32,
     pub get_if_exists: bool,
     pub detached: bool,
+    pub(crate) limits: CallLimits,
 }
 
 /// Everything that is said off the hot path.
@@ -280,7 +283,7 @@ pub(crate) enum Message {
     },
     LookupActorReply {
         request: u64,
-        outcome: Result<(ActorId, String), Failure>,
+        outcome: Result<(ActorId, String, CallLimits), Failure>,
     },
     // Processes.
     Locate {
@@ -295,9 +298,15 @@ pub(crate) enum Message {
         exit: WorkerExit,
     },
     // The store.
+    /// Wants `bytes` in one piece; `least` will do when there is not so much.
     RequestSegments {
         request: u64,
         bytes: u64,
+        least: u64,
+    },
+    /// Nobody waits for the segments any more.
+    CancelSegments {
+        request: u64,
     },
     SegmentsGranted {
         request: u64,

@@ -230,13 +230,13 @@ fn queued_calls_of_an_actor_are_cancelled_and_the_running_one_ends() -> ray_core
     for reference in &queued {
         cancel(reference)?;
     }
+    // They do not wait for the running one, which goes on.
+    for reference in &queued {
+        assert!(matches!(reference.get(), Err(Error::Cancelled)));
+    }
+    assert!(!running.is_ready());
     gate.add(1);
     assert_eq!(running.get()?, 7);
-    let cancelled = queued
-        .iter()
-        .filter(|reference| matches!(reference.get(), Err(Error::Cancelled)))
-        .count();
-    assert!(cancelled >= 900, "{cancelled} of 1000 were cancelled");
-    assert_eq!(runs.count() as usize, 1000 - cancelled);
+    assert_eq!(runs.count(), 0);
     Ok(())
 }

@@ -247,9 +247,8 @@ fn an_actor_outlives_the_errors_and_panics_of_its_methods() -> ray_core::Result<
 fn a_user_error_and_the_death_after_it_are_told_apart() -> ray_core::Result<()> {
     let _ray = init()?;
     let actor = Fragile::remote(true);
-    let (failed, died) = (actor.fail(), actor.die());
-    assert!(matches!(failed.get(), Err(Error::Task { .. })));
-    let error = died.get().expect_err("the process left");
+    assert!(matches!(actor.fail().get(), Err(Error::Task { .. })));
+    let error = actor.die().get().expect_err("the process left");
     assert!(matches!(error, Error::ActorDied { .. }), "{error}");
     assert!(
         error.to_string().contains('4'),

@@ -41,6 +41,10 @@ pub(crate) struct PeerInner {
     pub(crate) closed: AtomicBool,
     /// Whether the handler has accepted its hello.
     pub(crate) admitted: AtomicBool,
+    /// Whether this process has nothing more to say.
+    pub(crate) finish_wanted: AtomicBool,
+    /// Whether the other side has everything.
+    pub(crate) finished: AtomicBool,
     /// Set by `close` until the connection has been told.
     pub(crate) close_wanted: Mutex<Option<String>>,
 }
@@ -63,6 +67,8 @@ impl Peer {
             dirty: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             admitted: AtomicBool::new(false),
+            finish_wanted: AtomicBool::new(false),
+            finished: AtomicBool::new(false),
             close_wanted: Mutex::new(None),
         }))
     }

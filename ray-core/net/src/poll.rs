@@ -225,6 +225,13 @@ impl Net {
         self.0.drive()
     }
 
+    /// Handles everything that the socket holds by now, on whichever thread, before it returns.
+    ///
+    /// The handler must not call this, nor anybody who holds a lock that the handler takes.
+    pub fn drain(&self) {
+        self.0.drain();
+    }
+
     /// Sends everything that was pushed.
     pub fn flush(&self) {
         self.0.drive();
@@ -290,6 +297,19 @@ impl Shared {
                 return progress;
             }
         }
+    }
+
+    fn drain(&self) {
+        {
+            let mut transport = self.transport.lock();
+            let mut dirty = std::mem::take(&mut *self.dirty.lock());
+            transport.pump(&mut dirty);
+            self.arrivals.lock().append(&mut transport.arrivals);
+        }
+        // Another thread may be in the middle of a batch.
+        drop(self.dispatch.lock());
+        self.drive();
+        drop(self.dispatch.lock());
     }
 
     /// Gives arrivals to the handler, in order, one thread at a time.
@@ -544,10 +564,14 @@ impl Shared {
         }
         let deadline = Instant::now() + linger;
         let peers = self.transport.lock().peers();
+        for peer in &peers {
+            peer.0.finish_wanted.store(true, Ordering::Release);
+            peer.mark_dirty();
+        }
         let pause = Waiter::new();
         while peers
             .iter()
-            .any(|peer| peer.queued_bytes() > 0 && !peer.is_closed())
+            .any(|peer| !peer.0.finished.load(Ordering::Acquire) && !peer.is_closed())
             && Instant::now() < deadline
         {
             self.wait(&pause, Some(Instant::now() + TICK));

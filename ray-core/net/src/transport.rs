@@ -71,6 +71,8 @@ struct Connection {
     pending: Option<Bytes>,
     /// Whether `pending` is still this side's hello.
     hello_left: bool,
+    /// Whether this side has ended its stream.
+    has_finished: bool,
     /// Whether the other side's hello was read.
     was_greeted: bool,
     inbox: AlignedVec<16>,
@@ -485,6 +487,11 @@ impl Transport {
                         }
                         lost = Some(close_reason(reason));
                     }
+                    Event::Stream(StreamEvent::Finished { id }) if connection.send == Some(id) => {
+                        if let Some(peer) = &connection.peer {
+                            peer.0.finished.store(true, Ordering::Release);
+                        }
+                    }
                     Event::Stream(StreamEvent::Opened { dir: Dir::Uni }) => {
                         connection.receive = connection
                             .quic
@@ -495,9 +502,10 @@ impl Transport {
                     _ => {}
                 }
             }
-            if lost.is_none()
-                && connection.closing.is_none()
+            // What arrived together with a close came before it.
+            if connection.closing.is_none()
                 && let Err(reason) = self.read(connection)
+                && lost.is_none()
             {
                 tracing::debug!(%reason, "closing a connection");
                 connection.close(now, code::PROTOCOL, &reason);
@@ -536,6 +544,7 @@ impl Transport {
         };
         let before = connection.inbox.len();
         let mut ended = false;
+        let mut was_reset = false;
         {
             let mut receive = connection.quic.recv_stream(stream);
             let Ok(mut chunks) = receive.read(true) else {
@@ -550,7 +559,7 @@ impl Transport {
                     }
                     Err(ReadError::Blocked) => break,
                     Err(ReadError::Reset(_)) => {
-                        ended = true;
+                        was_reset = true;
                         break;
                     }
                 }
@@ -561,8 +570,12 @@ impl Transport {
             self.stats.bytes_in += (connection.inbox.len() - before) as u64;
             self.split(connection)?;
         }
-        if ended {
-            Err("the stream of frames ended".into())
+        if ended && connection.inbox.is_empty() {
+            // Everything was said; the other side closes once it knows that it arrived.
+            connection.receive = None;
+            Ok(())
+        } else if ended || was_reset {
+            Err("the stream of frames ended inside a frame".into())
         } else {
             Ok(())
         }
@@ -689,7 +702,10 @@ impl Transport {
             None
         };
         match peer {
-            Some(peer) => self.write_out(connection, &peer),
+            Some(peer) => {
+                self.write_out(connection, &peer);
+                connection.finish_if_wanted(&peer);
+            }
             None => {
                 connection.write_pending(&mut self.stats);
             }
@@ -779,6 +795,7 @@ impl Connection {
             receive: None,
             pending: None,
             hello_left: true,
+            has_finished: false,
             was_greeted: false,
             inbox: AlignedVec::new(),
             unsent: None,
@@ -820,6 +837,24 @@ impl Connection {
             }
             // The other side is closing; the loss of the connection follows.
             Err(WriteError::Stopped(_) | WriteError::ClosedStream) => 0,
+        }
+    }
+
+    /// Ends the stream once all is written, so that its end is acknowledged.
+    fn finish_if_wanted(&mut self, peer: &Peer) {
+        if self.has_finished
+            || self.pending.is_some()
+            || !peer.0.finish_wanted.load(Ordering::Acquire)
+            || !peer.0.out.lock().is_empty()
+        {
+            return;
+        }
+        if let Some(stream) = self.send {
+            self.has_finished = true;
+            // Refused only when the other side no longer listens: then it is at its end as well.
+            if self.quic.send_stream(stream).finish().is_err() {
+                peer.0.finished.store(true, Ordering::Release);
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
 use crate::arena::Mapping;
 
 /// The unit of lending; bytes.
-pub const SEGMENT_BYTES: u64 = 4 << 20;
+pub const SEGMENT_BYTES: u64 = 1 << 20;
 
 /// Neighbouring segments lent together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -27,6 +27,7 @@ use ray_shm::{ArenaOwner, SegmentRange};
 pub(crate) use workers::WorkerStart;
 
 use crate::{
+    actor::CallLimits,
     runtime::Runtime,
     wire::{ActorCreation, ActorStatus, Message, NodeRow},
 };
@@ -45,12 +46,22 @@ struct NodeState {
     arena: ArenaOwner,
     workers: BTreeMap<ProcessId, Worker>,
     /// Processes that asked for segments when there were none.
-    segment_queue: VecDeque<(ProcessId, u64, u64)>,
+    segment_queue: VecDeque<SegmentRequest>,
     /// Dead writers whose values may still be read, and who has not said otherwise.
     quiescing: BTreeMap<ProcessId, Vec<ProcessId>>,
+    /// What handles found by name must know about calls.
+    limits: BTreeMap<ActorId, CallLimits>,
     /// How a worker ended before it was ready.
     failed_start: Option<String>,
     shutting_down: bool,
+}
+
+/// Somebody waits for room in the arena.
+struct SegmentRequest {
+    asker: ProcessId,
+    request: u64,
+    bytes: u64,
+    least: u64,
 }
 
 /// A worker process from its start on.
@@ -81,6 +92,7 @@ impl NodeRole {
                 workers: BTreeMap::new(),
                 segment_queue: VecDeque::new(),
                 quiescing: BTreeMap::new(),
+                limits: BTreeMap::new(),
                 failed_start: None,
                 shutting_down: false,
             }),
@@ -217,6 +229,10 @@ impl NodeRole {
                 let outcome = state
                     .directory
                     .lookup(&namespace, &name)
+                    .map(|(actor, class)| {
+                        let limits = state.limits.get(&actor).copied().unwrap_or_default();
+                        (actor, class, limits)
+                    })
                     .ok_or_else(|| Failure::NotFound(name.clone()));
                 out.push((from, Message::LookupActorReply { request, outcome }));
             }
@@ -229,8 +245,23 @@ impl NodeRole {
                 };
                 out.push((from, Message::Located { process, addr }));
             }
-            Message::RequestSegments { request, bytes } => {
-                state.segment_queue.push_back((from, request, bytes));
+            Message::RequestSegments {
+                request,
+                bytes,
+                least,
+            } => {
+                state.segment_queue.push_back(SegmentRequest {
+                    asker: from,
+                    request,
+                    bytes,
+                    least,
+                });
+                state.grant_segments(out, runtime.process());
+            }
+            Message::CancelSegments { request } => {
+                state
+                    .segment_queue
+                    .retain(|asked| (asked.asker, asked.request) != (from, request));
                 state.grant_segments(out, runtime.process());
             }
             Message::ReturnSegments { first, count } => {
@@ -296,7 +327,7 @@ impl NodeRole {
             // The dead process as somebody who asked for things.
             state.scheduler.on_process_died(process, now);
             state.directory.on_owner_died(process, now);
-            state.segment_queue.retain(|(asker, ..)| *asker != process);
+            state.segment_queue.retain(|asked| asked.asker != process);
             for worker in state
                 .workers
                 .iter()
@@ -322,6 +353,10 @@ impl NodeRole {
 
     /// A connection was lost; a process that lives without one is of no use.
     pub(crate) fn on_connection_lost(&self, process: ProcessId, reason: &CloseReason) {
+        if matches!(reason, CloseReason::Closed(_)) {
+            // It said goodbye and is on its way out; how it ends tells its exit status.
+            return;
+        }
         let state = self.state.lock();
         if let Some(worker) = state.workers.get(&process)
             && !state.shutting_down
@@ -391,6 +426,9 @@ impl NodeState {
         creation: ActorCreation,
         now: ray_engine::time::Time,
     ) -> Result<ActorId, Failure> {
+        if creation.name.is_some() {
+            self.limits.insert(creation.actor, creation.limits);
+        }
         self.directory.create(
             ActorSpec {
                 actor: creation.actor,
@@ -585,8 +623,13 @@ impl NodeState {
     }
 
     fn grant_segments(&mut self, out: &mut Outbox, here: ProcessId) {
-        while let Some((asker, request, bytes)) = self.segment_queue.front().copied() {
-            match self.arena.grant(bytes, asker.0) {
+        while let Some(asked) = self.segment_queue.front() {
+            let (asker, request) = (asked.asker, asked.request);
+            let granted = self
+                .arena
+                .grant(asked.bytes, asker.0)
+                .or_else(|| self.arena.grant(asked.least, asker.0));
+            match granted {
                 Some(range) => {
                     self.segment_queue.pop_front();
                     let outcome = Ok((range.first, range.count));

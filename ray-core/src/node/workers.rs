@@ -101,6 +101,8 @@ pub(crate) fn on_event(runtime: &Weak<Runtime>, event: ProcessEvent) {
                 attempt: 0,
             };
             tracing::debug!(%process, pid, ?code, ?signal, "worker ended");
+            // What it said last is in the socket: it counts before the death.
+            runtime.net().drain();
             node.on_worker_exit(&runtime, process, exit);
         }
         ProcessEvent::Line { .. } => {}

@@ -6,7 +6,7 @@ use std::{
     sync::OnceLock,
 };
 
-use super::{Call, CallError, Create, MethodForms, Results};
+use super::{ActorOptions, Call, CallError, Create, MethodForms, Results};
 use crate::actor::CallLimits;
 
 /// A task, a method or a constructor.
@@ -165,11 +165,19 @@ impl ActorClass {
         }
     }
 
-    pub(crate) fn call_limits(&self) -> CallLimits {
+    pub(crate) fn call_limits(&self, options: &ActorOptions) -> CallLimits {
+        let defaults = &self.defaults;
+        let concurrency = options.max_concurrency.or(defaults.max_concurrency);
         CallLimits {
-            ordered: self.mode(self.defaults.max_concurrency) == ActorMode::Local,
-            max_task_retries: self.defaults.max_task_retries.unwrap_or(0),
-            max_pending_calls: self.defaults.max_pending_calls.unwrap_or(0),
+            ordered: self.mode(concurrency) == ActorMode::Local,
+            max_task_retries: options
+                .max_task_retries
+                .or(defaults.max_task_retries)
+                .unwrap_or(0),
+            max_pending_calls: options
+                .max_pending_calls
+                .or(defaults.max_pending_calls)
+                .unwrap_or(0),
         }
     }
 }

@@ -20,24 +20,33 @@ impl SegmentSource for Arc<Runtime> {
                 Ok(guard) => return Ok(guard),
                 Err(needed) => needed.bytes,
             };
-            self.lease_segments(needed.max(SEGMENT_LEASE_BYTES), deadline)?;
+            self.lease_segments(needed, deadline)?;
         }
     }
 }
 
 impl Runtime {
     /// Leases more of the arena, waiting for room until `deadline`.
-    fn lease_segments(self: &Arc<Self>, bytes: u64, deadline: Instant) -> Result<(), Failure> {
+    fn lease_segments(self: &Arc<Self>, least: u64, deadline: Instant) -> Result<(), Failure> {
         let capacity = self.arena.capacity();
-        if bytes > capacity {
+        let bytes = least.max(SEGMENT_LEASE_BYTES);
+        if least > capacity {
             return Err(Failure::ObjectStoreFull {
-                needed: bytes,
+                needed: least,
                 capacity,
                 holders: String::new(),
             });
         }
         let left = deadline.saturating_duration_since(Instant::now());
-        let reply = self.request(left, |request| Message::RequestSegments { request, bytes });
+        let mut asked = 0;
+        let reply = self.request(left, |request| {
+            asked = request;
+            Message::RequestSegments {
+                request,
+                bytes,
+                least,
+            }
+        });
         match reply {
             Ok(Message::SegmentsGranted {
                 outcome: Ok((first, count)),
@@ -58,11 +67,12 @@ impl Runtime {
                 "asked for segments and got {other:?}"
             ))),
             Err(_) => {
+                self.send_to_node(Message::CancelSegments { request: asked });
                 let (live, objects) = (self.writer.live_bytes(), self.writer.live_objects());
                 let holders =
                     format!("; this process alone holds {live} bytes in {objects} objects");
                 Err(Failure::ObjectStoreFull {
-                    needed: bytes,
+                    needed: least,
                     capacity,
                     holders,
                 })

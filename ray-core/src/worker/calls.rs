@@ -19,6 +19,7 @@ use crate::{
         TaskOptions,
     },
     ActorRef,
+    actor::CallLimits,
     config::PEER_QUEUE_BYTES_MAX,
     object_ref::AnyRef,
     runtime::{self, Runtime},
@@ -249,7 +250,7 @@ pub fn create_actor(
                 core.on_actor_status(actor, crate::wire::ActorStatus::Dead { failure }, now);
                 actor
             });
-            ActorRef::new(actor, None, class)
+            ActorRef::new(actor, None, class.call_limits(&options))
         }
     }
 }
@@ -264,7 +265,14 @@ fn try_create(
     if let Some(failure) = options.error.clone().or_else(|| args.error.take()) {
         return Err(failure);
     }
+    if options.get_if_exists && options.name.is_none() {
+        return Err(Failure::InvalidOption {
+            option: "get_if_exists".into(),
+            reason: "there is nothing to get without a `name`".into(),
+        });
+    }
     let defaults = &class.defaults;
+    let limits = class.call_limits(options);
     let num_cpus = options.num_cpus.or(defaults.num_cpus);
     let mut resources: Vec<(String, f64)> = defaults
         .resources
@@ -320,6 +328,7 @@ fn try_create(
         max_restarts: options.max_restarts.or(defaults.max_restarts).unwrap_or(0),
         get_if_exists: options.get_if_exists,
         detached: options.detached,
+        limits,
     };
     if is_named {
         // The name is settled before anything else; its owner must be able to construct at once.
@@ -335,7 +344,7 @@ fn try_create(
                 outcome: Ok(found), ..
             }) if found != actor => {
                 runtime.with_core(|core, _| core.creations.remove(&actor));
-                return Ok(ActorRef::new(found, None, class));
+                return Ok(ActorRef::new(found, None, limits));
             }
             Ok(Message::CreateActorReply { outcome: Ok(_), .. }) => {}
             Ok(Message::CreateActorReply {
@@ -361,7 +370,7 @@ fn try_create(
         core.actor_holds.insert(hold, actor);
         hold
     });
-    Ok(ActorRef::new(actor, Some(AnyRef::counted(hold)), class))
+    Ok(ActorRef::new(actor, Some(AnyRef::counted(hold)), limits))
 }
 
 /// Returns references that say that no runtime runs here.
@@ -374,7 +383,7 @@ fn not_running(returns: u16) -> Submitted {
 }
 
 /// Looks an actor up by its name.
-pub(crate) fn lookup_actor(name: &str) -> crate::Result<(ActorId, String)> {
+pub(crate) fn lookup_actor(name: &str) -> crate::Result<(ActorId, String, CallLimits)> {
     let runtime = runtime::current()?;
     let namespace = runtime.namespace.clone();
     let reply = runtime.request(DIRECTORY_TIMEOUT, |request| Message::LookupActor {
