@@ -98,7 +98,7 @@ fn ten_gigabytes_pass_through_a_quarter_of_one() -> ray_core::Result<()> {
 #[ray_core::test]
 fn results_of_tasks_are_freed_when_dropped() -> ray_core::Result<()> {
     let _ray = Config::new().object_store_memory(128 << 20).init()?;
-    for round in 0..200_u64 {
+    for round in 0..60_u64 {
         let object = blob::remote(round as u8, 4 * MIB as u64);
         let view = object.view()?;
         assert_eq!((view.len(), view[0]), (4 * MIB, round as u8));

@@ -65,7 +65,7 @@ fn ten_gigabytes_pass_through_a_small_arena() {
         writer.take_empty(),
         vec![SegmentRange {
             first: 0,
-            count: 16
+            count: ((64 << 20) / SEGMENT_BYTES) as u32
         }]
     );
     assert_eq!(writer.lent_bytes(), 0);
