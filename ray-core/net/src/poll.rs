@@ -425,17 +425,21 @@ impl Shared {
 
     /// Sleeps on the socket once, then lets everything act.
     fn poll_once(&self, waiter: &Waiter, deadline: Option<Instant>) {
-        let (timeout, writable) = match self.transport.try_lock() {
-            Some(transport) => (left(transport.next_timeout()), transport.wants_writable()),
-            None => (Some(TICK), false),
-        };
+        let looked = self
+            .transport
+            .try_lock()
+            .map(|transport| (left(transport.next_timeout()), transport.wants_writable()));
+        // Who found the lock taken by that look relies on this thread; who pumps sees to itself.
+        let is_owed = looked.is_some() && self.pump_wanted.load(Ordering::SeqCst);
+        let (timeout, writable) = looked.unwrap_or((Some(TICK), false));
         let limit = [timeout, left(deadline)]
             .into_iter()
             .flatten()
             .fold(SLEEP_MAX, Duration::min);
-        // Who found the lock taken just now relies on this thread to look again.
-        let is_due = limit.is_zero() || self.pump_wanted.load(Ordering::SeqCst);
-        if !is_due && let Err(error) = waiter.poll(self.socket.as_fd(), writable, Some(limit)) {
+        if !limit.is_zero()
+            && !is_owed
+            && let Err(error) = waiter.poll(self.socket.as_fd(), writable, Some(limit))
+        {
             tracing::error!(%error, "the socket could not be polled");
             waiter.park(Some(TICK));
         }
@@ -512,7 +516,12 @@ impl Shared {
                 let mut role = self.role.lock();
                 role.watcher_is_parked = false;
                 match &role.poller {
-                    Some(poller) if poller.is_watcher => Turn::Poll,
+                    Some(poller) if poller.is_watcher && is_quiet => Turn::Poll,
+                    // Somebody drives: every packet would wake this thread beside that one.
+                    Some(poller) if poller.is_watcher => {
+                        role.poller = None;
+                        Turn::Tick
+                    }
                     Some(poller) if poller.since.elapsed() > PARK_AFTER => {
                         role.watcher_is_parked = true;
                         Turn::Park
