@@ -716,10 +716,15 @@ impl Transport {
     fn write_out(&mut self, connection: &mut Connection, peer: &Peer) {
         loop {
             if connection.pending.is_none() {
-                let out = std::mem::take(&mut *peer.0.out.lock());
-                if out.is_empty() {
-                    return;
-                }
+                let out = {
+                    let mut out = peer.0.out.lock();
+                    if out.is_empty() {
+                        return;
+                    }
+                    // The next batch will be about as large: it should not grow step by step.
+                    let next = Vec::with_capacity(out.len().min(OUT_BYTES_AHEAD));
+                    std::mem::replace(&mut *out, next)
+                };
                 connection.pending = Some(out.into());
             }
             let was_hello = connection.hello_left;
@@ -923,5 +928,7 @@ const LOOPBACK_WINDOW_BYTES: u64 = 2 << 20;
 const CONNECTIONS_MAX: usize = 4096;
 /// With more segments a send is over 65,507 bytes and vanishes.
 const MAX_TRANSMIT_SEGMENTS: usize = 10;
+/// Room that the next batch of output has from the start, at most; bytes.
+const OUT_BYTES_AHEAD: usize = 16 << 10;
 /// Larger receive buffers are not kept; bytes.
 const SPARE_BYTES_MAX: usize = 256 << 10;

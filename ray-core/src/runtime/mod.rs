@@ -160,12 +160,15 @@ impl Runtime {
     fn settle(&self, mut core: MutexGuard<'_, Core>) {
         let timeout = loop {
             core.run_commands();
-            let dropped = std::mem::take(&mut *self.dropped.lock());
-            if dropped.is_empty() {
-                break core.owner.poll_timeout();
-            }
-            for id in dropped {
+            let mut dropped = std::mem::take(&mut core.dropped);
+            std::mem::swap(&mut dropped, &mut *self.dropped.lock());
+            let is_done = dropped.is_empty();
+            for id in dropped.drain(..) {
                 core.owner.drop_handle(id);
+            }
+            core.dropped = dropped;
+            if is_done {
+                break core.owner.poll_timeout();
             }
         };
         let (touched, mode) = core.take_touched();

@@ -124,11 +124,13 @@ impl Runtime {
             }
             let Some(cell) = cell else { return Ok(values) };
             let ended = self.block(&cell, deadline);
-            self.with_core(|core, _| {
-                for id in &missing {
-                    core.waiters.remove(*id, &cell);
-                }
-            });
+            if !cell.is_complete() {
+                self.with_core(|core, _| {
+                    for id in &missing {
+                        core.waiters.remove(*id, &cell);
+                    }
+                });
+            }
             if !ended? {
                 return Err(Error::GetTimeout(timeout.unwrap_or_default()));
             }

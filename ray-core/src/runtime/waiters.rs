@@ -47,6 +47,11 @@ impl WaitCell {
         }
     }
 
+    /// Returns whether nothing is missing any more.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.missing.load(Ordering::Acquire) <= 0
+    }
+
     /// Ends the wait.
     pub(crate) fn notify(&self) {
         self.waiter.notify();
@@ -58,21 +63,52 @@ impl WaitCell {
 
 /// Who waits for what.
 #[derive(Default)]
-pub(crate) struct Waiters(FxHashMap<ObjectId, Vec<Arc<WaitCell>>>);
+pub(crate) struct Waiters(FxHashMap<ObjectId, Cells>);
+
+/// Who waits for one object: mostly one.
+enum Cells {
+    One(Arc<WaitCell>),
+    Many(Vec<Arc<WaitCell>>),
+}
+
+impl Cells {
+    fn push(&mut self, cell: Arc<WaitCell>) {
+        match self {
+            Cells::Many(cells) => cells.push(cell),
+            Cells::One(first) => *self = Cells::Many(vec![first.clone(), cell]),
+        }
+    }
+
+    fn as_slice(&self) -> &[Arc<WaitCell>] {
+        match self {
+            Cells::One(cell) => std::slice::from_ref(cell),
+            Cells::Many(cells) => cells,
+        }
+    }
+}
 
 impl Waiters {
     /// Adds a waiting cell for `object`.
     pub(crate) fn add(&mut self, object: ObjectId, cell: &Arc<WaitCell>) {
-        self.0.entry(object).or_default().push(cell.clone());
+        match self.0.entry(object) {
+            Entry::Vacant(entry) => {
+                entry.insert(Cells::One(cell.clone()));
+            }
+            Entry::Occupied(mut entry) => entry.get_mut().push(cell.clone()),
+        }
     }
 
     /// Takes a cell back that stopped waiting.
     pub(crate) fn remove(&mut self, object: ObjectId, cell: &Arc<WaitCell>) {
         if let Entry::Occupied(mut entry) = self.0.entry(object) {
-            entry
-                .get_mut()
-                .retain(|waiting| !Arc::ptr_eq(waiting, cell));
-            if entry.get().is_empty() {
+            if let Cells::Many(cells) = entry.get_mut() {
+                cells.retain(|waiting| !Arc::ptr_eq(waiting, cell));
+            }
+            let is_empty = match entry.get() {
+                Cells::One(waiting) => Arc::ptr_eq(waiting, cell),
+                Cells::Many(cells) => cells.is_empty(),
+            };
+            if is_empty {
                 entry.remove();
             }
         }
@@ -80,15 +116,18 @@ impl Waiters {
 
     /// Ends every wait.
     pub(crate) fn wake_all(&mut self) {
-        for cell in std::mem::take(&mut self.0).into_values().flatten() {
-            cell.notify();
+        for cells in std::mem::take(&mut self.0).into_values() {
+            cells.as_slice().iter().for_each(|cell| cell.notify());
         }
     }
 
     /// Tells everyone who waits for `object`.
     pub(crate) fn resolve(&mut self, object: ObjectId, failed: bool) {
-        for cell in self.0.remove(&object).unwrap_or_default() {
-            cell.on_resolved(failed);
+        if let Some(cells) = self.0.remove(&object) {
+            cells
+                .as_slice()
+                .iter()
+                .for_each(|cell| cell.on_resolved(failed));
         }
     }
 }

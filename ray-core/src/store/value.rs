@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
@@ -70,6 +70,15 @@ impl Drop for Inner {
 impl Value {
     /// Wraps bytes in this process's heap.
     pub fn heap(bytes: AlignedBytes) -> Value {
+        static EMPTY: OnceLock<Value> = OnceLock::new();
+        if bytes.is_empty() {
+            // Unit results are many; their check is no work, whatever their type.
+            return EMPTY.get_or_init(|| Value::of(bytes)).clone();
+        }
+        Value::of(bytes)
+    }
+
+    fn of(bytes: AlignedBytes) -> Value {
         Value(Arc::new(Inner {
             bytes: Bytes::Heap(bytes),
             checked: AtomicU64::new(0),

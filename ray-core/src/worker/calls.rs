@@ -8,6 +8,7 @@ use ray_engine::{
     owner::{CallSubmit, TaskSubmit},
     resources::{Amount, Resources},
 };
+use ray_net::Peer;
 
 use super::{
     context,
@@ -88,8 +89,8 @@ fn task_shape(method: &Method, options: &TaskOptions) -> Result<Resources, Failu
 
 impl Runtime {
     /// Waits while too much output is queued, so that a fast caller cannot fill the memory.
-    fn hold_back(self: &Arc<Self>) {
-        if let Some(peer) = self.with_core(|core, _| core.fullest_peer(PEER_QUEUE_BYTES_MAX)) {
+    fn hold_back(&self, fullest: Option<Peer>) {
+        if let Some(peer) = fullest {
             self.net().wait_below(&peer, PEER_QUEUE_BYTES_MAX, None);
         }
     }
@@ -139,7 +140,7 @@ pub fn submit_task(method: &'static Method, options: TaskOptions, mut args: Args
         method,
         args,
         parent: parent.unwrap_or_default(),
-        chain: running.map_or_else(|| Arc::from([]), |running| running.chain),
+        chain: running.map_or_else(context::no_chain, |running| running.chain),
     });
     let max_retries = options
         .max_retries
@@ -149,13 +150,14 @@ pub fn submit_task(method: &'static Method, options: TaskOptions, mut args: Args
         .retry_exceptions
         .or(method.defaults.retry_exceptions)
         .unwrap_or(false);
-    let task = runtime.with_core(|core, now| {
+    let (task, fullest) = runtime.with_core(|core, now| {
+        let fullest = core.fullest_peer(PEER_QUEUE_BYTES_MAX);
         let shape = if plain {
             core.one_cpu()
         } else {
             core.shape_id(&shape)
         };
-        core.owner.submit_task(
+        let task = core.owner.submit_task(
             TaskSubmit {
                 shape,
                 returns,
@@ -167,9 +169,10 @@ pub fn submit_task(method: &'static Method, options: TaskOptions, mut args: Args
                 payload,
             },
             now,
-        )
+        );
+        (task, fullest)
     });
-    runtime.hold_back();
+    runtime.hold_back(fullest);
     Runtime::submitted(task, returns)
 }
 
@@ -198,7 +201,7 @@ pub fn submit_call(
             chain.extend(running.actor);
             chain.into()
         }
-        None => Arc::from([]),
+        None => context::no_chain(),
     };
     let payload = Arc::new(Payload {
         method,
@@ -210,8 +213,9 @@ pub fn submit_call(
         .max_retries
         .or(method.defaults.max_retries)
         .unwrap_or(actor.max_task_retries());
-    let task = runtime.with_core(|core, now| {
-        core.owner.submit_call(
+    let (task, fullest) = runtime.with_core(|core, now| {
+        let fullest = core.fullest_peer(PEER_QUEUE_BYTES_MAX);
+        let task = core.owner.submit_call(
             CallSubmit {
                 actor: actor.id(),
                 returns,
@@ -225,9 +229,10 @@ pub fn submit_call(
                 payload,
             },
             now,
-        )
+        );
+        (task, fullest)
     });
-    runtime.hold_back();
+    runtime.hold_back(fullest);
     Runtime::submitted(task, returns)
 }
 
@@ -306,7 +311,7 @@ fn try_create(
     }
     let max_concurrency = asked.unwrap_or(if mode == ActorMode::Async { 1000 } else { 1 });
     let (dependencies, _) = references(args);
-    let chain = context::current().map_or_else(|| Arc::from([]), |running| running.chain);
+    let chain = context::current().map_or_else(context::no_chain, |running| running.chain);
     let creation = Creation {
         class: class.id,
         constructor,

@@ -3,7 +3,7 @@
 use std::{
     cell::RefCell,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -25,6 +25,12 @@ impl Running {
     pub(crate) fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Acquire)
     }
+}
+
+/// Returns the chain of a call that no actor led to.
+pub(crate) fn no_chain() -> Arc<[ActorId]> {
+    static NONE: OnceLock<Arc<[ActorId]>> = OnceLock::new();
+    NONE.get_or_init(|| Arc::from([])).clone()
 }
 
 thread_local! {

@@ -71,10 +71,10 @@ struct State {
 
 struct RunningCall {
     caller: ProcessId,
-    started: Instant,
+    /// When a plain task began; methods may take as long as they like.
+    started: Option<Instant>,
     cancelled: Arc<AtomicBool>,
     abort: Option<tokio::task::AbortHandle>,
-    is_task: bool,
 }
 
 /// The actor that lives in this process.
@@ -252,15 +252,15 @@ impl Executor {
             _ => {}
         }
         if let Some(execution) = state.ready.pop_front() {
+            let is_task = matches!(execution.target, CallTarget::Task { .. });
             if execution.method.is_some() {
                 state.running.insert(
                     execution.task,
                     RunningCall {
                         caller: ProcessId(execution.caller.process()),
-                        started: Instant::now(),
+                        started: is_task.then(Instant::now),
                         cancelled: execution.cancelled.clone(),
                         abort: None,
-                        is_task: matches!(execution.target, CallTarget::Task { .. }),
                     },
                 );
             }
@@ -376,7 +376,7 @@ impl Executor {
         if is_task {
             announce(method.name);
         }
-        let started = Instant::now();
+        let started = is_task.then(Instant::now);
         let mut results = Results::new(runtime, crate::config::INLINE_RESULT_BYTES_MAX);
         let outcome = if execution.cancelled.load(Ordering::Acquire) {
             Err(Ended::Error(CallError::Failure(Failure::Cancelled)))
@@ -391,7 +391,9 @@ impl Executor {
                 }
             }
         };
-        let exec_nanos = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let exec_nanos = started.map_or(0, |started| {
+            u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        });
         execution.held.clear();
         let flush = {
             let mut state = self.state.lock();
@@ -785,7 +787,6 @@ impl Executor {
             execution,
             answered: false,
         };
-        let started = Instant::now();
         let actor = ASYNC_ACTOR.with_borrow(Clone::clone);
         let outcome = match (&answer.execution.call, &method.invoke, actor) {
             (Err(failure), ..) => Err(Ended::Error(CallError::Failure(failure.clone()))),
@@ -804,7 +805,6 @@ impl Executor {
                 "this process hosts no such actor".into(),
             )))),
         };
-        let exec_nanos = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.state.lock().running.remove(&answer.execution.task);
         let exits = matches!(outcome, Err(Ended::Exit));
         let outcome = outcome.map_err(|ended| {
@@ -817,7 +817,7 @@ impl Executor {
             attempt,
             ..
         } = &answer.execution;
-        runtime.reply(caller, *task, *attempt, exec_nanos, outcome, true);
+        runtime.reply(caller, *task, *attempt, 0, outcome, true);
         if exits {
             self.stop(Stop::Now("it called exit_actor".into()), runtime);
         }
@@ -863,7 +863,8 @@ impl State {
     fn has_long_task(&self) -> bool {
         self.running
             .values()
-            .any(|running| running.is_task && running.started.elapsed() > LONG_TASK)
+            .filter_map(|running| running.started)
+            .any(|started| started.elapsed() > LONG_TASK)
     }
 
     fn take_unstarted(&mut self) -> Vec<(Peer, TaskId, u32)> {

@@ -60,6 +60,8 @@ pub(crate) struct Core {
     shape_ids: FxHashMap<Resources, ShapeId>,
     /// Messages to this process's own roles, handled after the lock is given back.
     pub(crate) local: VecDeque<Message>,
+    /// The other buffer of the runtime's list of dropped handles.
+    pub(crate) dropped: Vec<ObjectId>,
     /// Peers with fresh output.
     touched: Vec<Peer>,
     /// Whether a peer was dialed whose first packet has not left.
@@ -88,6 +90,7 @@ impl Core {
             shapes: Vec::new(),
             shape_ids: FxHashMap::default(),
             local: VecDeque::new(),
+            dropped: Vec::new(),
             touched: Vec::new(),
             is_dialing: false,
             in_flight: 0,
@@ -123,7 +126,7 @@ impl Core {
         let peer = self.net.connect(process.0, addr);
         self.peers.insert(process, peer.clone());
         // The handshake begins when the lock is given back.
-        self.touched.push(peer.clone());
+        self.touch(&peer);
         self.is_dialing = true;
         peer
     }
@@ -258,8 +261,9 @@ impl Core {
             return;
         }
         if let Some(peer) = self.peers.get(&to) {
-            push_message(peer, &message);
-            self.touched.push(peer.clone());
+            let peer = peer.clone();
+            push_message(&peer, &message);
+            self.touch(&peer);
             return;
         }
         let waiting = self.locating.entry(to).or_default();
@@ -377,6 +381,18 @@ impl Core {
     }
 
     /// Takes the peers with fresh output and how to flush them.
+    /// Notes that a peer has fresh output.
+    fn touch(&mut self, peer: &Peer) {
+        if self
+            .touched
+            .last()
+            .is_none_or(|last| last.process() != peer.process())
+        {
+            self.touched.push(peer.clone());
+        }
+    }
+
+    /// Takes the peers with fresh output, and when it should leave.
     pub(crate) fn take_touched(&mut self) -> (Vec<Peer>, Flush) {
         let is_dialing = std::mem::take(&mut self.is_dialing);
         let mode = if self.in_flight <= 2 || is_dialing {
@@ -443,7 +459,7 @@ impl Core {
         };
         push_frame(&peer, &header, &meta, &parts.slices());
         self.in_flight += 1;
-        self.touched.push(peer);
+        self.touch(&peer);
     }
 
     /// Sends the constructor call of an actor that this process created.
@@ -493,7 +509,7 @@ impl Core {
             trace: 0,
         };
         push_frame(&peer, &header, &meta, &parts.slices());
-        self.touched.push(peer);
+        self.touch(&peer);
     }
 
     fn arg_metas<'a>(
@@ -587,7 +603,7 @@ impl Core {
             &AnswerMeta { object, outcome },
             &parts.slices(),
         );
-        self.touched.push(peer);
+        self.touch(&peer);
         drop(parts);
         empty.clear();
     }
