@@ -2,90 +2,153 @@
 
 use multiversion::multiversion;
 
-/// Rows and columns of the block that stays in registers.
-const ROWS: usize = 4;
+/// Columns of a tile: what two wide registers hold.
 const COLUMNS: usize = 16;
+/// Rows of a large tile: its sums, two registers each, stay in registers with room for the operands.
+const ROWS: usize = 6;
 
-/// Adds `a * b` to `c`: `a` is `[m, k]` with the given strides, `b` is `[k, n]` and `c` is `[m, n]`, row by row.
+/// Adds `a * b` to `c`: `a` is `[m, k]`, `b` is `[k, n]` and `c` is `[m, n]`, row by row.
+///
+/// An element's terms are added in an order that depends on `k` and `n` alone: a row of a batch gives the
+/// same bits as that row by itself.
 #[multiversion(targets("x86_64+avx2+fma", "aarch64+neon"))]
-pub(super) fn gemm(
-    m: usize,
-    k: usize,
-    n: usize,
-    a: &[f32],
-    (row, column): (usize, usize),
-    b: &[f32],
-    c: &mut [f32],
-) {
+pub(super) fn gemm(m: usize, k: usize, n: usize, a: &[f32], b: &[f32], c: &mut [f32]) {
+    if k == 0 || n == 0 {
+        return;
+    }
+    let (a, b, c) = (&a[..m * k], &b[..k * n], &mut c[..m * n]);
     let mut i = 0;
     while i + ROWS <= m {
-        let mut j = 0;
-        while j + COLUMNS <= n {
-            let mut block = [[0.0_f32; COLUMNS]; ROWS];
-            for p in 0..k {
-                let b: &[f32; COLUMNS] = b[p * n + j..][..COLUMNS]
-                    .try_into()
-                    .expect("sixteen columns");
-                for (r, sums) in block.iter_mut().enumerate() {
-                    let a = a[(i + r) * row + p * column];
-                    for (sum, b) in sums.iter_mut().zip(b) {
-                        *sum = a.mul_add(*b, *sum);
-                    }
-                }
-            }
-            for (r, sums) in block.iter().enumerate() {
-                for (c, sum) in c[(i + r) * n + j..][..COLUMNS].iter_mut().zip(sums) {
-                    *c += sum;
-                }
-            }
-            j += COLUMNS;
-        }
-        for r in i..i + ROWS {
-            rest(r, j, k, n, a, (row, column), b, c);
-        }
+        tiles::<ROWS>(i, k, n, a, b, c);
         i += ROWS;
     }
-    for r in i..m {
-        let mut j = 0;
-        while j + COLUMNS <= n {
-            let mut sums = [0.0_f32; COLUMNS];
-            for p in 0..k {
-                let b: &[f32; COLUMNS] = b[p * n + j..][..COLUMNS]
-                    .try_into()
-                    .expect("sixteen columns");
-                let a = a[r * row + p * column];
-                for (sum, b) in sums.iter_mut().zip(b) {
-                    *sum = a.mul_add(*b, *sum);
-                }
-            }
-            for (c, sum) in c[r * n + j..][..COLUMNS].iter_mut().zip(sums) {
-                *c += sum;
-            }
-            j += COLUMNS;
+    while i < m {
+        tiles::<1>(i, k, n, a, b, c);
+        i += 1;
+    }
+    // The last columns as dot products of rows with columns that were made contiguous.
+    let first = n - n % COLUMNS;
+    let mut column = vec![0.0; if first < n { k } else { 0 }];
+    for j in first..n {
+        for (value, row) in column.iter_mut().zip(b.chunks_exact(n)) {
+            *value = row[j];
         }
-        rest(r, j, k, n, a, (row, column), b, c);
+        for (row, out) in a.chunks_exact(k).zip(c.chunks_exact_mut(n)) {
+            out[j] += dot(row, &column);
+        }
     }
 }
 
-/// The columns from `from` on of one row.
-#[allow(clippy::too_many_arguments, reason = "the shape of a matrix product")]
+/// All whole tiles of `R` rows from row `i` on.
 #[inline(always)]
-fn rest(
-    r: usize,
-    from: usize,
-    k: usize,
+fn tiles<const R: usize>(i: usize, k: usize, n: usize, a: &[f32], b: &[f32], c: &mut [f32]) {
+    let rows: [&[f32]; R] = std::array::from_fn(|r| &a[(i + r) * k..][..k]);
+    let mut j = 0;
+    while j + COLUMNS <= n {
+        let mut sums = [[0.0_f32; COLUMNS]; R];
+        for (p, b) in b.chunks_exact(n).take(k).enumerate() {
+            let b: &[f32; COLUMNS] = b[j..][..COLUMNS].try_into().expect("sixteen columns");
+            for r in 0..R {
+                let a = rows[r][p];
+                for (sum, b) in sums[r].iter_mut().zip(b) {
+                    *sum = a.mul_add(*b, *sum);
+                }
+            }
+        }
+        for (r, sums) in sums.iter().enumerate() {
+            for (c, sum) in c[(i + r) * n + j..][..COLUMNS].iter_mut().zip(sums) {
+                *c += sum;
+            }
+        }
+        j += COLUMNS;
+    }
+}
+
+#[inline(always)]
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0.0_f32; COLUMNS];
+    let (a_parts, b_parts) = (a.chunks_exact(COLUMNS), b.chunks_exact(COLUMNS));
+    let mut sum = 0.0;
+    for (a, b) in a_parts.remainder().iter().zip(b_parts.remainder()) {
+        sum = a.mul_add(*b, sum);
+    }
+    for (a, b) in a_parts.zip(b_parts) {
+        for (lane, (a, b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
+            *lane = a.mul_add(*b, *lane);
+        }
+    }
+    sum + lanes.iter().sum::<f32>()
+}
+
+/// Adds the product of the transposed `a` with `b` to `c`: `a` is `[k, m]`, `b` is `[k, n]`, `c` is `[m, n]`.
+#[multiversion(targets("x86_64+avx2+fma", "aarch64+neon"))]
+pub(super) fn gemm_transposed(m: usize, k: usize, n: usize, a: &[f32], b: &[f32], c: &mut [f32]) {
+    if m == 0 || n == 0 {
+        return;
+    }
+    let (a, b, c) = (&a[..k * m], &b[..k * n], &mut c[..m * n]);
+    let mut i = 0;
+    while i + ROWS <= m {
+        tiles_transposed::<ROWS>(i, m, n, a, b, c);
+        i += ROWS;
+    }
+    while i < m {
+        tiles_transposed::<1>(i, m, n, a, b, c);
+        i += 1;
+    }
+    // The last columns: here rows of `c` lie side by side in `a`, so they are the lanes.
+    for j in n - n % COLUMNS..n {
+        let mut i = 0;
+        while i + COLUMNS <= m {
+            let mut sums = [0.0_f32; COLUMNS];
+            for (a, b) in a.chunks_exact(m).zip(b.chunks_exact(n)) {
+                let a: &[f32; COLUMNS] = a[i..][..COLUMNS].try_into().expect("sixteen rows");
+                for (sum, a) in sums.iter_mut().zip(a) {
+                    *sum = a.mul_add(b[j], *sum);
+                }
+            }
+            for (r, sum) in sums.iter().enumerate() {
+                c[(i + r) * n + j] += sum;
+            }
+            i += COLUMNS;
+        }
+        for i in i..m {
+            let mut sum = 0.0_f32;
+            for (a, b) in a.chunks_exact(m).zip(b.chunks_exact(n)) {
+                sum = a[i].mul_add(b[j], sum);
+            }
+            c[i * n + j] += sum;
+        }
+    }
+}
+
+#[inline(always)]
+fn tiles_transposed<const R: usize>(
+    i: usize,
+    m: usize,
     n: usize,
     a: &[f32],
-    (row, column): (usize, usize),
     b: &[f32],
     c: &mut [f32],
 ) {
-    for j in from..n {
-        let mut sum = 0.0_f32;
-        for p in 0..k {
-            sum = a[r * row + p * column].mul_add(b[p * n + j], sum);
+    let mut j = 0;
+    while j + COLUMNS <= n {
+        let mut sums = [[0.0_f32; COLUMNS]; R];
+        for (a, b) in a.chunks_exact(m).zip(b.chunks_exact(n)) {
+            let a: &[f32; R] = a[i..][..R].try_into().expect("the rows of a tile");
+            let b: &[f32; COLUMNS] = b[j..][..COLUMNS].try_into().expect("sixteen columns");
+            for r in 0..R {
+                for (sum, b) in sums[r].iter_mut().zip(b) {
+                    *sum = a[r].mul_add(*b, *sum);
+                }
+            }
         }
-        c[r * n + j] += sum;
+        for (r, sums) in sums.iter().enumerate() {
+            for (c, sum) in c[(i + r) * n + j..][..COLUMNS].iter_mut().zip(sums) {
+                *c += sum;
+            }
+        }
+        j += COLUMNS;
     }
 }
 
@@ -142,6 +205,8 @@ mod tests {
             (64, 3, 17),
             (5, 1, 33),
             (8, 64, 1),
+            (13, 20, 35),
+            (64, 100, 2),
         ] {
             let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
             let mut c = numbers(m * n, 3);
@@ -151,7 +216,7 @@ mod tests {
                     c[at] + (0..k).map(|p| a[i * k + p] * b[p * n + j]).sum::<f32>()
                 })
                 .collect::<Vec<_>>();
-            gemm(m, k, n, &a, (k, 1), &b, &mut c);
+            gemm(m, k, n, &a, &b, &mut c);
             assert!(
                 c.iter().zip(&expected).all(|(c, e)| (c - e).abs() < 1e-4),
                 "{m} {k} {n}"
@@ -161,8 +226,27 @@ mod tests {
                 .map(|at| a[at % m * k + at / m])
                 .collect::<Vec<_>>();
             let mut again = numbers(m * n, 3);
-            gemm(m, k, n, &transposed, (1, m), &b, &mut again);
-            assert_eq!(c, again);
+            gemm_transposed(m, k, n, &transposed, &b, &mut again);
+            assert!(
+                again
+                    .iter()
+                    .zip(&expected)
+                    .all(|(c, e)| (c - e).abs() < 1e-4),
+                "transposed {m} {k} {n}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_row_of_a_batch_gives_the_bits_of_the_row_alone() {
+        let (m, k, n) = (11, 37, 34);
+        let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
+        let mut together = vec![0.0; m * n];
+        gemm(m, k, n, &a, &b, &mut together);
+        for i in 0..m {
+            let mut alone = vec![0.0; n];
+            gemm(1, k, n, &a[i * k..][..k], &b, &mut alone);
+            assert_eq!(alone, together[i * n..][..n], "row {i}");
         }
     }
 

@@ -96,15 +96,7 @@ impl Mlp {
             for _ in 0..batch {
                 out.extend_from_slice(biases);
             }
-            kernel::gemm(
-                batch,
-                inputs,
-                outputs,
-                &below[layer],
-                (inputs, 1),
-                weights,
-                out,
-            );
+            kernel::gemm(batch, inputs, outputs, &below[layer], weights, out);
             if layer + 1 < layers {
                 kernel::tanh(out);
             }
@@ -136,12 +128,11 @@ impl Mlp {
             let start = end - (inputs + 1) * outputs;
             let (weight_gradient, bias_gradient) =
                 gradient[start..end].split_at_mut(inputs * outputs);
-            kernel::gemm(
+            kernel::gemm_transposed(
                 inputs,
                 batch,
                 outputs,
                 &layers[layer],
-                (1, inputs),
                 gradients,
                 weight_gradient,
             );
@@ -161,15 +152,7 @@ impl Mlp {
                 }
                 below.clear();
                 below.resize(batch * inputs, 0.0);
-                kernel::gemm(
-                    batch,
-                    outputs,
-                    inputs,
-                    gradients,
-                    (outputs, 1),
-                    transposed,
-                    below,
-                );
+                kernel::gemm(batch, outputs, inputs, gradients, transposed, below);
                 for (value, activation) in below.iter_mut().zip(&layers[layer]) {
                     *value *= 1.0 - activation * activation;
                 }
