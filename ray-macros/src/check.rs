@@ -1,10 +1,10 @@
 //! What cannot be remote, with a line of help each; all errors of an item at once.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
-use syn::{FnArg, ReturnType, Signature, Type, visit::Visit};
+use syn::{FnArg, ReturnType, Signature, Type};
 
-use crate::model;
+use crate::{options::Options, types};
 
 /// The errors of one item.
 #[derive(Default)]
@@ -27,12 +27,20 @@ impl Errors {
         ));
     }
 
+    /// Adds the errors of a part, and returns whether there are any.
+    pub(crate) fn absorb(&mut self, part: Errors) -> bool {
+        let Some(error) = part.0 else { return false };
+        self.push(error);
+        true
+    }
+
     /// Returns whether there is any.
     pub(crate) fn any(&self) -> bool {
         self.0.is_some()
     }
 
     /// Returns them one by one.
+    #[cfg(test)]
     pub(crate) fn into_parts(self) -> Vec<syn::Error> {
         self.0
             .map(|errors| errors.into_iter().collect())
@@ -47,8 +55,60 @@ impl Errors {
     }
 }
 
+/// Which parts of a signature a stub cannot repeat.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Refused {
+    /// Whether the function itself is refused, whatever its types.
+    pub(crate) function: bool,
+    /// One a parameter, without the receiver.
+    pub(crate) parameters: Vec<bool>,
+    pub(crate) output: bool,
+}
+
+impl Refused {
+    /// Returns whether anything is.
+    pub(crate) fn any(&self) -> bool {
+        self.function || self.output || self.parameters.contains(&true)
+    }
+}
+
 /// Checks what tasks, methods and constructors have in common.
-pub(crate) fn signature(signature: &Signature, errors: &mut Errors) {
+pub(crate) fn signature(signature: &Signature, errors: &mut Errors) -> Refused {
+    let mut own = Errors::default();
+    modifiers(signature, &mut own);
+    let mut refused = Refused {
+        function: errors.absorb(own),
+        ..Refused::default()
+    };
+    let generics = signature
+        .generics
+        .params
+        .iter()
+        .map(|parameter| match parameter {
+            syn::GenericParam::Lifetime(lifetime) => lifetime.lifetime.ident.to_string(),
+            syn::GenericParam::Type(ty) => ty.ident.to_string(),
+            syn::GenericParam::Const(constant) => constant.ident.to_string(),
+        })
+        .collect::<Vec<_>>();
+    for input in &signature.inputs {
+        let FnArg::Typed(typed) = input else { continue };
+        let mut own = Errors::default();
+        // The error at the generics says it all.
+        if !types::mentions(&typed.ty, &generics) {
+            types::parameter(&typed.ty, &mut own);
+        }
+        let is_refused = errors.absorb(own) || types::mentions(&typed.ty, &generics);
+        refused.parameters.push(is_refused);
+    }
+    if let ReturnType::Type(_, output) = &signature.output {
+        let mut own = Errors::default();
+        types::returned(output, &mut own);
+        refused.output = errors.absorb(own) || types::mentions(output, &generics);
+    }
+    refused
+}
+
+fn modifiers(signature: &Signature, errors: &mut Errors) {
     if !signature.generics.params.is_empty() {
         errors.at(
             &signature.generics,
@@ -90,159 +150,120 @@ pub(crate) fn signature(signature: &Signature, errors: &mut Errors) {
             "take a `Vec`",
         );
     }
-    for input in &signature.inputs {
-        if let FnArg::Typed(typed) = input {
-            parameter(&typed.ty, errors);
-        }
+}
+
+/// Checks how many results a function says it has, and corrects the number where the type shows it.
+pub(crate) fn returns(signature: &Signature, options: &mut Options, errors: &mut Errors) {
+    let Some((count, span)) = options.num_returns else {
+        return;
+    };
+    let found = match value_of(&signature.output) {
+        Found::Tuple(found) => found,
+        Found::Single if count != 1 => 1,
+        Found::Single | Found::Unknown => return,
+    };
+    // One reference to a whole tuple is always possible.
+    if found == count || count == 1 {
+        return;
     }
-    if let ReturnType::Type(_, output) = &signature.output {
-        returned(output, errors);
+    let what = match found {
+        0 => "no value".to_owned(),
+        1 => "one value".to_owned(),
+        _ => format!("a tuple of {found}"),
+    };
+    let help = match count {
+        0 => "leave `num_returns` out".to_owned(),
+        _ => format!("return a tuple of {count} values, or a `Result` of one"),
+    };
+    let message = format!("`num_returns = {count}`, but the function returns {what}\nhelp: {help}");
+    errors.push(match &signature.output {
+        ReturnType::Type(_, output) => syn::Error::new_spanned(output, message),
+        ReturnType::Default => syn::Error::new(span, message),
+    });
+    options.num_returns = (found >= 2).then_some((found, span));
+}
+
+/// What the syntax shows of a return value.
+enum Found {
+    /// A tuple of that many; 0 for `()`.
+    Tuple(usize),
+    /// Certainly no tuple.
+    Single,
+    /// It may be an alias of a tuple.
+    Unknown,
+}
+
+fn value_of(output: &ReturnType) -> Found {
+    match output {
+        ReturnType::Default => Found::Tuple(0),
+        ReturnType::Type(_, ty) => shape(ty),
     }
 }
 
-fn parameter(ty: &Type, errors: &mut Errors) {
-    match ty {
-        Type::ImplTrait(_) => {
-            errors.at(
-                ty,
-                "a remote function cannot take `impl Trait`",
-                "name the type that is sent",
-            );
-        }
-        Type::Reference(reference) if !model::is_archived_borrow(ty) => {
-            let inner = &reference.elem;
-            let name = model::text_of(inner);
-            let help = match name.as_str() {
-                "str" => "take a `String`; callers may give a `&str`".to_owned(),
-                _ if name.starts_with('[') => {
-                    let element = name.trim_start_matches('[').trim_end_matches(']');
-                    format!(
-                        "take a `Vec<{element}>`, or `&Archived<Vec<{element}>>` to borrow it from shared memory"
-                    )
-                }
-                _ => {
-                    format!("take `{name}`, or `&Archived<{name}>` to borrow it from shared memory")
-                }
-            };
-            errors.at(ty, "a remote function cannot borrow from its caller", &help);
-        }
-        // What is borrowed is checked like what is owned.
-        Type::Reference(reference) => {
-            if let Type::Path(path) = &*reference.elem {
-                path.path
-                    .segments
-                    .iter()
-                    .for_each(|segment| arguments(segment, errors))
-            }
-        }
-        _ => nested(ty, errors),
+fn shape(ty: &Type) -> Found {
+    match types::bare(ty) {
+        Type::Tuple(tuple) => Found::Tuple(tuple.elems.len()),
+        Type::Array(_) => Found::Single,
+        Type::Path(path) => match path.path.segments.last() {
+            Some(last) if last.ident == "Result" => match types::first_argument(last) {
+                Some(value) => shape(value),
+                None => Found::Unknown,
+            },
+            Some(last) if SINGLE.iter().any(|name| last.ident == name) => Found::Single,
+            _ => Found::Unknown,
+        },
+        _ => Found::Unknown,
     }
 }
 
-fn arguments(segment: &syn::PathSegment, errors: &mut Errors) {
-    if let syn::PathArguments::AngleBracketed(arguments) = &segment.arguments {
-        for argument in &arguments.args {
-            if let syn::GenericArgument::Type(ty) = argument {
-                nested(ty, errors);
+/// Checks what a constructor returns, as far as its syntax shows it.
+pub(crate) fn constructed(signature: &Signature, errors: &mut Errors) {
+    let help = "return `Self`, or `Result<Self, E>` where it can fail";
+    match &signature.output {
+        ReturnType::Default => errors.at(
+            &signature.ident,
+            "a constructor must return the actor",
+            help,
+        ),
+        ReturnType::Type(_, output) => {
+            if !matches!(value_of(&signature.output), Found::Unknown) {
+                errors.at(output, "a constructor must return the actor", help);
             }
         }
     }
 }
 
-fn returned(ty: &Type, errors: &mut Errors) {
-    match ty {
-        Type::ImplTrait(_) => {
-            let text = model::text_of(ty);
-            if text.contains("Iterator") || text.contains("Stream") {
-                errors.at(
-                    ty,
-                    "streaming generators are not supported yet",
-                    "return a `Vec`, or one reference an item",
-                );
-            } else {
-                errors.at(
-                    ty,
-                    "a remote function cannot return `impl Trait`",
-                    "name the type that is sent",
-                );
-            }
-        }
-        Type::Reference(_) => {
-            errors.at(
-                ty,
-                "a remote function cannot return a borrow",
-                "return the value itself",
-            );
-        }
-        Type::Never(_) => {
-            errors.at(
-                ty,
-                "a remote function must return",
-                "return `()`; an actor ends itself with `exit_actor()`",
-            );
-        }
-        _ => nested(ty, errors),
-    }
+/// Returns where the type is written, resolving names as the macro's own code does.
+pub(crate) fn span_of(ty: &Type) -> Span {
+    syn::spanned::Spanned::span(ty).resolved_at(Span::call_site())
 }
 
-/// Finds what can be sent nowhere inside a type.
-fn nested(ty: &Type, errors: &mut Errors) {
-    struct Finder<'a>(&'a mut Errors);
-    impl<'ast> Visit<'ast> for Finder<'_> {
-        fn visit_type(&mut self, ty: &'ast Type) {
-            match ty {
-                Type::Reference(reference) => {
-                    let is_static = reference
-                        .lifetime
-                        .as_ref()
-                        .is_some_and(|lifetime| lifetime.ident == "static");
-                    if !is_static {
-                        self.0.at(
-                            ty,
-                            "a value that is sent cannot hold a borrow",
-                            "own the value, for example as `String` or `Vec`",
-                        );
-                        return;
-                    }
-                    self.0.at(
-                        ty,
-                        "a value that is sent cannot hold a `&'static` borrow",
-                        "own the value, for example as `String` or `Vec`",
-                    );
-                }
-                Type::Ptr(_) => self.0.at(
-                    ty,
-                    "a pointer cannot be sent",
-                    "send the value it points to",
-                ),
-                Type::FnPtr(_) => self.0.at(
-                    ty,
-                    "a function cannot be sent",
-                    "send data, and choose the function by it",
-                ),
-                Type::TraitObject(_) => self.0.at(
-                    ty,
-                    "a trait object cannot be sent",
-                    "send an enum of the types it can be",
-                ),
-                Type::ImplTrait(_) => self.0.at(
-                    ty,
-                    "`impl Trait` cannot be sent",
-                    "name the type that is sent",
-                ),
-                Type::Path(path) => {
-                    if let Some(last) = path.path.segments.last()
-                        && (last.ident == "Rc" || last.ident == "Arc")
-                        && !last.arguments.is_none()
-                    {
-                        self.0.at(ty, "shared pointers cannot be sent", "send the value; a value is a tree, and large ones are shared by `ObjectRef`");
-                        return;
-                    }
-                    syn::visit::visit_type(self, ty);
-                }
-                _ => syn::visit::visit_type(self, ty),
-            }
-        }
-    }
-    Finder(errors).visit_type(ty);
-}
+/// Types that are never a tuple or a `Result`.
+const SINGLE: [&str; 26] = [
+    "u8",
+    "u16",
+    "u32",
+    "u64",
+    "u128",
+    "usize",
+    "i8",
+    "i16",
+    "i32",
+    "i64",
+    "i128",
+    "isize",
+    "f32",
+    "f64",
+    "bool",
+    "char",
+    "String",
+    "Vec",
+    "VecDeque",
+    "Option",
+    "Box",
+    "HashMap",
+    "HashSet",
+    "BTreeMap",
+    "BTreeSet",
+    "ObjectRef",
+];

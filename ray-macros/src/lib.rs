@@ -8,58 +8,81 @@ mod attr;
 mod check;
 mod expand;
 mod model;
+mod options;
+mod types;
 
 use proc_macro::TokenStream;
 use syn::parse_macro_input;
 
 /// Makes a function a task, or the public methods of an `impl` callable from anywhere.
 ///
-/// On `fn square(x: i64) -> i64` it leaves the function as it is and adds a type `square` with
-/// `square::remote(x)`, which returns an `ObjectRef<i64>` at once, and `square::options()`.
-/// On `impl Counter` it adds `Counter::remote(..)` for the constructor `new`, and a method of the same name
-/// on `CounterHandle` for each public method.
+/// On a function it leaves the function as it is and adds a type of the same name:
 ///
-/// Options: `num_cpus`, `num_gpus`, `memory`, `resources("name" = 1)`, `max_retries`,
-/// `retry_exceptions`, `num_returns`, `name`, `stub`.
+/// ```text
+/// #[remote(num_cpus = 2)]
+/// fn square(x: i64) -> i64 { x * x }
+///
+/// // becomes
+/// fn square(x: i64) -> i64 { x * x }
+/// struct square {}
+/// impl square {
+///     pub fn remote(x: impl IntoArg<i64>) -> ObjectRef<i64>; // returns at once
+///     pub fn options() -> __squareOptions;                   // overrides for one call, then `.remote(x)`
+/// }
+/// static __METHOD: Method = ..;                              // its entry in the table of functions
+/// ```
+///
+/// On `impl Counter`, whose struct stands under `#[actor]`, it adds:
+///
+/// ```text
+/// impl Counter {
+///     pub fn remote(start: impl IntoArg<i64>) -> CounterHandle; // for `pub fn new(start: i64) -> Self`
+///     pub fn options() -> __CounterOptions;
+/// }
+/// impl CounterHandle {
+///     pub fn add(&self, by: impl IntoArg<i64>) -> ObjectRef<i64>; // for `pub fn add(&mut self, by: i64) -> i64`
+/// }
+/// ```
+///
+/// A parameter may be given as the value, a borrow of it, or an `ObjectRef` to it. `&Archived<T>` in the
+/// function borrows a `T` from shared memory. `Result<T, E>` gives `ObjectRef<T>`.
+///
+/// Options of a task: `num_cpus`, `num_gpus`, `memory` (bytes), `resources("name" = 1)`, `max_retries`,
+/// `retry_exceptions`, `num_returns`, `name` (in logs), `stub` (another name for the added type). A method
+/// takes `#[method(concurrency_group = "..", max_retries = .., retry_exceptions = true, num_returns = ..)]`.
 #[proc_macro_attribute]
 pub fn remote(attr: TokenStream, item: TokenStream) -> TokenStream {
-    let attr = proc_macro2::TokenStream::from(attr);
-    match parse_macro_input!(item as syn::Item) {
-        syn::Item::Fn(function) => expand::task::expand(attr, function).into(),
-        syn::Item::Impl(block) => expand::handle::expand(attr, block).into(),
-        other => {
-            let error = syn::Error::new_spanned(
-                &other,
-                "`#[remote]` goes on a function or on the `impl` block of an actor\nhelp: on a struct write `#[actor]`",
-            )
-            .into_compile_error();
-            quote::quote!(#error #other).into()
-        }
-    }
+    expand::remote(attr.into(), parse_macro_input!(item as syn::Item)).into()
 }
 
-/// Makes a struct an actor and declares its handle, `NameHandle`.
+/// Makes a struct an actor and declares its handle.
 ///
-/// Options: `num_cpus`, `num_gpus`, `memory`, `resources("name" = 1)`, `max_restarts`,
-/// `max_task_retries`, `max_concurrency`, `max_pending_calls`, `on_panic = "restart"`.
+/// ```text
+/// #[actor(max_restarts = 3)]
+/// pub struct Counter { value: i64 }
+///
+/// // becomes
+/// pub struct Counter { value: i64 }
+/// #[derive(Clone, Debug, Data)]
+/// pub struct CounterHandle { .. } // with `kill`, `ready`, `id` and `named` from the trait `ActorHandle`
+/// ```
+///
+/// A `#[remote] impl Counter` gives it a constructor, `pub fn new`, and methods.
+///
+/// Options: `num_cpus`, `num_gpus`, `memory` (bytes), `resources("name" = 1)`, `max_restarts`,
+/// `max_task_retries`, `max_concurrency`, `max_pending_calls`, `on_panic = "restart"`. `max_concurrency`
+/// over 1 runs methods on several threads, so the struct must be `Send` and `Sync`; an actor with an `async`
+/// method in the block of its constructor stays on one thread and may be anything.
 #[proc_macro_attribute]
 pub fn actor(attr: TokenStream, item: TokenStream) -> TokenStream {
-    let attr = proc_macro2::TokenStream::from(attr);
-    match parse_macro_input!(item as syn::Item) {
-        syn::Item::Struct(item) => expand::actor::expand(attr, &item).into(),
-        other => {
-            let error = syn::Error::new_spanned(
-                &other,
-                "`#[actor]` goes on a struct\nhelp: put the state of the actor into a struct, and its methods into \
-                 an `impl` under `#[remote]`",
-            )
-            .into_compile_error();
-            quote::quote!(#error #other).into()
-        }
-    }
+    expand::actor(attr.into(), &parse_macro_input!(item as syn::Item)).into()
 }
 
 /// Lets values of the type be sent: arguments, results, objects of the store.
+///
+/// It stands for rkyv's three derives and takes rkyv's attributes. A type may hold itself, as in
+/// `enum Tree { Leaf(i64), Node(Vec<Tree>) }`. Where two types hold each other, write
+/// `#[rkyv(omit_bounds)]` on the fields that close the circle.
 #[proc_macro_derive(Data, attributes(rkyv))]
 pub fn derive_data(item: TokenStream) -> TokenStream {
     expand::data::expand(&parse_macro_input!(item as syn::DeriveInput)).into()
@@ -68,7 +91,7 @@ pub fn derive_data(item: TokenStream) -> TokenStream {
 /// Runs a test as a driver in a process of its own, with worker processes of its own.
 #[proc_macro_attribute]
 pub fn test(attr: TokenStream, item: TokenStream) -> TokenStream {
-    expand::test::expand(attr.into(), parse_macro_input!(item as syn::ItemFn)).into()
+    expand::test(attr.into(), &parse_macro_input!(item as syn::Item)).into()
 }
 
 /// Discards the item it stands on, after the derives before it have read it.

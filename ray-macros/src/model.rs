@@ -1,10 +1,9 @@
 //! A function as the macros see it; keeps the original syntax for spans.
 
-use proc_macro2::TokenStream;
-use quote::{ToTokens as _, quote};
-use syn::{Attribute, FnArg, Ident, Pat, PathArguments, ReturnType, Signature, Type};
+use quote::{ToTokens, quote};
+use syn::{Attribute, FnArg, Ident, Pat, ReturnType, Signature, Type};
 
-use crate::{attr::Options, check::Errors};
+use crate::{check::Errors, options::Options, types};
 
 /// A parameter.
 pub(crate) struct Parameter {
@@ -43,6 +42,8 @@ impl Function {
             let FnArg::Typed(typed) = input else { continue };
             let name = match &*typed.pat {
                 Pat::Ident(pattern) if pattern.subpat.is_none() => pattern.ident.clone(),
+                // The stub's argument needs a name; nobody uses it.
+                Pat::Wild(_) => quote::format_ident!("_arg{position}"),
                 other => {
                     errors.at(
                         other,
@@ -74,16 +75,8 @@ impl Function {
             signature: quote!((#inputs) -> #output).to_string(),
             output,
             is_async: signature.asyncness.is_some(),
-            docs: attrs
-                .iter()
-                .filter(|attr| attr.path().is_ident("doc"))
-                .cloned()
-                .collect(),
-            cfgs: attrs
-                .iter()
-                .filter(|attr| attr.path().is_ident("cfg"))
-                .cloned()
-                .collect(),
+            docs: named(attrs, &["doc"]),
+            cfgs: named(attrs, &["cfg"]),
             options,
         }
     }
@@ -123,165 +116,51 @@ impl Function {
             options: self.options.clone(),
         }
     }
-
-    /// Writes the parameters of a stub.
-    pub(crate) fn stub_parameters(&self) -> TokenStream {
-        let names = self.parameters.iter().map(|parameter| &parameter.name);
-        let types = self.parameters.iter().map(|parameter| &parameter.data);
-        quote!(#(#names: impl ::ray_core::__private::IntoArg<#types>),*)
-    }
-
-    /// Writes the statements that collect a stub's parameters.
-    pub(crate) fn collect_args(&self) -> TokenStream {
-        let names = self.parameters.iter().map(|parameter| &parameter.name);
-        let types = self.parameters.iter().map(|parameter| &parameter.data);
-        quote! {
-            #[allow(unused_mut)]
-            let mut __args = ::ray_core::__private::Args::new();
-            #(__args.push::<#types>(#names);)*
-        }
-    }
-
-    /// Writes the expressions that decode the arguments of a call.
-    pub(crate) fn decode_args(&self) -> Vec<TokenStream> {
-        self.parameters
-            .iter()
-            .enumerate()
-            .map(|(position, parameter)| {
-                let data = &parameter.data;
-                if parameter.is_archived {
-                    quote!(__call.archived::<#data>(#position)?)
-                } else {
-                    quote!(__call.value::<#data>(#position)?)
-                }
-            })
-            .collect()
-    }
-
-    /// Writes the type that says what the return type means.
-    pub(crate) fn outcome(&self) -> TokenStream {
-        let output = &self.output;
-        quote!(::ray_core::__private::Outcome<{ ::ray_core::__private::Probe::<#output>::FALLIBLE }>)
-    }
-
-    /// Writes what `get` returns.
-    pub(crate) fn value(&self) -> TokenStream {
-        let (output, outcome) = (&self.output, self.outcome());
-        quote!(<#outcome as ::ray_core::__private::OutcomeOf<#output>>::Value)
-    }
-
-    /// Writes the type of the reference or references that a stub returns.
-    pub(crate) fn reference(&self) -> TokenStream {
-        let value = self.value();
-        match self.options.num_returns.unwrap_or(1) {
-            1 => quote!(::ray_core::__private::ObjectRef<#value>),
-            _ => quote!(<#value as ::ray_core::__private::TupleRefs>::Refs),
-        }
-    }
-
-    /// Writes how references get their types.
-    pub(crate) fn typed(&self, submitted: &TokenStream) -> TokenStream {
-        let value = self.value();
-        match self.options.num_returns.unwrap_or(1) {
-            1 => quote!(#submitted.one::<#value>()),
-            _ => quote!(#submitted.tuple::<#value>()),
-        }
-    }
-
-    /// Writes how a returned value becomes a result or an error.
-    pub(crate) fn finish(&self, returned: &TokenStream) -> TokenStream {
-        let split = self.split(returned);
-        match self.options.num_returns.unwrap_or(1) {
-            1 => quote!(__results.push(&#split)),
-            _ => quote!(::ray_core::__private::TupleRefs::push_each(&#split, __results)),
-        }
-    }
-
-    /// Writes how a returned value is taken out of its `Result`, if it is one.
-    pub(crate) fn split(&self, returned: &TokenStream) -> TokenStream {
-        let (output, outcome) = (&self.output, self.outcome());
-        quote! {
-            match <#outcome as ::ray_core::__private::OutcomeOf<#output>>::split(#returned) {
-                ::core::result::Result::Ok(__value) => __value,
-                #[allow(unreachable_code)]
-                ::core::result::Result::Err(__error) => {
-                    use ::ray_core::__private::{CauseData as _, CauseDisplay as _};
-                    return ::core::result::Result::Err(::ray_core::__private::Cause(__error).to_call_error());
-                }
-            }
-        }
-    }
-
-    /// Writes the entry of the function table.
-    pub(crate) fn entry(&self, name: &str, invoke: &TokenStream) -> TokenStream {
-        let signature = &self.signature;
-        let returns =
-            u16::try_from(self.options.num_returns.unwrap_or(1)).expect("checked to be at most 8");
-        let defaults = self.options.task_defaults();
-        quote! {
-            #[allow(unsafe_code)]
-            #[::ray_core::__private::linkme::distributed_slice(::ray_core::__private::METHODS)]
-            #[linkme(crate = ::ray_core::__private::linkme)]
-            static __METHOD: ::ray_core::__private::Method = ::ray_core::__private::Method {
-                id: ::ray_core::__private::method_id(
-                    &[
-                        ::core::env!("CARGO_PKG_NAME"),
-                        ::core::env!("CARGO_PKG_VERSION"),
-                        ::core::env!("CARGO_CRATE_NAME"),
-                        ::core::module_path!(),
-                        #name,
-                        ::core::file!(),
-                        #signature,
-                    ],
-                    ::core::line!(),
-                    ::core::column!(),
-                ),
-                name: #name,
-                package: ::core::env!("CARGO_PKG_NAME"),
-                version: ::core::env!("CARGO_PKG_VERSION"),
-                module: ::core::module_path!(),
-                file: ::core::file!(),
-                line: ::core::line!(),
-                column: ::core::column!(),
-                signature: #signature,
-                returns: #returns,
-                defaults: #defaults,
-                invoke: #invoke,
-            };
-        }
-    }
 }
 
 /// Returns `T` of `&Archived<T>`, matched by its last path segment.
-fn archived(ty: &Type) -> Option<Type> {
-    let Type::Reference(reference) = ty else {
+pub(crate) fn archived(ty: &Type) -> Option<Type> {
+    let Type::Reference(reference) = types::bare(ty) else {
         return None;
     };
     if reference.mutability.is_some() {
         return None;
     }
-    let Type::Path(path) = &*reference.elem else {
+    let Type::Path(path) = types::bare(&reference.elem) else {
         return None;
     };
     let last = path.path.segments.last()?;
     if last.ident != "Archived" {
         return None;
     }
-    let PathArguments::AngleBracketed(arguments) = &last.arguments else {
-        return None;
-    };
-    match arguments.args.first() {
-        Some(syn::GenericArgument::Type(inner)) if arguments.args.len() == 1 => Some(inner.clone()),
-        _ => None,
+    types::first_argument(last).cloned()
+}
+
+/// Returns the attributes of these names.
+pub(crate) fn named(attrs: &[Attribute], names: &[&str]) -> Vec<Attribute> {
+    attrs
+        .iter()
+        .filter(|attr| names.iter().any(|name| attr.path().is_ident(name)))
+        .cloned()
+        .collect()
+}
+
+/// Returns source text as a person would write it, for messages.
+pub(crate) fn text_of(tokens: &impl ToTokens) -> String {
+    let mut text = tokens.to_token_stream().to_string();
+    for (spaced, close) in [
+        (" :: ", "::"),
+        (":: ", "::"),
+        (" <", "<"),
+        ("< ", "<"),
+        (" >", ">"),
+        ("& ", "&"),
+        (" ,", ","),
+        (" ;", ";"),
+        ("( ", "("),
+        (" )", ")"),
+    ] {
+        text = text.replace(spaced, close);
     }
-}
-
-/// Returns whether a type is a borrow that can be taken by a remote function.
-pub(crate) fn is_archived_borrow(ty: &Type) -> bool {
-    archived(ty).is_some()
-}
-
-/// Returns a type's text without spaces, for messages.
-pub(crate) fn text_of(ty: &Type) -> String {
-    ty.to_token_stream().to_string().replace(' ', "")
+    text
 }

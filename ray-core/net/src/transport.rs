@@ -428,8 +428,13 @@ impl Transport {
             && now.duration_since(connection.opened) >= self.handshake_timeout
         {
             self.stats.handshake_failures += 1;
-            connection.close(now, code::CLOSED, "the handshake took too long");
-            connection.closing = Some(CloseReason::Lost("the handshake took too long".into()));
+            let reason = CloseReason::Lost("the handshake took too long".into());
+            self.end(
+                &mut connection,
+                now,
+                (code::CLOSED, "the handshake took too long"),
+                reason,
+            );
         }
         let mut lost = self.events(handle, &mut connection, now);
         if lost.is_none() {
@@ -508,8 +513,8 @@ impl Transport {
                 && lost.is_none()
             {
                 tracing::debug!(%reason, "closing a connection");
-                connection.close(now, code::PROTOCOL, &reason);
-                connection.closing = Some(CloseReason::Protocol(reason));
+                let told = CloseReason::Protocol(reason.clone());
+                self.end(connection, now, (code::PROTOCOL, &reason), told);
             }
             if quiet {
                 return lost;
@@ -663,10 +668,9 @@ impl Transport {
             return;
         }
         if peer.is_closed() {
-            connection.close(now, code::CLOSED, "the other connection of this pair ended");
-            connection.closing = Some(CloseReason::Local(
-                "the other connection of this pair ended".into(),
-            ));
+            let text = "the other connection of this pair ended";
+            let reason = CloseReason::Local(text.into());
+            self.end(connection, now, (code::CLOSED, text), reason);
             return;
         }
         let wish = peer.0.close_wanted.lock().clone();
@@ -684,11 +688,23 @@ impl Transport {
                 code::CLOSED
             };
             let text = refused.unwrap_or(&text).to_owned();
-            connection.close(now, close_code, &text);
-            connection.closing = Some(CloseReason::Local(text));
-            if let Some(peer) = connection.peer.clone() {
-                self.lose(&peer, connection.closing.clone().expect("set above"));
-            }
+            let reason = CloseReason::Local(text.clone());
+            self.end(connection, now, (close_code, &text), reason);
+        }
+    }
+
+    /// Closes a connection from this side; QUIC says nothing more about it.
+    fn end(
+        &mut self,
+        connection: &mut Connection,
+        now: Instant,
+        (code, text): (u32, &str),
+        reason: CloseReason,
+    ) {
+        connection.close(now, code, text);
+        connection.closing = Some(reason.clone());
+        if let Some(peer) = connection.peer.clone() {
+            self.lose(&peer, reason);
         }
     }
 

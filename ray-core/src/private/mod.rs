@@ -2,6 +2,7 @@
 
 mod args;
 mod call;
+mod hosting;
 mod methods;
 mod options;
 mod outcome;
@@ -18,19 +19,19 @@ pub use call::{
     Results, ThreadedConstructor, ThreadedConstructorDefault, ThreadedMethod,
     ThreadedMethodDefault, block_on, task_of,
 };
+pub use hosting::{
+    Constructed, HostedOn, OneThread, SharedByThreads, assert_constructed, assert_threaded,
+};
 pub use methods::{
     ActorClass, ActorDefaults, ActorMode, Invoke, METHODS, Method, Table, TaskDefaults, method_id,
     ready_method, table,
 };
 pub use options::{ActorOptions, CallOptions, TaskOptions};
 pub use outcome::{
-    Cause, CauseData, CauseDisplay, Outcome, OutcomeOf, Probe, ProbeDefault, Submitted,
-    ToCallError, TupleRefs,
+    Cause, CauseData, CauseDisplay, ErrorText, Outcome, OutcomeOf, Probe, ProbeDefault, Submitted,
+    TupleRefs, assert_returns,
 };
 
 pub use crate::actor::{ActorHandle, ActorRef};
 pub use crate::object_ref::ObjectRef;
 pub use crate::worker::calls::{create_actor, submit_call, submit_task};
-
-/// Fails to compile, naming the type, unless an actor can be shared between threads.
-pub const fn assert_threaded<A: Send + Sync + 'static>() {}

@@ -68,13 +68,30 @@ pub trait CauseData {
 }
 
 /// Other errors keep their text.
-pub trait CauseDisplay {
-    /// Wraps it.
-    fn to_call_error(self) -> CallError;
+pub trait CauseDisplay<E> {
+    /// Wraps it. The bound stands here and not on the `impl`, where a missing one would hide the method.
+    fn to_call_error(self) -> CallError
+    where
+        E: ErrorText;
 }
 
-/// Names both ways in one import.
-pub trait ToCallError {}
+/// What every error of user code can do.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the error of a remote function",
+    label = "not `Display`",
+    note = "implement `std::fmt::Display` for it; with `#[derive(ray_core::Data)]` callers get its value too"
+)]
+pub trait ErrorText {
+    /// Returns what it says.
+    fn text(&self) -> String;
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: Display> ErrorText for E {
+    fn text(&self) -> String {
+        self.to_string()
+    }
+}
 
 impl<E: Display + Data> CauseData for Cause<E> {
     fn to_call_error(self) -> CallError {
@@ -94,10 +111,13 @@ impl<E: Display + Data> CauseData for Cause<E> {
     }
 }
 
-impl<E: Display> CauseDisplay for &Cause<E> {
-    fn to_call_error(self) -> CallError {
+impl<E> CauseDisplay<E> for &Cause<E> {
+    fn to_call_error(self) -> CallError
+    where
+        E: ErrorText,
+    {
         CallError::User {
-            message: self.0.to_string(),
+            message: self.0.text(),
             cause: None,
         }
     }
@@ -124,7 +144,15 @@ impl Submitted {
 }
 
 /// A tuple of results and the tuple of references to them.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a tuple of 2 to 8 results",
+    label = "`num_returns` needs a tuple",
+    note = "return a tuple of `num_returns` values, or a `Result` of one; every value must be `Data`"
+)]
 pub trait TupleRefs {
+    /// How many there are.
+    const COUNT: usize;
+
     /// The references.
     type Refs;
 
@@ -139,6 +167,8 @@ pub trait TupleRefs {
 }
 
 impl TupleRefs for () {
+    const COUNT: usize = 0;
+
     type Refs = ();
 
     fn refs(_references: Vec<AnyRef>) {}
@@ -148,9 +178,19 @@ impl TupleRefs for () {
     }
 }
 
+/// Fails to compile unless a tuple has as many parts as `num_returns` says.
+pub const fn assert_returns<T: TupleRefs>(count: usize) {
+    assert!(
+        T::COUNT == count,
+        "`num_returns` differs from the length of the tuple that the function returns"
+    );
+}
+
 macro_rules! tuple_refs {
     ($($name:ident $at:tt),+) => {
         impl<$($name: Data),+> TupleRefs for ($($name,)+) {
+            const COUNT: usize = [$($at),+].len();
+
             type Refs = ($(ObjectRef<$name>,)+);
 
             fn refs(references: Vec<AnyRef>) -> Self::Refs {

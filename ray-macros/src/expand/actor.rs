@@ -1,46 +1,63 @@
 //! Actors: the struct and its handle.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::ItemStruct;
 
 use crate::{
     attr::{self, Place},
     check::Errors,
+    model,
+    options::Options,
 };
 
 pub(crate) fn expand(attr: TokenStream, item: &ItemStruct) -> TokenStream {
     let mut errors = Errors::default();
     let options = attr::parse(attr, Place::Actor, &mut errors);
-    if !item.generics.params.is_empty() {
+    let is_generic = !item.generics.params.is_empty();
+    if is_generic {
         errors.at(
             &item.generics,
             "an actor cannot be generic",
             "write one struct for each type; workers run what was compiled in",
         );
-        let errors = errors.into_tokens();
-        return quote!(#item #errors);
     }
-    let name = &item.ident;
-    let visibility = &item.vis;
-    let handle = format_ident!("{}Handle", name);
-    let text = name.to_string();
-    let docs = format!("A handle of a [`{name}`] actor: counted, cloneable, sendable.");
-    let defaults = options.actor_defaults();
-    let threaded = options.max_concurrency.filter(|(limit, _)| *limit > 1).map(|(_, span)| {
-        quote_spanned!(span=> const _: () = ::ray_core::__private::assert_threaded::<#name>();)
-    });
+    let handle = handle(item, &options);
+    let assertions = if is_generic {
+        TokenStream::new()
+    } else {
+        assertions(item, &options)
+    };
     let errors = errors.into_tokens();
     quote! {
         #item
         #errors
+        #handle
+        #assertions
+    }
+}
 
+fn handle_of(item: &ItemStruct) -> Ident {
+    format_ident!("{}Handle", item.ident)
+}
+
+fn handle(item: &ItemStruct, options: &Options) -> TokenStream {
+    let name = &item.ident;
+    let visibility = &item.vis;
+    let cfgs = model::named(&item.attrs, &["cfg"]);
+    let handle = handle_of(item);
+    let text = name.to_string();
+    let docs = format!("A handle of a [`{name}`] actor: counted, cloneable, sendable.");
+    let defaults = options.actor_defaults();
+    quote! {
+        #(#cfgs)*
         #[doc = #docs]
         #[derive(Clone, Debug, ::ray_core::Data)]
         #visibility struct #handle {
             __actor: ::ray_core::__private::ActorRef,
         }
 
+        #(#cfgs)*
         #[doc(hidden)]
         const _: () = {
             static __CLASS: ::ray_core::__private::ActorClass = ::ray_core::__private::ActorClass {
@@ -65,7 +82,29 @@ pub(crate) fn expand(attr: TokenStream, item: &ItemStruct) -> TokenStream {
                 const CLASS: &'static ::ray_core::__private::ActorClass = &__CLASS;
             }
         };
-
-        #threaded
     }
+}
+
+/// Writes what only the types can tell: that there is a constructor, that threads can share the actor.
+fn assertions(item: &ItemStruct, options: &Options) -> TokenStream {
+    let cfgs = model::named(&item.attrs, &["cfg"]);
+    let at =
+        |name: &Ident, span: Span| Ident::new(&name.to_string(), span.resolved_at(name.span()));
+    let name = &item.ident;
+    let handle = at(&handle_of(item), name.span());
+    let constructed = quote! {
+        #(#cfgs)*
+        const _: () = ::ray_core::__private::assert_constructed::<#handle>();
+    };
+    let threaded = options
+        .max_concurrency
+        .filter(|(limit, _)| *limit > 1)
+        .map(|(_, span)| {
+            let (name, handle) = (at(name, span), at(&handle, span));
+            quote_spanned! {span.resolved_at(Span::call_site())=>
+                #(#cfgs)*
+                const _: () = ::ray_core::__private::assert_threaded::<#name, #handle>();
+            }
+        });
+    quote!(#constructed #threaded)
 }

@@ -1,67 +1,41 @@
-//! `#[remote] impl`: the constructor and the methods of a handle.
+//! `#[remote] impl`: reads the block, checks each method, and leaves the stubs to their files.
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::{FnArg, ImplItem, ImplItemFn, ItemImpl, Path, ReceiverKind, Type, Visibility};
 
-use super::task::check_returns;
+use super::{constructor, method};
 use crate::{
-    attr::{self, Options, Place},
+    attr::{self, Place},
     check::{self, Errors},
     model::Function,
+    types,
 };
 
 pub(crate) fn expand(attr: TokenStream, mut block: ItemImpl) -> TokenStream {
     let mut errors = Errors::default();
     attr::parse(attr, Place::Impl, &mut errors);
-    let Some(actor) = actor_path(&block, &mut errors) else {
-        let errors = errors.into_tokens();
-        return quote!(#block #errors);
-    };
+    let actor = actor_path(&block, &mut errors);
     let mut stubs = Vec::new();
-    let mut has_constructor = false;
-    for item in &mut block.items {
-        let ImplItem::Fn(method) = item else { continue };
-        let options = take_method_options(method, &mut errors);
-        if !matches!(method.vis, Visibility::Public(_)) {
-            if let Some((_, tokens)) = options {
-                errors.at(
-                    tokens,
-                    "`#[method]` on a method that is not public",
-                    "make it `pub`, or remove `#[method]`: only public methods are remote",
-                );
-            }
-            continue;
-        }
-        let options = options.map(|(options, _)| options).unwrap_or_default();
-        // What is wrong with a method leaves it without a stub; the others keep theirs.
-        let mut own = Errors::default();
-        check::signature(&method.sig, &mut own);
-        check_returns(&method.sig, options.num_returns, &mut own);
-        check_name(method, &mut own);
-        let receiver = receiver_of(method, &mut own);
-        let function = Function::read(&method.sig, &method.attrs, options, &mut own);
-        match receiver {
-            Some(Kind::Constructor) if has_constructor => own.at(
-                &method.sig.ident,
-                "an actor has one constructor",
-                "keep one `new`, and let it choose by its arguments",
-            ),
-            Some(Kind::Constructor) => {
-                has_constructor = true;
-                if !own.any() {
-                    stubs.push(constructor(&actor, &function));
+    let mut seen = Seen {
+        any_async: any_async(&block),
+        constructor: false,
+    };
+    let mut kept = Vec::new();
+    for mut item in std::mem::take(&mut block.items) {
+        if let ImplItem::Fn(method) = &mut item {
+            let attrs = take_method_attrs(method);
+            if let Some(actor) = &actor {
+                stubs.push(stub(actor, method, attrs, &mut seen, &mut errors));
+                // A second function of the name would only repeat the error.
+                if is_taken(method) {
+                    continue;
                 }
             }
-            Some(Kind::Method { is_exclusive }) if !own.any() => {
-                stubs.push(self::method(&actor, &function, is_exclusive));
-            }
-            _ => {}
         }
-        for error in own.into_parts() {
-            errors.push(error);
-        }
+        kept.push(item);
     }
+    block.items = kept;
     let errors = errors.into_tokens();
     quote! {
         #block
@@ -70,9 +44,70 @@ pub(crate) fn expand(attr: TokenStream, mut block: ItemImpl) -> TokenStream {
     }
 }
 
-enum Kind {
-    Constructor,
-    Method { is_exclusive: bool },
+/// What is known of a block besides the method at hand.
+struct Seen {
+    any_async: bool,
+    constructor: bool,
+}
+
+/// Checks one function and writes its stub: nothing for a private one.
+fn stub(
+    actor: &Path,
+    item: &ImplItemFn,
+    attrs: Vec<syn::Attribute>,
+    seen: &mut Seen,
+    errors: &mut Errors,
+) -> TokenStream {
+    if is_taken(item) {
+        let name = &item.sig.ident;
+        errors.at(
+            name,
+            &format!("a remote method cannot be named `{name}`"),
+            "the macro adds a function of that name; choose another",
+        );
+        return TokenStream::new();
+    }
+    let has_receiver = item.sig.inputs.iter().any(is_receiver);
+    let is_constructor = !has_receiver && item.sig.ident == "new";
+    if !matches!(item.vis, Visibility::Public(_)) && !is_constructor {
+        if let Some(attr) = attrs.first() {
+            errors.at(
+                attr,
+                "`#[method]` on a method that is not public",
+                "make it `pub`, or remove `#[method]`: only public methods are remote",
+            );
+        }
+        return TokenStream::new();
+    }
+    let place = if is_constructor {
+        Place::Constructor
+    } else {
+        Place::Method
+    };
+    let mut options = method_options(attrs, place, errors);
+    let mut refused = check::signature(&item.sig, errors);
+    check::returns(&item.sig, &mut options, errors);
+    let mut own = Errors::default();
+    let receiver = receiver_of(item, &mut own);
+    let function = Function::read(&item.sig, &item.attrs, options, &mut own).with_self(actor);
+    let stub = if is_constructor {
+        check_constructor(item, &function, seen, &mut own);
+        refused.function |= errors.absorb(own);
+        if refused.any() {
+            constructor::fallback(actor, &function, &refused, seen.any_async)
+        } else {
+            constructor::stub(actor, &function, seen.any_async)
+        }
+    } else {
+        refused.function |= errors.absorb(own);
+        match receiver {
+            Some(is_exclusive) if !refused.any() => method::stub(actor, &function, is_exclusive),
+            _ if has_receiver => method::fallback(actor, &function, &refused),
+            _ => TokenStream::new(),
+        }
+    };
+    seen.constructor |= is_constructor && function.cfgs.is_empty();
+    stub
 }
 
 fn actor_path(block: &ItemImpl, errors: &mut Errors) -> Option<Path> {
@@ -92,31 +127,28 @@ fn actor_path(block: &ItemImpl, errors: &mut Errors) -> Option<Path> {
         );
         return None;
     }
-    match &*block.self_ty {
-        Type::Path(path) if path.qself.is_none() => {
-            let last = path.path.segments.last()?;
-            if !last.arguments.is_none() {
-                errors.at(
-                    &block.self_ty,
-                    "an actor cannot be generic",
-                    "write one struct for each type",
-                );
-                return None;
-            }
-            Some(path.path.clone())
-        }
-        other => {
-            errors.at(
-                other,
-                "`#[remote]` goes on the `impl` of a struct under `#[actor]`",
-                "name the struct",
-            );
-            None
-        }
+    let Type::Path(path) = &*block.self_ty else {
+        errors.at(
+            &block.self_ty,
+            "`#[remote]` goes on the `impl` of a struct under `#[actor]`",
+            "name the struct",
+        );
+        return None;
+    };
+    let last = path.path.segments.last().filter(|_| path.qself.is_none());
+    if last.is_none_or(|last| !last.arguments.is_none()) {
+        errors.at(
+            &block.self_ty,
+            "an actor cannot be generic",
+            "write one struct for each type",
+        );
+        return None;
     }
+    Some(path.path.clone())
 }
 
-fn handle_of(actor: &Path) -> Path {
+/// Returns the path of an actor's handle, which stands beside the actor.
+pub(super) fn handle_of(actor: &Path) -> Path {
     let mut handle = actor.clone();
     if let Some(last) = handle.segments.last_mut() {
         last.ident = format_ident!("{}Handle", last.ident);
@@ -124,259 +156,127 @@ fn handle_of(actor: &Path) -> Path {
     handle
 }
 
-fn take_method_options(
-    method: &mut ImplItemFn,
+/// Returns an actor's name without its path.
+pub(super) fn name_of(actor: &Path) -> String {
+    actor
+        .segments
+        .last()
+        .map(|last| last.ident.to_string())
+        .unwrap_or_default()
+}
+
+fn any_async(block: &ItemImpl) -> bool {
+    block.items.iter().any(|item| match item {
+        ImplItem::Fn(method) => {
+            matches!(method.vis, Visibility::Public(_))
+                && method.sig.asyncness.is_some()
+                && method.sig.inputs.iter().any(is_receiver)
+        }
+        _ => false,
+    })
+}
+
+fn is_receiver(input: &FnArg) -> bool {
+    matches!(input, FnArg::Receiver(_))
+}
+
+/// Returns whether the macro adds a function of the same name to the actor.
+fn is_taken(method: &ImplItemFn) -> bool {
+    method.sig.ident == "remote" || method.sig.ident == "options"
+}
+
+/// Takes the `#[method]` attributes off, which mean nothing to the compiler.
+fn take_method_attrs(method: &mut ImplItemFn) -> Vec<syn::Attribute> {
+    let (taken, kept) = std::mem::take(&mut method.attrs)
+        .into_iter()
+        .partition(|attr| attr.path().is_ident("method"));
+    method.attrs = kept;
+    taken
+}
+
+fn method_options(
+    attrs: Vec<syn::Attribute>,
+    place: Place,
     errors: &mut Errors,
-) -> Option<(Options, syn::Attribute)> {
-    let position = method
-        .attrs
-        .iter()
-        .position(|attr| attr.path().is_ident("method"))?;
-    let attr = method.attrs.remove(position);
-    let tokens = match &attr.meta {
-        syn::Meta::List(list) => list.tokens.clone(),
-        syn::Meta::Path(_) => TokenStream::new(),
-        syn::Meta::NameValue(pair) => {
-            errors.at(
+) -> crate::options::Options {
+    let mut tokens = TokenStream::new();
+    for attr in attrs {
+        match attr.meta {
+            syn::Meta::List(list) => {
+                let list = list.tokens;
+                tokens.extend(quote!(#list,));
+            }
+            syn::Meta::Path(_) => {}
+            syn::Meta::NameValue(pair) => errors.at(
                 pair,
                 "`#[method]` takes a list of options",
                 "write `#[method(max_retries = 2)]`",
-            );
-            TokenStream::new()
+            ),
         }
-    };
-    Some((attr::parse(tokens, Place::Method, errors), attr))
+    }
+    attr::parse(tokens, place, errors)
 }
 
-fn check_name(method: &ImplItemFn, errors: &mut Errors) {
-    let name = &method.sig.ident;
-    if name == "remote" || name == "options" {
+fn check_constructor(item: &ImplItemFn, function: &Function, seen: &Seen, errors: &mut Errors) {
+    if !matches!(item.vis, Visibility::Public(_)) {
         errors.at(
-            name,
-            &format!("a remote method cannot be named `{name}`"),
-            "the macro adds a function of that name; choose another",
+            &item.sig.ident,
+            "the constructor of an actor must be public",
+            "write `pub fn new`; it is called wherever the struct can be seen",
         );
     }
+    if seen.constructor && function.cfgs.is_empty() {
+        errors.at(
+            &item.sig.ident,
+            "an actor has one constructor",
+            "keep one `new`, and let it choose by its arguments",
+        );
+    }
+    check::constructed(&item.sig, errors);
 }
 
-fn receiver_of(method: &ImplItemFn, errors: &mut Errors) -> Option<Kind> {
-    let receiver = method.sig.inputs.iter().find_map(|input| match input {
+/// Returns whether a method borrows its actor alone; `None` for what is no method.
+fn receiver_of(item: &ImplItemFn, errors: &mut Errors) -> Option<bool> {
+    let receiver = item.sig.inputs.iter().find_map(|input| match input {
         FnArg::Receiver(receiver) => Some(receiver),
         FnArg::Typed(_) => None,
     });
     match receiver {
-        Some(receiver) if !matches!(receiver.kind, ReceiverKind::Reference(..)) => {
-            errors.at(
-                receiver,
-                "a remote method cannot take `self` by value",
-                "take `&self` or `&mut self`; an actor ends itself with `exit_actor()`",
-            );
-            None
-        }
-        Some(receiver) => {
-            let is_exclusive = matches!(receiver.kind, ReceiverKind::Reference(_, _, Some(_)));
-            Some(Kind::Method { is_exclusive })
-        }
-        None if method.sig.ident == "new" => Some(Kind::Constructor),
+        Some(receiver) => match &receiver.kind {
+            ReceiverKind::Reference(_, None, mutability) => Some(mutability.is_some()),
+            ReceiverKind::Reference(_, Some(_), _) => {
+                errors.at(
+                    receiver,
+                    "a remote method borrows its actor for the time of the call",
+                    "write `&self` or `&mut self`, without a lifetime",
+                );
+                None
+            }
+            ReceiverKind::Typed(_, ty) if matches!(types::bare(ty), Type::Reference(_)) => {
+                errors.at(
+                    receiver,
+                    "a remote method takes `self` in its short form",
+                    "write `&self` or `&mut self`",
+                );
+                None
+            }
+            _ => {
+                errors.at(
+                    receiver,
+                    "a remote method cannot take `self` by value",
+                    "take `&self` or `&mut self`; an actor ends itself with `exit_actor()`",
+                );
+                None
+            }
+        },
+        None if item.sig.ident == "new" => None,
         None => {
             errors.at(
-                &method.sig.ident,
+                &item.sig.ident,
                 "a public function of a remote `impl` needs `&self`, or is the constructor `new`",
                 "add `&self`, make it private, or move it to an `impl` without `#[remote]`",
             );
             None
         }
-    }
-}
-
-fn constructor(actor: &Path, function: &Function) -> TokenStream {
-    let handle = handle_of(actor);
-    let name = actor
-        .segments
-        .last()
-        .map(|last| last.ident.to_string())
-        .unwrap_or_default();
-    let options = format_ident!("__{}Options", name);
-    let cfgs = &function.cfgs;
-    let docs = &function.docs;
-    let parameters = function.stub_parameters();
-    let names = function.parameters.iter().map(|parameter| &parameter.name);
-    let collect = function.collect_args();
-    let decoded = function.decode_args();
-    // `Self` in the return type means the actor; outside its impl it has to be named.
-    let function = function.with_self(actor);
-    let entry = function.entry(
-        &format!("{name}::new"),
-        &quote! {
-            ::ray_core::__private::Invoke::Create(::ray_core::__private::Create::of::<__New>(
-                <#handle as ::ray_core::__private::ActorHandle>::CLASS,
-                ::ray_core::__private::ThreadedConstructor::<__New>::FORM,
-            ))
-        },
-    );
-    let make = if function.is_async {
-        let split = function.split(&quote!(#actor::new(#(#decoded),*).await));
-        quote! {
-            fn make(
-                __call: &::ray_core::__private::Call,
-            ) -> ::core::result::Result<Self::Actor, ::ray_core::__private::CallError> {
-                ::ray_core::__private::block_on(Self::make_async(__call))
-            }
-
-            fn make_async<'a>(
-                __call: &'a ::ray_core::__private::Call,
-            ) -> ::ray_core::__private::LocalFuture<'a, ::core::result::Result<Self::Actor, ::ray_core::__private::CallError>> {
-                ::std::boxed::Box::pin(async move { ::core::result::Result::Ok(#split) })
-            }
-        }
-    } else {
-        let split = function.split(&quote!(#actor::new(#(#decoded),*)));
-        quote! {
-            fn make(
-                __call: &::ray_core::__private::Call,
-            ) -> ::core::result::Result<Self::Actor, ::ray_core::__private::CallError> {
-                ::core::result::Result::Ok(#split)
-            }
-        }
-    };
-    quote! {
-        #(#cfgs)*
-        #[doc(hidden)]
-        #[allow(non_camel_case_types, dead_code, clippy::all)]
-        const _: () = {
-            #[allow(unused_imports)]
-            use ::ray_core::__private::{ProbeDefault as _, ThreadedConstructorDefault as _};
-
-            ::ray_core::__ray_actor_options!(pub #options);
-
-            impl #actor {
-                #(#docs)*
-                pub fn remote(#parameters) -> #handle {
-                    Self::options().remote(#(#names),*)
-                }
-
-                /// Returns options for one creation.
-                pub fn options() -> #options {
-                    ::core::default::Default::default()
-                }
-            }
-
-            impl #options {
-                #(#docs)*
-                pub fn remote(self, #parameters) -> #handle {
-                    #collect
-                    ::ray_core::__private::ActorHandle::from_actor_ref(::ray_core::__private::create_actor(
-                        <#handle as ::ray_core::__private::ActorHandle>::CLASS,
-                        &__METHOD,
-                        self.0,
-                        __args,
-                    ))
-                }
-            }
-
-            struct __New;
-
-            #[allow(unused_variables)]
-            impl ::ray_core::__private::Constructor for __New {
-                type Actor = #actor;
-                #make
-            }
-
-            #entry
-        };
-    }
-}
-
-fn method(actor: &Path, function: &Function, is_exclusive: bool) -> TokenStream {
-    let handle = handle_of(actor);
-    let class = actor
-        .segments
-        .last()
-        .map(|last| last.ident.to_string())
-        .unwrap_or_default();
-    let cfgs = &function.cfgs;
-    let docs = &function.docs;
-    let function = &function.with_self(actor);
-    let name = &function.name;
-    let parameters = function.stub_parameters();
-    let collect = function.collect_args();
-    let reference = function.reference();
-    let typed = function.typed(&quote! {
-        ::ray_core::__private::submit_call(
-            ::ray_core::__private::ActorHandle::actor_ref(self),
-            &__METHOD,
-            ::core::default::Default::default(),
-            __args,
-        )
-    });
-    let decoded = function.decode_args();
-    let (receiver, run, borrow) = match (function.is_async, is_exclusive) {
-        (false, true) => (quote!(Exclusive), quote!(run_mut), quote!(&mut)),
-        (false, false) => (quote!(Shared), quote!(run_ref), quote!(&)),
-        (true, true) => (quote!(AsyncExclusive), quote!(start_mut), quote!(&'a mut)),
-        (true, false) => (quote!(AsyncShared), quote!(start_ref), quote!(&'a)),
-    };
-    let result = quote!(::core::result::Result<(), ::ray_core::__private::CallError>);
-    let body = if function.is_async {
-        let finish = function.finish(&quote!(__actor.#name(#(#decoded),*).await));
-        quote! {
-            fn #run<'a>(
-                __actor: #borrow Self::Actor,
-                __call: &'a ::ray_core::__private::Call,
-                __results: &'a mut ::ray_core::__private::Results<'_>,
-            ) -> ::ray_core::__private::LocalFuture<'a, #result> {
-                ::std::boxed::Box::pin(async move { #finish })
-            }
-        }
-    } else {
-        let finish = function.finish(&quote!(__actor.#name(#(#decoded),*)));
-        quote! {
-            fn #run(
-                __actor: #borrow Self::Actor,
-                __call: &::ray_core::__private::Call,
-                __results: &mut ::ray_core::__private::Results<'_>,
-            ) -> #result {
-                #finish
-            }
-        }
-    };
-    let entry = function.entry(
-        &format!("{class}::{name}"),
-        &quote! {
-            ::ray_core::__private::Invoke::Method(
-                ::ray_core::__private::MethodForms::of::<__Body>(
-                    ::ray_core::__private::ThreadedMethod::<__Body>::FORM,
-                ),
-                <#handle as ::ray_core::__private::ActorHandle>::CLASS,
-            )
-        },
-    );
-    quote! {
-        #(#cfgs)*
-        #[doc(hidden)]
-        #[allow(dead_code, clippy::all)]
-        const _: () = {
-            #[allow(unused_imports)]
-            use ::ray_core::__private::{ProbeDefault as _, ThreadedMethodDefault as _};
-
-            impl #handle {
-                #(#docs)*
-                pub fn #name(&self, #parameters) -> #reference {
-                    #collect
-                    #typed
-                }
-            }
-
-            struct __Body;
-
-            #[allow(unused_variables)]
-            impl ::ray_core::__private::MethodBody for __Body {
-                type Actor = #actor;
-                const RECEIVER: ::ray_core::__private::Receiver = ::ray_core::__private::Receiver::#receiver;
-                #body
-            }
-
-            #entry
-        };
     }
 }

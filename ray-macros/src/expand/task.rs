@@ -6,14 +6,12 @@ use syn::{FnArg, ItemFn};
 
 use crate::{
     attr::{self, Place},
-    check::{self, Errors},
+    check::{self, Errors, Refused},
     model::Function,
 };
 
-pub(crate) fn expand(attr: TokenStream, item: ItemFn) -> TokenStream {
+pub(crate) fn expand(attr: TokenStream, item: &ItemFn) -> TokenStream {
     let mut errors = Errors::default();
-    let options = attr::parse(attr, Place::Task, &mut errors);
-    check::signature(&item.sig, &mut errors);
     if let Some(receiver) = item
         .sig
         .inputs
@@ -25,56 +23,57 @@ pub(crate) fn expand(attr: TokenStream, item: ItemFn) -> TokenStream {
             "a method is made remote by `#[remote]` on its `impl` block",
             "move `#[remote]` to the `impl`, and put `#[actor]` on the struct",
         );
-    }
-    check_returns(&item.sig, options.num_returns, &mut errors);
-    let function = Function::read(&item.sig, &item.attrs, options, &mut errors);
-    if errors.any() {
+        // No stub: a type cannot stand in an `impl`.
         let errors = errors.into_tokens();
-        let stub = fallback(&item, &function);
-        return quote!(#item #errors #stub);
+        return quote!(#item #errors);
     }
-    let stub = stub(&item, &function);
-    quote!(#item #stub)
-}
-
-/// Checks that a function that says how many results it has returns a tuple of that many.
-pub(crate) fn check_returns(
-    signature: &syn::Signature,
-    num_returns: Option<usize>,
-    errors: &mut Errors,
-) {
-    let Some(count @ 2..) = num_returns else {
-        return;
+    let mut options = attr::parse(attr, Place::Task, &mut errors);
+    let mut refused = check::signature(&item.sig, &mut errors);
+    check::returns(&item.sig, &mut options, &mut errors);
+    let mut own = Errors::default();
+    let function = Function::read(&item.sig, &item.attrs, options, &mut own);
+    refused.function |= errors.absorb(own);
+    let stub = if refused.any() {
+        fallback(item, &function, &refused)
+    } else {
+        stub(item, &function)
     };
-    if let syn::ReturnType::Type(_, output) = &signature.output
-        && let syn::Type::Tuple(tuple) = &**output
-        && tuple.elems.len() != count
-    {
-        errors.at(
-            output,
-            &format!(
-                "`num_returns = {count}` and a tuple of {}",
-                tuple.elems.len()
-            ),
-            &format!("return a tuple of {count} values, or `Result` of one"),
-        );
-    } else if matches!(signature.output, syn::ReturnType::Default) {
-        errors.at(
-            &signature.ident,
-            &format!("`num_returns = {count}` and no return type"),
-            &format!("return a tuple of {count} values"),
-        );
-    }
+    let errors = errors.into_tokens();
+    quote!(#item #errors #stub)
 }
 
 /// Stubs with the right shape and no body, after an error, so that callers stay quiet.
-fn fallback(item: &ItemFn, function: &Function) -> TokenStream {
+fn fallback(item: &ItemFn, function: &Function, refused: &Refused) -> TokenStream {
     let visibility = &item.vis;
+    let cfgs = &function.cfgs;
     let name = function.options.stub.as_ref().unwrap_or(&function.name);
+    let options = format_ident!("__{}Options", name, span = name.span());
+    let fallback = function.fallback(refused);
+    let (parameters, reference, body) = (fallback.parameters, fallback.reference, fallback.body);
     quote! {
+        #(#cfgs)*
         #[doc(hidden)]
         #[allow(non_camel_case_types, dead_code)]
         #visibility struct #name {}
+
+        #(#cfgs)*
+        #[doc(hidden)]
+        #[allow(non_camel_case_types, dead_code, unused_variables, clippy::all)]
+        const _: () = {
+            #[allow(unused_imports)]
+            use ::ray_core::__private::ProbeDefault as _;
+
+            ::ray_core::__ray_task_options!(pub #options);
+
+            impl #name {
+                pub fn remote(#parameters) -> #reference { #body }
+                pub fn options() -> #options { #body }
+            }
+
+            impl #options {
+                pub fn remote(self, #parameters) -> #reference { #body }
+            }
+        };
     }
 }
 
@@ -87,10 +86,10 @@ fn stub(item: &ItemFn, function: &Function) -> TokenStream {
     let docs = &function.docs;
     let parameters = function.stub_parameters();
     let names = function.parameters.iter().map(|parameter| &parameter.name);
-    let collect = function.collect_args();
+    let (collect, args) = function.collect_args();
     let reference = function.reference();
     let typed = function.typed(&quote!(::ray_core::__private::submit_task(
-        &__METHOD, self.0, __args
+        &__METHOD, self.0, #args
     )));
     let decoded = function.decode_args();
     let called = if function.is_async {
@@ -121,7 +120,7 @@ fn stub(item: &ItemFn, function: &Function) -> TokenStream {
             impl #name {
                 #(#docs)*
                 pub fn remote(#parameters) -> #reference {
-                    Self::options().remote(#(#names),*)
+                    #options::remote(::core::default::Default::default(), #(#names),*)
                 }
 
                 /// Returns options for one submission.

@@ -6,11 +6,11 @@ use syn::ItemFn;
 
 use crate::check::Errors;
 
-pub(crate) fn expand(attr: TokenStream, item: ItemFn) -> TokenStream {
+pub(crate) fn expand(attr: &TokenStream, item: &ItemFn) -> TokenStream {
     let mut errors = Errors::default();
     if !attr.is_empty() {
         errors.at(
-            &attr,
+            attr,
             "`#[ray_core::test]` has no options",
             "configure the runtime in the test, with `Config`",
         );

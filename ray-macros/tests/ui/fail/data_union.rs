@@ -1,0 +1,9 @@
+use ray_core::prelude::*;
+
+#[derive(Data)]
+union Bits {
+    float: f32,
+    word: u32,
+}
+
+fn main() {}

@@ -1,0 +1,9 @@
+use ray_core::prelude::*;
+
+#[remote]
+enum Mode {
+    Fast,
+    Slow,
+}
+
+fn main() {}

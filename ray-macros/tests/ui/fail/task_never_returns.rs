@@ -1,0 +1,8 @@
+use ray_core::prelude::*;
+
+#[remote]
+fn serve() -> ! {
+    loop {}
+}
+
+fn main() {}

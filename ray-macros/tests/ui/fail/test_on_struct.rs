@@ -1,0 +1,4 @@
+#[ray_core::test]
+struct Counter;
+
+fn main() {}

@@ -1,0 +1,23 @@
+//! The state of an actor is reached through its methods only.
+use ray_core::prelude::*;
+
+#[actor]
+struct Counter {
+    value: i64,
+}
+
+#[remote]
+impl Counter {
+    pub fn new() -> Self {
+        Self { value: 0 }
+    }
+
+    pub fn value(&self) -> i64 {
+        self.value
+    }
+}
+
+fn main() {
+    let counter = Counter::remote();
+    let _ = counter.value;
+}
