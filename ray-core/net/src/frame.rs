@@ -202,20 +202,21 @@ impl<'a> Iterator for FrameBatch<'a> {
     }
 }
 
-/// Returns how many bytes at the start of `bytes` are whole frames.
-///
-/// # Errors
-/// What is wrong with the first bad header.
-pub(crate) fn whole_frames(bytes: &[u8], limit: fn(u8) -> u32) -> Result<usize, String> {
+/// Returns how many bytes at the start of `bytes` are whole frames, and what is wrong with the header
+/// behind them, if something is.
+pub(crate) fn whole_frames(bytes: &[u8], limit: fn(u8) -> u32) -> (usize, Option<String>) {
     let mut whole = 0;
     while let Some(header) = bytes[whole..].first_chunk() {
-        let header = Header::parse(header, limit)?;
+        let header = match Header::parse(header, limit) {
+            Ok(header) => header,
+            Err(reason) => return (whole, Some(reason)),
+        };
         match whole.checked_add(header.frame_bytes()) {
             Some(end) if end <= bytes.len() => whole = end,
             _ => break,
         }
     }
-    Ok(whole)
+    (whole, None)
 }
 
 #[cfg(test)]
@@ -256,7 +257,7 @@ mod tests {
                 ]
                 .concat(),
             );
-            assert_eq!(whole_frames(&bytes, limit), Ok(bytes.len()));
+            assert_eq!(whole_frames(&bytes, limit), (bytes.len(), None));
             let mut batch = FrameBatch::new(&bytes, limit);
             let first = batch.next().expect("a frame");
             assert_eq!((first.meta, first.body), (&meta[..], &body[..]));
@@ -279,7 +280,7 @@ mod tests {
     fn an_incomplete_frame_waits() {
         let bytes = frame(&[1; 40], &[&[2; 50]]);
         for cut in 0..bytes.len() {
-            assert_eq!(whole_frames(&bytes[..cut], limit), Ok(0));
+            assert_eq!(whole_frames(&bytes[..cut], limit), (0, None));
         }
     }
 
@@ -296,7 +297,10 @@ mod tests {
         for (at, byte, word) in cases {
             let mut bad = good.clone();
             bad[at] = byte;
-            let error = whole_frames(&bad, limit).expect_err("refused");
+            let behind_a_good_one = [good.clone(), bad].concat();
+            let (whole, error) = whole_frames(&behind_a_good_one, limit);
+            assert_eq!(whole, good.len(), "what came before is not lost");
+            let error = error.expect("refused");
             assert!(error.contains(word), "{error}");
         }
     }
@@ -314,7 +318,7 @@ mod tests {
                 bytes[at] = (state >> 20) as u8;
             }
             let bytes = aligned(&bytes);
-            if whole_frames(&bytes, limit).is_ok() {
+            if whole_frames(&bytes, limit).1.is_none() {
                 for frame in FrameBatch::new(&bytes, limit) {
                     assert!(frame.meta.len() + frame.body.len() <= bytes.len());
                 }

@@ -324,7 +324,8 @@ impl Shared {
                 match next {
                     None => break,
                     Some(Arrival::Frames(peer, bytes)) => {
-                        if peer.0.admitted.load(Ordering::Acquire) && !peer.is_closed() {
+                        // A close that came after them stands behind them in the queue.
+                        if peer.0.admitted.load(Ordering::Acquire) {
                             self.handler
                                 .on_frames(&peer, &mut FrameBatch::new(&bytes, self.limit));
                         }

@@ -594,16 +594,18 @@ impl Transport {
             };
             connection.take_front(len, self.spare.pop());
         }
-        let whole = frame::whole_frames(&connection.inbox, self.limit)?;
-        if whole == 0 {
-            return Ok(());
+        let (whole, fault) = frame::whole_frames(&connection.inbox, self.limit);
+        if whole > 0 {
+            let Some(peer) = connection.peer.clone() else {
+                return Err("frames before a hello".into());
+            };
+            let frames = connection.take_front(whole, self.spare.pop());
+            // Nothing follows a close, not even over the pair's other connection.
+            if !peer.is_closed() {
+                self.arrivals.push_back(Arrival::Frames(peer, frames));
+            }
         }
-        let Some(peer) = connection.peer.clone() else {
-            return Err("frames before a hello".into());
-        };
-        let frames = connection.take_front(whole, self.spare.pop());
-        self.arrivals.push_back(Arrival::Frames(peer, frames));
-        Ok(())
+        fault.map_or(Ok(()), Err)
     }
 
     /// Reads the hello; returns its length once all of it is there.
