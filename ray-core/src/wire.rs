@@ -10,7 +10,7 @@ use ray_engine::{
     ids::{ActorId, JobId, LeaseId, NodeId, ObjectId, ProcessId, TaskId},
     resources::Resources,
 };
-use rkyv::{Archive, Deserialize, Serialize};
+use rkyv::{Archive, Deserialize, Serialize, rancor};
 
 use crate::actor::CallLimits;
 
@@ -156,6 +156,11 @@ pub(crate) struct ActorCreation {
 
 /// Everything that is said off the hot path.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+#[rkyv(
+    serialize_bounds(__S: rkyv::ser::Writer + rkyv::ser::Allocator, __S::Error: rancor::Source),
+    deserialize_bounds(__D::Error: rancor::Source),
+    bytecheck(bounds(__C: rkyv::validation::ArchiveContext, __C::Error: rancor::Source))
+)]
 pub(crate) enum Message {
     // An owner asks its node for workers.
     RequestLease {
@@ -285,6 +290,52 @@ pub(crate) enum Message {
         request: u64,
         outcome: Result<(ActorId, String, CallLimits), Failure>,
     },
+    // The control role and the nodes.
+    /// A node introduces itself.
+    NodeUp {
+        row: NodeRow,
+    },
+    /// A node says what is free.
+    NodeView {
+        available: Resources,
+        workers: u32,
+    },
+    /// A node passes on what a worker says, in order with its death.
+    OfWorker {
+        worker: ProcessId,
+        #[rkyv(omit_bounds)]
+        message: Box<Message>,
+    },
+    WorkerDied {
+        process: ProcessId,
+        exit: WorkerExit,
+    },
+    /// The node finds a worker for an actor.
+    PlaceActor {
+        request: u64,
+        actor: ActorId,
+        shape: Resources,
+        running: Resources,
+    },
+    ActorPlaced {
+        request: u64,
+        lease: LeaseId,
+        worker: ProcessId,
+        addr: SocketAddr,
+    },
+    ActorPlaceRefused {
+        request: u64,
+        failure: Failure,
+    },
+    /// The actor runs: it holds what it holds from here on.
+    ActorRunning {
+        lease: LeaseId,
+    },
+    /// The node tells its worker that the actor has no handles left.
+    StopWorkersActor {
+        worker: ProcessId,
+        actor: ActorId,
+    },
     // Processes.
     Locate {
         process: ProcessId,
@@ -341,6 +392,29 @@ pub(crate) enum Message {
     Shutdown,
 }
 
+impl Message {
+    /// Returns whether the control role handles it.
+    pub(crate) fn is_for_control(&self) -> bool {
+        matches!(
+            self,
+            Message::CreateActor { .. }
+                | Message::ConstructFailed { .. }
+                | Message::WatchActor { .. }
+                | Message::KillActor { .. }
+                | Message::HandlesGone { .. }
+                | Message::LookupActor { .. }
+                | Message::NodeUp { .. }
+                | Message::NodeView { .. }
+                | Message::OfWorker { .. }
+                | Message::WorkerDied { .. }
+                | Message::ActorPlaced { .. }
+                | Message::ActorPlaceRefused { .. }
+                | Message::QueryResources { .. }
+                | Message::QueryNodes { .. }
+        )
+    }
+}
+
 /// A line of `nodes()`.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug)]
 pub(crate) struct NodeRow {
@@ -355,9 +429,9 @@ pub(crate) struct NodeRow {
 #[derive(Archive, Serialize, Deserialize, Clone, Debug)]
 pub(crate) struct WorkerBootstrap {
     pub process: ProcessId,
-    pub node_process: ProcessId,
     pub node_addr: SocketAddr,
-    pub node: NodeId,
+    pub control_process: ProcessId,
+    pub control_addr: SocketAddr,
     pub job: JobId,
     pub namespace: String,
     pub identity: Vec<u8>,

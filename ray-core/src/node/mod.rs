@@ -1,4 +1,4 @@
-//! The node role: grants leases, keeps worker processes, hosts the actor directory and the arena.
+//! The node role: grants leases, keeps worker processes, hosts the arena.
 //!
 //! Embedded in the driver it is called under no lock of the owner's; its answers to this process go
 //! through the runtime's mail box, its answers to others over their connections.
@@ -15,9 +15,8 @@ use std::{
 
 use parking_lot::Mutex;
 use ray_engine::{
-    control::actors::{ActorDirectory, ActorSpec, Command as ActorCommand, DirectoryState},
-    failure::{Failure, WorkerExit},
-    ids::{ActorId, NodeId, ProcessId, RequestId},
+    failure::WorkerExit,
+    ids::{ProcessId, RequestId},
     resources::Resources,
     scheduler::{Command as SchedulerCommand, LeaseKind, NodeScheduler, SchedulerConfig},
 };
@@ -27,9 +26,8 @@ use ray_shm::{ArenaOwner, SegmentRange};
 pub(crate) use workers::WorkerStart;
 
 use crate::{
-    actor::CallLimits,
     runtime::Runtime,
-    wire::{ActorCreation, ActorStatus, Message, NodeRow},
+    wire::{Message, NodeRow},
 };
 
 /// What the node knows and decides.
@@ -39,18 +37,16 @@ pub(crate) struct NodeRole {
 }
 
 struct NodeState {
-    node: NodeId,
     total: Resources,
     scheduler: NodeScheduler,
-    directory: ActorDirectory,
     arena: ArenaOwner,
     workers: BTreeMap<ProcessId, Worker>,
     /// Processes that asked for segments when there were none.
     segment_queue: VecDeque<SegmentRequest>,
     /// Dead writers whose values may still be read, and who has not said otherwise.
     quiescing: BTreeMap<ProcessId, Vec<ProcessId>>,
-    /// What handles found by name must know about calls.
-    limits: BTreeMap<ActorId, CallLimits>,
+    /// What the control role was told last.
+    seen: View,
     /// How a worker ended before it was ready.
     failed_start: Option<String>,
     shutting_down: bool,
@@ -62,6 +58,13 @@ struct SegmentRequest {
     request: u64,
     bytes: u64,
     least: u64,
+}
+
+/// What changes of a node concern the cluster.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct View {
+    version: u64,
+    workers: usize,
 }
 
 /// A worker process from its start on.
@@ -76,7 +79,6 @@ type Outbox = Vec<(ProcessId, Message)>;
 
 impl NodeRole {
     pub(crate) fn new(
-        node: NodeId,
         total: Resources,
         config: SchedulerConfig,
         arena: ArenaOwner,
@@ -84,15 +86,13 @@ impl NodeRole {
     ) -> NodeRole {
         NodeRole {
             state: Mutex::new(NodeState {
-                node,
                 total: total.clone(),
                 scheduler: NodeScheduler::new(total, config),
-                directory: ActorDirectory::new(),
                 arena,
                 workers: BTreeMap::new(),
                 segment_queue: VecDeque::new(),
                 quiescing: BTreeMap::new(),
-                limits: BTreeMap::new(),
+                seen: View::default(),
                 failed_start: None,
                 shutting_down: false,
             }),
@@ -113,6 +113,7 @@ impl NodeRole {
             let mut state = self.state.lock();
             let result = f(&mut state, &mut out);
             state.run_commands(runtime, &mut out, &mut spawn, &mut kill);
+            state.tell_control(runtime, &mut out);
             let timeout = state.scheduler.poll_timeout();
             (result, timeout)
         };
@@ -139,6 +140,20 @@ impl NodeRole {
         self.with_state(runtime, |state, _| {
             let now = runtime.now();
             state.scheduler.on_timeout(now);
+        });
+    }
+
+    /// Introduces the node to the control role.
+    pub(crate) fn join(&self, runtime: &Arc<Runtime>) {
+        let resources = self.state.lock().total.clone();
+        runtime.send_to_control(Message::NodeUp {
+            row: NodeRow {
+                node: runtime.node(),
+                addr: runtime.net().local_addr(),
+                alive: true,
+                resources,
+                workers: 0,
+            },
         });
     }
 
@@ -202,40 +217,31 @@ impl NodeRole {
                     self.start.kill(worker.pid);
                 }
             }
-            Message::CreateActor { request, creation } => {
-                let outcome = state.create_actor(from, creation, now);
-                out.push((from, Message::CreateActorReply { request, outcome }));
-            }
-            Message::ConstructFailed { actor, failure } => {
-                state.directory.on_start_failed(actor, failure, now)
-            }
-            Message::ActorStarted { actor, incarnation } => {
-                state.directory.on_started(actor, from, incarnation, now);
-            }
-            Message::ActorStartFailed { actor, failure, .. } => {
-                state.directory.on_start_failed(actor, failure, now)
-            }
-            Message::ActorExit { actor, cause } => state.directory.on_exit(actor, from, cause, now),
-            Message::WatchActor { actor } => state.directory.watch(actor, from, now),
-            Message::KillActor { actor, no_restart } => {
-                state.directory.kill(actor, no_restart, now)
-            }
-            Message::HandlesGone { actor } => state.directory.on_handles_gone(actor, now),
-            Message::LookupActor {
+            Message::PlaceActor {
                 request,
-                namespace,
-                name,
-            } => {
-                let outcome = state
-                    .directory
-                    .lookup(&namespace, &name)
-                    .map(|(actor, class)| {
-                        let limits = state.limits.get(&actor).copied().unwrap_or_default();
-                        (actor, class, limits)
-                    })
-                    .ok_or_else(|| Failure::NotFound(name.clone()));
-                out.push((from, Message::LookupActorReply { request, outcome }));
+                actor,
+                shape,
+                running,
+            } => state.scheduler.request_lease(
+                from,
+                RequestId(request),
+                shape,
+                LeaseKind::Actor { actor, running },
+                now,
+            ),
+            Message::ActorRunning { lease } => state.scheduler.on_actor_started(lease, now),
+            Message::StopWorkersActor { worker, actor } => {
+                out.push((worker, Message::StopActor { actor }))
             }
+            said @ (Message::ActorStarted { .. }
+            | Message::ActorStartFailed { .. }
+            | Message::ActorExit { .. }) => out.push((
+                runtime.control_process(),
+                Message::OfWorker {
+                    worker: from,
+                    message: Box::new(said),
+                },
+            )),
             Message::Locate { process } => {
                 let addr = state.workers.get(&process).and_then(|worker| worker.addr);
                 let addr = if process == runtime.process() {
@@ -273,33 +279,6 @@ impl NodeRole {
             // The writer is gone; its segments come back whole, once nobody reads them.
             Message::FreeSlot { .. } => {}
             Message::Quiesced { dead } => state.on_quiesced(dead, from, out, runtime.process()),
-            Message::QueryResources { request } => {
-                let (total, available) = (state.total.clone(), state.scheduler.available().clone());
-                out.push((
-                    from,
-                    Message::Resources {
-                        request,
-                        total,
-                        available,
-                    },
-                ));
-            }
-            Message::QueryNodes { request } => {
-                let row = NodeRow {
-                    node: state.node,
-                    addr: runtime.net().local_addr(),
-                    alive: true,
-                    resources: state.total.clone(),
-                    workers: u32::try_from(state.workers.len()).unwrap_or(u32::MAX),
-                };
-                out.push((
-                    from,
-                    Message::Nodes {
-                        request,
-                        nodes: vec![row],
-                    },
-                ));
-            }
             other => tracing::warn!(%from, ?other, "the node has no use for this message"),
         });
     }
@@ -323,10 +302,8 @@ impl NodeRole {
                 return true;
             }
             state.scheduler.on_worker_died(process, now);
-            state.directory.on_worker_died(process, exit.clone(), now);
             // The dead process as somebody who asked for things.
             state.scheduler.on_process_died(process, now);
-            state.directory.on_owner_died(process, now);
             state.segment_queue.retain(|asked| asked.asker != process);
             for worker in state
                 .workers
@@ -346,7 +323,8 @@ impl NodeRole {
             true
         });
         if known {
-            runtime.on_process_died(process, exit);
+            runtime.on_process_died(process, exit.clone());
+            runtime.send_to_control(Message::WorkerDied { process, exit });
         }
         runtime.note_worker_ready();
     }
@@ -420,32 +398,25 @@ impl NodeRole {
 }
 
 impl NodeState {
-    fn create_actor(
-        &mut self,
-        owner: ProcessId,
-        creation: ActorCreation,
-        now: ray_engine::time::Time,
-    ) -> Result<ActorId, Failure> {
-        if creation.name.is_some() {
-            self.limits.insert(creation.actor, creation.limits);
+    /// Tells the control role when what is free, or the number of workers, has changed.
+    fn tell_control(&mut self, runtime: &Arc<Runtime>, out: &mut Outbox) {
+        let view = View {
+            version: self.scheduler.version(),
+            workers: self.workers.len(),
+        };
+        if view != self.seen {
+            self.seen = view;
+            out.push((
+                runtime.control_process(),
+                Message::NodeView {
+                    available: self.scheduler.available(),
+                    workers: u32::try_from(view.workers).unwrap_or(u32::MAX),
+                },
+            ));
         }
-        self.directory.create(
-            ActorSpec {
-                actor: creation.actor,
-                class: creation.class_name,
-                name: creation.name,
-                shape: creation.shape,
-                running_shape: creation.running,
-                max_restarts: creation.max_restarts,
-                owner,
-                get_if_exists: creation.get_if_exists,
-                detached: creation.detached,
-            },
-            now,
-        )
     }
 
-    /// Carries out what scheduler and directory wish, until both are still.
+    /// Carries out what the scheduler wishes, until it is still.
     fn run_commands(
         &mut self,
         runtime: &Arc<Runtime>,
@@ -453,72 +424,12 @@ impl NodeState {
         spawn: &mut Vec<ProcessId>,
         kill: &mut Vec<u32>,
     ) {
-        let now = runtime.now();
-        let here = runtime.process();
-        loop {
-            if let Some(command) = self.scheduler.poll_command() {
-                self.run_scheduler_command(command, runtime, out, spawn, kill);
-                continue;
-            }
-            let Some(command) = self.directory.poll_command() else {
-                return;
-            };
-            match command {
-                ActorCommand::RequestLease {
-                    request,
-                    actor,
-                    shape,
-                    running,
-                } => {
-                    self.scheduler.request_lease(
-                        here,
-                        request,
-                        shape,
-                        LeaseKind::Actor { actor, running },
-                        now,
-                    );
-                }
-                ActorCommand::CancelLeaseRequest { request } => {
-                    self.scheduler.cancel_request(here, request, now)
-                }
-                ActorCommand::StartActor {
-                    actor,
-                    worker,
-                    incarnation,
-                    owner,
-                } => match self.workers.get(&worker).and_then(|worker| worker.addr) {
-                    Some(addr) => out.push((
-                        owner,
-                        Message::Construct {
-                            actor,
-                            worker,
-                            addr,
-                            incarnation,
-                        },
-                    )),
-                    None => {
-                        tracing::error!(%actor, %worker, "an actor was placed on a worker without address")
-                    }
-                },
-                ActorCommand::ActorRunning { lease } => self.scheduler.on_actor_started(lease, now),
-                ActorCommand::Publish { to, actor, state } => {
-                    let status = self.status_of(state);
-                    out.push((to, Message::ActorState { actor, status }));
-                }
-                ActorCommand::KillWorker { worker } => {
-                    if let Some(worker) = self.workers.get(&worker) {
-                        kill.push(worker.pid);
-                    }
-                }
-                ActorCommand::StopActor { actor, worker } => {
-                    out.push((worker, Message::StopActor { actor }))
-                }
-                ActorCommand::ReturnLease { lease } => self.scheduler.return_lease(lease, now),
-            }
+        while let Some(command) = self.scheduler.poll_command() {
+            self.run_command(command, runtime, out, spawn, kill);
         }
     }
 
-    fn run_scheduler_command(
+    fn run_command(
         &mut self,
         command: SchedulerCommand,
         runtime: &Arc<Runtime>,
@@ -535,24 +446,25 @@ impl NodeState {
                 worker,
                 actor,
             } => {
-                if actor.is_some() {
-                    self.directory.on_lease_granted(request, lease, worker, now);
-                    return;
-                }
-                match self.workers.get(&worker).and_then(|worker| worker.addr) {
-                    Some(addr) => {
-                        out.push((
-                            requester,
-                            Message::LeaseGranted {
-                                request: request.0,
-                                lease,
-                                worker,
-                                addr,
-                            },
-                        ));
-                    }
-                    None => self.scheduler.return_lease(lease, now),
-                }
+                let Some(addr) = self.workers.get(&worker).and_then(|worker| worker.addr) else {
+                    return self.scheduler.return_lease(lease, now);
+                };
+                let request = request.0;
+                let granted = match actor {
+                    Some(_) => Message::ActorPlaced {
+                        request,
+                        lease,
+                        worker,
+                        addr,
+                    },
+                    None => Message::LeaseGranted {
+                        request,
+                        lease,
+                        worker,
+                        addr,
+                    },
+                };
+                out.push((requester, granted));
             }
             SchedulerCommand::Refuse {
                 requester,
@@ -560,23 +472,18 @@ impl NodeState {
                 failure,
                 actor,
             } => {
-                if actor.is_some() {
-                    self.directory.on_lease_refused(request, failure, now);
-                } else {
-                    out.push((
-                        requester,
-                        Message::LeaseRefused {
-                            request: request.0,
-                            failure,
-                        },
-                    ));
-                }
+                let request = request.0;
+                let refused = match actor {
+                    Some(_) => Message::ActorPlaceRefused { request, failure },
+                    None => Message::LeaseRefused { request, failure },
+                };
+                out.push((requester, refused));
             }
             SchedulerCommand::SpawnWorker => {
                 if self.shutting_down {
                     return;
                 }
-                let process = ProcessId(runtime.fresh_process_id());
+                let process = runtime.fresh_process_id();
                 self.scheduler.on_spawn_started(process, now);
                 self.workers.insert(
                     process,
@@ -597,28 +504,6 @@ impl NodeState {
                     kill.push(worker.pid);
                 }
             }
-        }
-    }
-
-    fn status_of(&self, state: DirectoryState) -> ActorStatus {
-        match state {
-            DirectoryState::Pending => ActorStatus::Pending,
-            DirectoryState::Alive {
-                process,
-                incarnation,
-            } => {
-                match self.workers.get(&process).and_then(|worker| worker.addr) {
-                    Some(addr) => ActorStatus::Alive {
-                        process,
-                        addr,
-                        incarnation,
-                    },
-                    // It just died; the directory will say so next.
-                    None => ActorStatus::Pending,
-                }
-            }
-            DirectoryState::Restarting => ActorStatus::Restarting,
-            DirectoryState::Dead { failure } => ActorStatus::Dead { failure },
         }
     }
 

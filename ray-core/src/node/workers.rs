@@ -44,9 +44,9 @@ impl NodeRole {
         let identity = self.start.ca.issue(process.0).map_err(io::Error::other)?;
         let bootstrap = WorkerBootstrap {
             process,
-            node_process: runtime.process(),
             node_addr: runtime.net().local_addr(),
-            node: runtime.node(),
+            control_process: runtime.control_process(),
+            control_addr: runtime.control_addr(),
             job: runtime.job(),
             namespace: runtime.namespace.clone(),
             identity: identity.to_bytes(),

@@ -478,6 +478,12 @@ impl Runtime {
                     self.send_to_node(Message::ReturnSegments { first, count });
                 }
             }
+            for_control if for_control.is_for_control() => match &self.control_role {
+                Some(control) => control.on_message(&this, from, for_control),
+                None => {
+                    tracing::warn!(%from, ?for_control, "a message for the control role went astray")
+                }
+            },
             for_the_node => match &self.node_role {
                 Some(node) => node.on_message(&this, from, peer, for_the_node),
                 None => {

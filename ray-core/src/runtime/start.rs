@@ -14,7 +14,7 @@ use std::{
 
 use parking_lot::Mutex;
 use ray_engine::{
-    ids::{JobId, NodeId, ProcessId},
+    ids::{JobId, ProcessId},
     scheduler::SchedulerConfig,
 };
 use ray_net::{
@@ -28,6 +28,7 @@ use super::{CURRENT, Runtime, clock, inbound::Inbound, requests::Requests};
 use crate::{
     Config, Error, Result,
     config::{FAULT_AHEAD_BYTES, SHUTDOWN_GRACE, WORKERS_MAX, available_cpus},
+    control::ControlRole,
     node::{NodeRole, WorkerStart, process, workers},
     wire::{ArchivedWorkerBootstrap, Hello, Message, WorkerBootstrap, kind},
     worker::{execute::Executor, panics, submit::Core},
@@ -87,6 +88,7 @@ pub(crate) fn init(config: Config) -> Result<Ray> {
     CURRENT.store(Some(runtime.clone()));
     let ray = Ray(());
     let node = runtime.node_role.as_ref().expect("a driver embeds a node");
+    node.join(&runtime);
     let count = config.workers.unwrap_or_else(available_cpus);
     node.prestart(&runtime, count);
     runtime.wait_for_workers(count)?;
@@ -127,12 +129,11 @@ fn start_driver(config: &Config) -> Result<Arc<Runtime>> {
     .map_err(|error| system("could not map the object store")(&error))?;
     let ca =
         ClusterCa::generate(random_u64()).map_err(|error| system("could not make keys")(&error))?;
-    // The low bits count the job's processes.
-    let process = ProcessId(random_u64() & !0xfff_ffff);
+    let process = ProcessId(random_u64()).node_process();
     let identity = ca
         .issue(process.0)
         .map_err(|error| system("could not make keys")(&error))?;
-    let (job, node) = (JobId(random_u64() >> 32), NodeId(random_u64() >> 32));
+    let job = JobId(random_u64() >> 32);
     let inbound = Inbound::new(Hello::of_this_process(job)?);
     let net = start_net(
         process,
@@ -160,17 +161,18 @@ fn start_driver(config: &Config) -> Result<Arc<Runtime>> {
             run_dir: run_dir.display().to_string(),
             log_filter: filter,
         });
-        let role = start.map(|start| NodeRole::new(node, total, scheduler, arena_owner, start));
+        let role = start.map(|start| NodeRole::new(total, scheduler, arena_owner, start));
         Runtime::new(Parts {
             process,
-            node,
             job,
-            node_process: process,
+            control_process: process,
+            control_addr: None,
             namespace,
             net,
             arena,
             executor: None,
             role: role.ok(),
+            control: Some(ControlRole::default()),
         })
     });
     if runtime.node_role.is_none() {
@@ -231,37 +233,40 @@ fn start_log(run_dir: &std::path::Path, name: &str, filter: &str) {
 /// Everything that differs between a driver and a worker.
 struct Parts {
     process: ProcessId,
-    node: NodeId,
     job: JobId,
-    node_process: ProcessId,
+    control_process: ProcessId,
+    control_addr: Option<SocketAddr>,
     namespace: String,
     net: Net,
     arena: Arena,
     executor: Option<Arc<Executor>>,
     role: Option<NodeRole>,
+    control: Option<ControlRole>,
 }
 
 impl Runtime {
     fn new(parts: Parts) -> Runtime {
         let Parts {
             process,
-            node,
             job,
-            node_process,
+            control_process,
+            control_addr,
             namespace,
             net,
             arena,
             executor,
             role,
+            control,
         } = parts;
         Runtime {
             process,
-            node,
             job,
-            node_process,
+            node_process: process.node_process(),
+            control_process,
+            control_addr,
             namespace,
             started: Instant::now(),
-            core: Mutex::new(Core::new(process, node_process, net.clone())),
+            core: Mutex::new(Core::new(process, control_process, net.clone())),
             dropped: Mutex::default(),
             mail: Mutex::default(),
             mail_is_carried: AtomicBool::new(false),
@@ -270,6 +275,7 @@ impl Runtime {
             arena,
             executor,
             node_role: role,
+            control_role: control,
             requests: Requests::default(),
             clock: clock::Clock::default(),
             closed: AtomicBool::new(false),
@@ -409,23 +415,26 @@ fn start_worker() -> Result<Arc<Runtime>> {
     let net = start_net(given.process, identity, given.node_addr.ip(), &inbound)?;
     let runtime = Arc::new(Runtime::new(Parts {
         process: given.process,
-        node: given.node,
         job: given.job,
-        node_process: given.node_process,
+        control_process: given.control_process,
+        control_addr: Some(given.control_addr),
         namespace: given.namespace,
         net,
         arena,
         executor: Some(Arc::new(Executor::new())),
         role: None,
+        control: None,
     }));
     inbound.attach(&runtime);
     CURRENT.store(Some(runtime.clone()));
     clock::start(&runtime).map_err(|error| system("could not start a thread")(&error))?;
     let addr = runtime.net.local_addr();
     runtime.with_core(|core, _| {
-        core.on_address(given.node_process, given.node_addr);
+        let node = given.process.node_process();
+        core.on_address(node, given.node_addr);
+        core.know(given.control_process, given.control_addr);
         core.send(
-            given.node_process,
+            node,
             Message::WorkerReady {
                 pid: std::process::id(),
                 addr,

@@ -49,8 +49,11 @@ pub(crate) struct Core {
     pub(crate) waiters: Waiters,
     process: ProcessId,
     pub(crate) node_process: ProcessId,
+    control_process: ProcessId,
     net: Net,
     peers: FxHashMap<ProcessId, Peer>,
+    /// Where processes listen that are dialed when there is something to say.
+    known: FxHashMap<ProcessId, SocketAddr>,
     /// Messages for processes whose address was asked for.
     locating: FxHashMap<ProcessId, Vec<Message>>,
     pub(crate) creations: FxHashMap<ActorId, Creation>,
@@ -76,14 +79,16 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(process: ProcessId, node_process: ProcessId, net: Net) -> Core {
+    pub(crate) fn new(process: ProcessId, control_process: ProcessId, net: Net) -> Core {
         Core {
             owner: Owner::new(process, ray_engine::owner::Limits::default()),
             waiters: Waiters::default(),
             process,
-            node_process,
+            node_process: process.node_process(),
+            control_process,
             net,
             peers: FxHashMap::default(),
+            known: FxHashMap::default(),
             locating: FxHashMap::default(),
             creations: FxHashMap::default(),
             actor_holds: FxHashMap::default(),
@@ -129,6 +134,13 @@ impl Core {
         self.touch(&peer);
         self.is_dialing = true;
         peer
+    }
+
+    /// Notes where a process listens, to dial it on first use.
+    pub(crate) fn know(&mut self, process: ProcessId, addr: SocketAddr) {
+        if process != self.process && !self.dead.contains_key(&process) {
+            self.known.insert(process, addr);
+        }
     }
 
     /// Makes the process behind an address known.
@@ -215,12 +227,12 @@ impl Core {
             }
             let actor = creation.actor;
             if failure.is_some() || is_ready {
-                self.send_to_node(Message::CreateActor {
+                self.send_to_control(Message::CreateActor {
                     request: 0,
                     creation,
                 });
                 if let Some(failure) = failure {
-                    self.send_to_node(Message::ConstructFailed { actor, failure });
+                    self.send_to_control(Message::ConstructFailed { actor, failure });
                 }
             } else {
                 self.unready.push((creation, dependencies));
@@ -260,8 +272,15 @@ impl Core {
         if self.dead.contains_key(&to) {
             return;
         }
-        if let Some(peer) = self.peers.get(&to) {
-            let peer = peer.clone();
+        let peer = match self.peers.get(&to) {
+            Some(peer) => Some(peer.clone()),
+            None => self
+                .known
+                .get(&to)
+                .copied()
+                .map(|addr| self.peer_at(to, addr)),
+        };
+        if let Some(peer) = peer {
             push_message(&peer, &message);
             self.touch(&peer);
             return;
@@ -278,6 +297,12 @@ impl Core {
     pub(crate) fn send_to_node(&mut self, message: Message) {
         let node = self.node_process;
         self.send(node, message);
+    }
+
+    /// Sends a message to the control role of the cluster.
+    pub(crate) fn send_to_control(&mut self, message: Message) {
+        let control = self.control_process;
+        self.send(control, message);
     }
 
     /// Carries out what the owner table wishes.
@@ -342,7 +367,7 @@ impl Core {
                     recursive,
                 } => {
                     if force {
-                        self.send_to_node(Message::KillWorker { worker });
+                        self.send(worker.node_process(), Message::KillWorker { worker });
                     } else {
                         self.send(worker, Message::Cancel { task, recursive });
                     }
@@ -375,7 +400,9 @@ impl Core {
                 Command::ReturnLease { lease, .. } => {
                     self.send_to_node(Message::ReturnLease { lease })
                 }
-                Command::WatchActor { actor } => self.send_to_node(Message::WatchActor { actor }),
+                Command::WatchActor { actor } => {
+                    self.send_to_control(Message::WatchActor { actor })
+                }
             }
         }
     }
@@ -407,7 +434,7 @@ impl Core {
         if !self.actor_holds.is_empty()
             && let Some(actor) = self.actor_holds.remove(&object)
         {
-            self.send_to_node(Message::HandlesGone { actor });
+            self.send_to_control(Message::HandlesGone { actor });
         }
         if let Some((slot, writer)) = value.arena() {
             let message = Message::FreeSlot {

@@ -134,6 +134,8 @@ pub struct NodeScheduler {
     /// Workers asked for and not yet named.
     spawning: usize,
     failed_starts: u32,
+    /// Counts the changes of `free`.
+    version: u64,
     commands: VecDeque<Command>,
 }
 
@@ -155,6 +157,7 @@ impl NodeScheduler {
             next_lease: 1,
             spawning: 0,
             failed_starts: 0,
+            version: 0,
             commands: VecDeque::new(),
         }
     }
@@ -196,6 +199,11 @@ impl NodeScheduler {
         available
     }
 
+    /// Returns a number that changes with what [`NodeScheduler::available`] returns.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
     /// Returns whether everything that is held and free adds up to the total.
     pub fn adds_up(&self) -> bool {
         self.total.0.iter().all(|(name, total)| {
@@ -221,12 +229,14 @@ impl NodeScheduler {
     }
 
     fn take(&mut self, shape: &Resources) {
+        self.version += 1;
         for (name, amount) in &shape.0 {
             *self.free.entry(name.clone()).or_default() -= amount.0 as i64;
         }
     }
 
     fn give(&mut self, shape: &Resources) {
+        self.version += 1;
         for (name, amount) in &shape.0 {
             *self.free.entry(name.clone()).or_default() += amount.0 as i64;
         }
