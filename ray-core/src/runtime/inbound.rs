@@ -357,7 +357,7 @@ impl Runtime {
                 Ok(arg) => Ok((self.value_at(&arg, frame.body)?, arg.contained)),
                 Err(failure) => Err(failure),
             };
-            self.with_core(|core, _| {
+            self.with_core(|core, now| {
                 let contained = outcome
                     .as_ref()
                     .map(|(_, contained)| contained.clone())
@@ -365,7 +365,7 @@ impl Runtime {
                 for id in &contained {
                     core.owner.receive_reference(*id, 1);
                 }
-                core.owner.on_value(meta.object, outcome);
+                core.owner.on_value(meta.object, outcome, now);
                 for id in contained {
                     core.owner.drop_handle(id);
                 }

@@ -145,6 +145,8 @@ pub enum ObjectState<'a, V> {
 pub struct Owner<P, V> {
     process: ProcessId,
     limits: Limits,
+    /// When the last thing happened, for what follows from it.
+    now: Time,
     next_index: u64,
     next_request: u64,
     owned: FxHashMap<u64, Owned<V>>,
@@ -166,6 +168,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         Owner {
             process,
             limits,
+            now: Time::default(),
             next_index: 1,
             next_request: 1,
             owned: FxHashMap::default(),
@@ -225,6 +228,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
 
     /// A process is gone: as worker, as borrower, as owner of what is borrowed here.
     pub fn on_process_died(&mut self, process: ProcessId, failure: Failure, now: Time) {
+        self.now = now;
         self.forget_borrower(process);
         self.fail_borrowed_of(process);
         self.fail_worker(process, &failure, now);

@@ -121,6 +121,14 @@ struct Request {
     kind: LeaseKind,
 }
 
+impl Request {
+    /// Returns whether the process would send calls to the worker that is asked for.
+    fn is_from(&self, process: ProcessId) -> bool {
+        self.requester == process
+            || actor_of(&self.kind).is_some_and(|actor| actor.owner == process)
+    }
+}
+
 /// The state machine of one node.
 pub struct NodeScheduler {
     total: Resources,
@@ -219,6 +227,11 @@ impl NodeScheduler {
     /// Returns how many requests wait.
     pub fn waiting_requests(&self) -> usize {
         self.requests.len()
+    }
+
+    /// Returns how many leases are granted.
+    pub fn leases(&self) -> usize {
+        self.leases.len()
     }
 
     fn fits(&self, shape: &Resources) -> bool {
@@ -362,6 +375,16 @@ impl NodeScheduler {
         self.schedule(now);
     }
 
+    /// A worker that was to stop for being idle stays, since others need what it owns.
+    pub fn on_worker_stayed(&mut self, process: ProcessId, now: Time) {
+        if let Some(worker) = self.workers.get_mut(&process)
+            && worker.state == WorkerState::Stopping
+        {
+            worker.state = WorkerState::Idle(now);
+            self.schedule(now);
+        }
+    }
+
     /// A worker process ended; its lease ends with it.
     pub fn on_worker_died(&mut self, process: ProcessId, now: Time) {
         let Some(worker) = self.workers.remove(&process) else {
@@ -477,7 +500,11 @@ impl NodeScheduler {
                 waiting.push_back(request);
                 continue;
             }
-            let Some((_, worker)) = idle.pop() else {
+            // A process has no connection to itself, so nobody runs what it submitted itself.
+            let suitable = idle
+                .iter()
+                .rposition(|(_, worker)| !request.is_from(*worker));
+            let Some((_, worker)) = suitable.map(|position| idle.remove(position)) else {
                 without_worker += 1;
                 waiting.push_back(request);
                 continue;
