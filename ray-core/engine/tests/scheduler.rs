@@ -2,7 +2,7 @@
 
 use ray_engine::{
     failure::Failure,
-    ids::{ActorId, LeaseId, ProcessId, RequestId},
+    ids::{ActorId, JobId, LeaseId, ProcessId, RequestId},
     resources::{Amount, Resources},
     scheduler::{Command, LeaseKind, NodeScheduler, SchedulerConfig},
     time::Time,
@@ -11,6 +11,7 @@ use ray_engine::{
 const DRIVER: ProcessId = ProcessId(1);
 const FIRST: ProcessId = ProcessId(2);
 const SECOND: ProcessId = ProcessId(3);
+const JOB: JobId = JobId(7);
 const NOW: Time = Time(1_000_000_000);
 
 fn cpus(count: u64) -> Resources {
@@ -30,7 +31,7 @@ fn config() -> SchedulerConfig {
 fn scheduler(workers: &[ProcessId]) -> NodeScheduler {
     let mut scheduler = NodeScheduler::new(cpus(2), config());
     for worker in workers {
-        scheduler.on_spawn_started(*worker, NOW);
+        scheduler.on_spawn_started(*worker, JOB, NOW);
         scheduler.on_worker_ready(*worker, NOW);
     }
     scheduler
@@ -42,7 +43,14 @@ fn commands(scheduler: &mut NodeScheduler) -> Vec<Command> {
 }
 
 fn ask(scheduler: &mut NodeScheduler, requester: ProcessId, request: u64, shape: Resources) {
-    scheduler.request_lease(requester, RequestId(request), shape, LeaseKind::Task, NOW);
+    scheduler.request_lease(
+        requester,
+        RequestId(request),
+        JOB,
+        shape,
+        LeaseKind::Task,
+        NOW,
+    );
 }
 
 fn grants(commands: &[Command]) -> Vec<(ProcessId, u64, ProcessId)> {
@@ -73,8 +81,11 @@ fn a_request_that_fits_gets_an_idle_worker() {
 fn a_request_without_a_worker_starts_one() {
     let mut scheduler = scheduler(&[]);
     ask(&mut scheduler, DRIVER, 1, cpus(1));
-    assert_eq!(commands(&mut scheduler), [Command::SpawnWorker]);
-    scheduler.on_spawn_started(FIRST, NOW);
+    assert_eq!(
+        commands(&mut scheduler),
+        [Command::SpawnWorker { job: JOB }]
+    );
+    scheduler.on_spawn_started(FIRST, JOB, NOW);
     scheduler.on_worker_ready(FIRST, NOW);
     assert_eq!(grants(&commands(&mut scheduler)), [(DRIVER, 1, FIRST)]);
 }
@@ -83,8 +94,11 @@ fn a_request_without_a_worker_starts_one() {
 fn a_worker_is_not_granted_to_itself() {
     let mut scheduler = scheduler(&[FIRST]);
     ask(&mut scheduler, FIRST, 1, cpus(1));
-    assert_eq!(commands(&mut scheduler), [Command::SpawnWorker]);
-    scheduler.on_spawn_started(SECOND, NOW);
+    assert_eq!(
+        commands(&mut scheduler),
+        [Command::SpawnWorker { job: JOB }]
+    );
+    scheduler.on_spawn_started(SECOND, JOB, NOW);
     scheduler.on_worker_ready(SECOND, NOW);
     assert_eq!(grants(&commands(&mut scheduler)), [(FIRST, 1, SECOND)]);
 }
@@ -99,8 +113,11 @@ fn an_actor_is_not_placed_on_its_creator() {
         },
         running: Resources::new(),
     };
-    scheduler.request_lease(DRIVER, RequestId(1), cpus(1), kind, NOW);
-    assert_eq!(commands(&mut scheduler), [Command::SpawnWorker]);
+    scheduler.request_lease(DRIVER, RequestId(1), JOB, cpus(1), kind, NOW);
+    assert_eq!(
+        commands(&mut scheduler),
+        [Command::SpawnWorker { job: JOB }]
+    );
 }
 
 #[test]
@@ -191,8 +208,11 @@ fn workers_that_fail_to_start_are_given_up_after_some() {
     let mut scheduler = scheduler(&[]);
     ask(&mut scheduler, DRIVER, 1, cpus(1));
     for process in [FIRST, SECOND] {
-        assert_eq!(commands(&mut scheduler), [Command::SpawnWorker]);
-        scheduler.on_spawn_started(process, NOW);
+        assert_eq!(
+            commands(&mut scheduler),
+            [Command::SpawnWorker { job: JOB }]
+        );
+        scheduler.on_spawn_started(process, JOB, NOW);
         scheduler.on_spawn_failed(process, NOW);
     }
     assert!(matches!(
@@ -237,7 +257,7 @@ fn an_actor_holds_its_running_shape_once_it_runs() {
         },
         running: Resources::new(),
     };
-    scheduler.request_lease(DRIVER, RequestId(1), cpus(1), kind, NOW);
+    scheduler.request_lease(DRIVER, RequestId(1), JOB, cpus(1), kind, NOW);
     commands(&mut scheduler);
     assert_eq!(scheduler.available(), cpus(1));
     scheduler.on_actor_started(LeaseId(1), NOW);
@@ -264,4 +284,39 @@ fn with_every_worker_blocked_at_the_limit_the_rest_is_refused() {
             ..
         }]
     ));
+}
+
+#[test]
+fn a_worker_runs_for_its_own_job_only() {
+    let mut scheduler = scheduler(&[FIRST]);
+    let other = JobId(8);
+    scheduler.request_lease(DRIVER, RequestId(1), other, cpus(1), LeaseKind::Task, NOW);
+    assert_eq!(
+        commands(&mut scheduler),
+        [Command::SpawnWorker { job: other }]
+    );
+    scheduler.on_spawn_started(SECOND, other, NOW);
+    scheduler.on_worker_ready(SECOND, NOW);
+    assert_eq!(grants(&commands(&mut scheduler)), [(DRIVER, 1, SECOND)]);
+}
+
+#[test]
+fn the_end_of_a_job_ends_its_workers_and_requests() {
+    let mut scheduler = scheduler(&[FIRST, SECOND]);
+    ask(&mut scheduler, DRIVER, 1, cpus(2));
+    ask(&mut scheduler, DRIVER, 2, cpus(1));
+    let granted = grants(&commands(&mut scheduler))[0].2;
+    scheduler.on_job_ended(JOB, NOW);
+    let killed = commands(&mut scheduler)
+        .into_iter()
+        .filter(|command| matches!(command, Command::KillWorker { .. }))
+        .count();
+    assert_eq!(killed, 2);
+    scheduler.on_worker_died(granted, NOW);
+    assert_eq!(
+        grants(&commands(&mut scheduler)),
+        [],
+        "nobody waits any more"
+    );
+    assert_eq!(scheduler.available(), cpus(2));
 }

@@ -3,13 +3,17 @@
 //! The authority is made when the cluster starts and lives in the first node's memory. A certificate
 //! names the one process that it is for, so a dialer verifies that it reaches the very incarnation it
 //! meant, and an acceptor that the caller is who it claims to be.
+//!
+//! Another node gets an authority of its own, signed by the cluster's for the names of that node's
+//! processes and no others (RFC 5280, name constraints): it starts workers without asking anybody, and
+//! who steals its key can pose as nobody else.
 
 use std::sync::Arc;
 
 use quinn_proto::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, NameConstraints, PublicKeyData, SignatureAlgorithm,
 };
 use rustls::{
     RootCertStore,
@@ -31,11 +35,63 @@ pub enum TlsError {
     Use(String),
 }
 
-/// The authority of one cluster.
+/// The authority of one cluster, or of one of its nodes.
 pub struct ClusterCa {
     cluster: u64,
     issuer: Issuer<'static, KeyPair>,
-    certificate: CertificateDer<'static>,
+    root: CertificateDer<'static>,
+    /// What the cluster's authority signed, when this is a node's.
+    delegation: Option<CertificateDer<'static>>,
+}
+
+/// A fresh key of a node; its secret half never leaves the process.
+pub struct NodeKey(KeyPair);
+
+/// Somebody else's key, its public half.
+struct PublicKey<'a>(&'a [u8]);
+
+impl PublicKeyData for PublicKey<'_> {
+    fn der_bytes(&self) -> &[u8] {
+        self.0
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        &rcgen::PKCS_ECDSA_P256_SHA256
+    }
+}
+
+impl NodeKey {
+    /// Makes a key.
+    ///
+    /// # Errors
+    /// When the system gives no randomness.
+    pub fn generate() -> Result<NodeKey, TlsError> {
+        Ok(NodeKey(KeyPair::generate()?))
+    }
+
+    /// Returns the public half: a point of P-256, uncompressed.
+    pub fn public(&self) -> Vec<u8> {
+        self.0.der_bytes().to_vec()
+    }
+
+    /// Becomes the node's authority with what the cluster's authority signed for it.
+    ///
+    /// # Errors
+    /// When the names cannot be written into certificates.
+    pub fn into_authority(
+        self,
+        cluster: u64,
+        node: u64,
+        delegation: Vec<u8>,
+        root: Vec<u8>,
+    ) -> Result<ClusterCa, TlsError> {
+        Ok(ClusterCa {
+            cluster,
+            issuer: Issuer::new(delegation_params(cluster, node)?, self.0),
+            root: CertificateDer::from(root),
+            delegation: Some(CertificateDer::from(delegation)),
+        })
+    }
 }
 
 impl ClusterCa {
@@ -46,7 +102,7 @@ impl ClusterCa {
     pub fn generate(cluster: u64) -> Result<ClusterCa, TlsError> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(Vec::<String>::new())?;
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
         params.key_usages = vec![
             KeyUsagePurpose::KeyCertSign,
             KeyUsagePurpose::DigitalSignature,
@@ -54,12 +110,36 @@ impl ClusterCa {
         params
             .distinguished_name
             .push(DnType::CommonName, format!("ray cluster {cluster:x}"));
-        let certificate = params.self_signed(&key)?.der().clone();
+        let root = params.self_signed(&key)?.der().clone();
         Ok(ClusterCa {
             cluster,
             issuer: Issuer::new(params, key),
-            certificate,
+            root,
+            delegation: None,
         })
+    }
+
+    /// Returns the number of the cluster.
+    pub fn cluster(&self) -> u64 {
+        self.cluster
+    }
+
+    /// Returns the certificate that everybody in the cluster trusts.
+    pub fn root(&self) -> &[u8] {
+        &self.root
+    }
+
+    /// Lets the holder of a key issue certificates for the processes of one node.
+    ///
+    /// # Errors
+    /// When the key is not a point of P-256.
+    pub fn delegate(&self, node: u64, public_key: &[u8]) -> Result<Vec<u8>, TlsError> {
+        if public_key.len() != 65 || public_key[0] != 4 {
+            return Err(TlsError::Use("the key is not a point of P-256".into()));
+        }
+        let certificate = delegation_params(self.cluster, node)?
+            .signed_by(&PublicKey(public_key), &self.issuer)?;
+        Ok(certificate.der().to_vec())
     }
 
     /// Issues the certificate of one process.
@@ -83,9 +163,27 @@ impl ClusterCa {
             process,
             certificate: certificate.der().to_vec(),
             key: key.serialize_der(),
-            authority: self.certificate.to_vec(),
+            delegation: self.delegation.as_deref().unwrap_or_default().to_vec(),
+            authority: self.root.to_vec(),
         })
     }
+}
+
+fn delegation_params(cluster: u64, node: u64) -> Result<CertificateParams, TlsError> {
+    let mut params = CertificateParams::new(Vec::<String>::new())?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![
+        KeyUsagePurpose::KeyCertSign,
+        KeyUsagePurpose::DigitalSignature,
+    ];
+    params
+        .distinguished_name
+        .push(DnType::CommonName, format!("ray node {node:x}"));
+    params.name_constraints = Some(NameConstraints {
+        permitted_subtrees: vec![GeneralSubtree::DnsName(domain_of(cluster, node))],
+        excluded_subtrees: Vec::new(),
+    });
+    Ok(params)
 }
 
 /// What a process needs to prove who it is and to check others.
@@ -95,6 +193,8 @@ pub struct Identity {
     process: u64,
     certificate: Vec<u8>,
     key: Vec<u8>,
+    /// The node's authority, when it is not the cluster's own.
+    delegation: Vec<u8>,
     authority: Vec<u8>,
 }
 
@@ -119,7 +219,12 @@ impl Identity {
         let mut out = Vec::new();
         out.extend_from_slice(&self.cluster.to_le_bytes());
         out.extend_from_slice(&self.process.to_le_bytes());
-        for part in [&self.certificate, &self.key, &self.authority] {
+        for part in [
+            &self.certificate,
+            &self.key,
+            &self.delegation,
+            &self.authority,
+        ] {
             out.extend_from_slice(&(part.len() as u32).to_le_bytes());
             out.extend_from_slice(part);
         }
@@ -141,6 +246,7 @@ impl Identity {
             process: u64::from_le_bytes(*process),
             certificate: part()?,
             key: part()?,
+            delegation: part()?,
             authority: part()?,
         })
     }
@@ -155,7 +261,11 @@ impl Identity {
 
     fn chain(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(self.key.clone()));
-        (vec![CertificateDer::from(self.certificate.clone())], key)
+        let mut chain = vec![CertificateDer::from(self.certificate.clone())];
+        if !self.delegation.is_empty() {
+            chain.push(CertificateDer::from(self.delegation.clone()));
+        }
+        (chain, key)
     }
 
     pub(crate) fn server(&self) -> Result<Arc<QuicServerConfig>, TlsError> {
@@ -216,8 +326,16 @@ impl Identity {
 }
 
 fn name_of(cluster: u64, process: u64) -> String {
-    format!("p-{process:x}.c-{cluster:x}.ray.internal")
+    let node = process >> PROCESS_INDEX_BITS;
+    format!("p-{process:x}.{}", domain_of(cluster, node))
 }
+
+fn domain_of(cluster: u64, node: u64) -> String {
+    format!("n-{node:x}.c-{cluster:x}.ray.internal")
+}
+
+/// The low bits of a process's number that count the processes of one node.
+pub const PROCESS_INDEX_BITS: u32 = 28;
 
 #[cfg(test)]
 mod tests {
@@ -245,5 +363,39 @@ mod tests {
         let certificate = CertificateDer::from(identity.certificate.clone());
         assert!(identity.is_of(&certificate, 7));
         assert!(!identity.is_of(&certificate, 8));
+    }
+
+    #[test]
+    fn a_nodes_authority_is_for_its_own_processes() {
+        let root = ClusterCa::generate(1).expect("keys");
+        let key = NodeKey::generate().expect("a key");
+        let delegation = root.delegate(5, &key.public()).expect("a signature");
+        let node = key
+            .into_authority(1, 5, delegation, root.root().to_vec())
+            .expect("an authority");
+        let own = 5 << PROCESS_INDEX_BITS | 3;
+        let verify = |process: u64| {
+            let identity = node.issue(process).expect("a certificate");
+            let (chain, _) = identity.chain();
+            let end = webpki::EndEntityCert::try_from(&chain[0]).expect("a certificate");
+            let anchor = CertificateDer::from(root.root().to_vec());
+            let anchors = [webpki::anchor_from_trusted_cert(&anchor).expect("a root")];
+            end.verify_for_usage(
+                webpki::ALL_VERIFICATION_ALGS,
+                &anchors,
+                &chain[1..],
+                rustls::pki_types::UnixTime::now(),
+                webpki::KeyUsage::client_auth(),
+                None,
+                None,
+            )
+            .map(drop)
+        };
+        assert!(verify(own).is_ok());
+        assert!(
+            verify(6 << PROCESS_INDEX_BITS).is_err(),
+            "another node's process"
+        );
+        assert!(root.delegate(5, &[0; 65]).is_err());
     }
 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::{
     failure::Failure,
-    ids::{ActorId, LeaseId, ProcessId, RequestId},
+    ids::{ActorId, JobId, LeaseId, ProcessId, RequestId},
     resources::Resources,
     time::Time,
 };
@@ -69,7 +69,10 @@ pub enum Command {
         actor: Option<ActorId>,
     },
     /// Start a worker process and say so with [`NodeScheduler::on_spawn_started`].
-    SpawnWorker,
+    SpawnWorker {
+        /// Whose code it runs.
+        job: JobId,
+    },
     /// Ask the holder to give a lease back soon.
     RecallLease {
         /// Who has it.
@@ -98,6 +101,8 @@ enum WorkerState {
 }
 
 struct Worker {
+    /// Whose code it has; it runs for nobody else.
+    job: JobId,
     state: WorkerState,
     /// How many of its calls block.
     blocked: u32,
@@ -117,6 +122,7 @@ struct Lease {
 struct Request {
     requester: ProcessId,
     request: RequestId,
+    job: JobId,
     shape: Resources,
     kind: LeaseKind,
 }
@@ -140,7 +146,7 @@ pub struct NodeScheduler {
     requests: VecDeque<Request>,
     next_lease: u64,
     /// Workers asked for and not yet named.
-    spawning: usize,
+    spawning: Vec<JobId>,
     failed_starts: u32,
     /// Counts the changes of `free`.
     version: u64,
@@ -163,7 +169,7 @@ impl NodeScheduler {
             leases: BTreeMap::new(),
             requests: VecDeque::new(),
             next_lease: 1,
-            spawning: 0,
+            spawning: Vec::new(),
             failed_starts: 0,
             version: 0,
             commands: VecDeque::new(),
@@ -256,15 +262,15 @@ impl NodeScheduler {
     }
 
     /// Starts workers before anybody asks.
-    pub fn prestart(&mut self, count: usize, _now: Time) {
+    pub fn prestart(&mut self, job: JobId, count: usize, _now: Time) {
         for _ in 0..count {
-            self.spawn();
+            self.spawn(job);
         }
     }
 
-    fn spawn(&mut self) {
-        self.spawning += 1;
-        self.commands.push_back(Command::SpawnWorker);
+    fn spawn(&mut self, job: JobId) {
+        self.spawning.push(job);
+        self.commands.push_back(Command::SpawnWorker { job });
     }
 
     /// A process asks for a worker.
@@ -272,6 +278,7 @@ impl NodeScheduler {
         &mut self,
         requester: ProcessId,
         request: RequestId,
+        job: JobId,
         shape: Resources,
         kind: LeaseKind,
         now: Time,
@@ -293,6 +300,7 @@ impl NodeScheduler {
         self.requests.push_back(Request {
             requester,
             request,
+            job,
             shape,
             kind,
         });
@@ -321,11 +329,14 @@ impl NodeScheduler {
     }
 
     /// The process that a spawn command led to.
-    pub fn on_spawn_started(&mut self, process: ProcessId, _now: Time) {
-        self.spawning = self.spawning.saturating_sub(1);
+    pub fn on_spawn_started(&mut self, process: ProcessId, job: JobId, _now: Time) {
+        if let Some(position) = self.spawning.iter().position(|other| *other == job) {
+            self.spawning.swap_remove(position);
+        }
         self.workers.insert(
             process,
             Worker {
+                job,
                 state: WorkerState::Starting,
                 blocked: 0,
             },
@@ -470,6 +481,31 @@ impl NodeScheduler {
         self.schedule(now);
     }
 
+    /// A job is over: its requests vanish and its workers end.
+    pub fn on_job_ended(&mut self, job: JobId, now: Time) {
+        self.requests.retain(|waiting| waiting.job != job);
+        for (process, worker) in &self.workers {
+            // An actor ends when the directory says so: a detached one lives on.
+            let hosts_actor = match worker.state {
+                WorkerState::Leased(lease) => self
+                    .leases
+                    .get(&lease)
+                    .is_some_and(|lease| lease.actor.is_some()),
+                _ => false,
+            };
+            if worker.job == job && !hosts_actor {
+                let process = *process;
+                self.commands.push_back(Command::KillWorker { process });
+            }
+        }
+        self.schedule(now);
+    }
+
+    /// Returns the node's resources.
+    pub fn total(&self) -> &Resources {
+        &self.total
+    }
+
     /// Stops workers that have been idle for long beyond those that are kept.
     pub fn on_timeout(&mut self, now: Time) {
         let idle = self.idle_workers();
@@ -489,7 +525,7 @@ impl NodeScheduler {
         // The one that went idle last is the warmest.
         let mut idle = self.idle_workers();
         let mut waiting = VecDeque::new();
-        let mut without_worker = 0_usize;
+        let mut without_worker = BTreeMap::<JobId, usize>::new();
         let mut refused_shapes: Vec<Resources> = Vec::new();
         while let Some(request) = self.requests.pop_front() {
             if refused_shapes.contains(&request.shape) || !self.fits(&request.shape) {
@@ -501,11 +537,13 @@ impl NodeScheduler {
                 continue;
             }
             // A process has no connection to itself, so nobody runs what it submitted itself.
-            let suitable = idle
-                .iter()
-                .rposition(|(_, worker)| !request.is_from(*worker));
+            let suitable = idle.iter().rposition(|(_, process)| {
+                let has_its_code =
+                    self.workers.get(process).map(|worker| worker.job) == Some(request.job);
+                has_its_code && !request.is_from(*process)
+            });
             let Some((_, worker)) = suitable.map(|position| idle.remove(position)) else {
-                without_worker += 1;
+                *without_worker.entry(request.job).or_default() += 1;
                 waiting.push_back(request);
                 continue;
             };
@@ -513,7 +551,9 @@ impl NodeScheduler {
         }
         waiting.append(&mut self.requests);
         self.requests = waiting;
-        self.spawn_for(without_worker);
+        for (job, count) in without_worker {
+            self.spawn_for(job, count);
+        }
         self.recall();
     }
 
@@ -525,6 +565,7 @@ impl NodeScheduler {
             request,
             shape,
             kind,
+            ..
         } = request;
         self.take(&shape);
         let actor = match kind {
@@ -557,14 +598,11 @@ impl NodeScheduler {
         });
     }
 
-    fn spawn_for(&mut self, without_worker: usize) {
-        if without_worker == 0 {
-            return;
-        }
+    fn spawn_for(&mut self, job: JobId, without_worker: usize) {
         // Only as many as the free resources can really run at once.
         let mut free = self.free.clone();
         let mut startable = 0;
-        for request in &self.requests {
+        for request in self.requests.iter().filter(|request| request.job == job) {
             let fits = request
                 .shape
                 .0
@@ -580,16 +618,16 @@ impl NodeScheduler {
         let starting = self
             .workers
             .values()
-            .filter(|worker| worker.state == WorkerState::Starting)
+            .filter(|worker| worker.job == job && worker.state == WorkerState::Starting)
             .count()
-            + self.spawning;
+            + self.spawning.iter().filter(|other| **other == job).count();
         let room = self
             .config
             .workers_max
-            .saturating_sub(self.workers.len() + self.spawning);
+            .saturating_sub(self.workers.len() + self.spawning.len());
         let wanted = startable.min(without_worker).saturating_sub(starting);
         for _ in 0..wanted.min(room) {
-            self.spawn();
+            self.spawn(job);
         }
         if room == 0 && starting == 0 {
             self.refuse_deadlocked();
