@@ -91,6 +91,10 @@ owned_id!(
     /// An actor over all its incarnations.
     ActorId, "a"
 );
+owned_id!(
+    /// A placement group.
+    GroupId, "g"
+);
 
 impl TaskId {
     /// Returns the id of this task's `position`-th result.
