@@ -91,6 +91,10 @@ owned_id!(
     /// An actor over all its incarnations.
     ActorId, "a"
 );
+owned_id!(
+    /// A placement group.
+    GroupId, "g"
+);
 
 /// How many bits of a process id count the processes that one node started.
 const INDEX_BITS: u32 = 28;

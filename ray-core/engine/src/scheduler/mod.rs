@@ -5,6 +5,9 @@
 //! tasks never wait for their own parents. When it wakes it takes the CPU again at once: for a moment
 //! more may be held than there is, as in Ray.
 
+pub mod cluster;
+pub mod policy;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::{
