@@ -9,6 +9,7 @@ use ray_engine::{
     failure::{Failure, WorkerExit},
     ids::{ActorId, JobId, LeaseId, NodeId, ObjectId, ProcessId, TaskId},
     resources::Resources,
+    spec::{Demand, Labels, NodeReport},
 };
 use rkyv::{Archive, Deserialize, Serialize, rancor};
 
@@ -149,6 +150,7 @@ pub(crate) struct ActorCreation {
     pub shape: Resources,
     pub running: Resources,
     pub max_restarts: i32,
+    pub job: JobId,
     pub get_if_exists: bool,
     pub detached: bool,
     pub(crate) limits: CallLimits,
@@ -165,9 +167,43 @@ pub(crate) enum Message {
     // An owner asks its node for workers.
     RequestLease {
         request: u64,
+        job: JobId,
         shape: Resources,
     },
     CancelLeaseRequest {
+        request: u64,
+    },
+    // A node asks the control role to place what it cannot run.
+    SpillLease {
+        requester: ProcessId,
+        request: u64,
+        job: JobId,
+        demand: Demand,
+    },
+    CancelSpilled {
+        requester: ProcessId,
+        request: u64,
+    },
+    // The control role hands a request to a node.
+    PlaceLease {
+        requester: ProcessId,
+        request: u64,
+        job: JobId,
+        demand: Demand,
+        /// Whether the node queues it when it is full, instead of handing it back.
+        is_bound: bool,
+    },
+    CancelPlaced {
+        requester: ProcessId,
+        request: u64,
+    },
+    /// The node has granted or refused what it was handed.
+    LeaseSettled {
+        requester: ProcessId,
+        request: u64,
+    },
+    LeaseRejected {
+        requester: ProcessId,
         request: u64,
     },
     ReturnLease {
@@ -297,8 +333,35 @@ pub(crate) enum Message {
     },
     /// A node says what is free.
     NodeView {
-        available: Resources,
+        report: NodeReport,
         workers: u32,
+    },
+    /// A node is gone, with every process that it started.
+    NodeDied {
+        process: ProcessId,
+    },
+    /// A driver introduces its job; the control role passes it on to every node.
+    JobUp {
+        job: JobSpec,
+    },
+    JobEnded {
+        job: JobId,
+    },
+    // A node fetches a job's executable from the driver's.
+    FetchExecutable {
+        offset: u64,
+    },
+    ExecutablePart {
+        job: JobId,
+        offset: u64,
+        bytes: Vec<u8>,
+    },
+    /// A line that a worker of another node printed.
+    Printed {
+        pid: u32,
+        name: String,
+        is_error: bool,
+        text: String,
     },
     /// A node passes on what a worker says, in order with its death.
     OfWorker {
@@ -309,13 +372,6 @@ pub(crate) enum Message {
     WorkerDied {
         process: ProcessId,
         exit: WorkerExit,
-    },
-    /// The node finds a worker for an actor.
-    PlaceActor {
-        request: u64,
-        actor: ActorId,
-        shape: Resources,
-        running: Resources,
     },
     ActorPlaced {
         request: u64,
@@ -342,7 +398,7 @@ pub(crate) enum Message {
     },
     Located {
         process: ProcessId,
-        addr: Option<SocketAddr>,
+        at: Location,
     },
     ProcessDied {
         process: ProcessId,
@@ -407,6 +463,11 @@ impl Message {
                 | Message::NodeView { .. }
                 | Message::OfWorker { .. }
                 | Message::WorkerDied { .. }
+                | Message::SpillLease { .. }
+                | Message::CancelSpilled { .. }
+                | Message::LeaseSettled { .. }
+                | Message::LeaseRejected { .. }
+                | Message::JobUp { .. }
                 | Message::ActorPlaced { .. }
                 | Message::ActorPlaceRefused { .. }
                 | Message::QueryResources { .. }
@@ -415,14 +476,50 @@ impl Message {
     }
 }
 
-/// A line of `nodes()`.
+/// Where a process is.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug)]
+pub(crate) enum Location {
+    /// It listens here.
+    At(SocketAddr),
+    /// Its node, which listens here, knows.
+    AskNode(SocketAddr),
+    /// Nowhere: it has ended.
+    Gone,
+}
+
+/// A line of `nodes()`, and what the control role knows of a node from its start.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug)]
 pub(crate) struct NodeRow {
     pub node: NodeId,
+    pub name: String,
     pub addr: SocketAddr,
     pub alive: bool,
+    /// Whether it is a driver's own, which runs nothing for others.
+    pub is_driver: bool,
     pub resources: Resources,
+    pub labels: Labels,
     pub workers: u32,
+}
+
+/// What a node must know to start workers of a job.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+pub(crate) struct JobSpec {
+    pub job: JobId,
+    /// The driver's process, which has the executable.
+    pub driver: ProcessId,
+    pub namespace: String,
+    pub executable: Executable,
+    /// The arguments of the driver, which its workers get too.
+    pub args: Vec<Vec<u8>>,
+    pub log_filter: String,
+}
+
+/// A job's code by its content.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Executable {
+    /// BLAKE3.
+    pub hash: [u8; 32],
+    pub len: u64,
 }
 
 /// What a worker gets on its standard input before it connects.

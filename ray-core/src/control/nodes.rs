@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use ray_engine::{failure::Failure, ids::ProcessId, resources::Resources};
+use ray_engine::{ids::ProcessId, resources::Resources};
 
-use crate::wire::{Message, NodeRow};
+use crate::wire::{Location, Message, NodeRow};
 
 /// Every node by the process that speaks for it.
 #[derive(Default)]
@@ -30,9 +30,27 @@ impl Nodes {
         }
     }
 
-    /// Returns one row a node.
+    /// A node is gone; a driver's own is forgotten. Returns whether it was alive.
+    pub(super) fn on_lost(&mut self, node: ProcessId) -> bool {
+        let Some(found) = self.0.get_mut(&node) else {
+            return false;
+        };
+        let was_alive = std::mem::replace(&mut found.row.alive, false);
+        found.row.workers = 0;
+        if found.row.is_driver {
+            self.0.remove(&node);
+        }
+        was_alive
+    }
+
+    /// Returns one row a node that runs work for everybody, or is the only one.
     pub(super) fn rows(&self) -> Vec<NodeRow> {
-        self.0.values().map(|node| node.row.clone()).collect()
+        let is_alone = self.0.len() == 1;
+        self.0
+            .values()
+            .filter(|node| !node.row.is_driver || is_alone)
+            .map(|node| node.row.clone())
+            .collect()
     }
 
     /// Returns everything that the living nodes have, and what of it is free.
@@ -45,25 +63,14 @@ impl Nodes {
         (total, available)
     }
 
-    /// Returns the node for a shape.
-    ///
-    /// # Errors
-    /// `Unschedulable` when no node is large enough.
-    pub(super) fn choose(&self, shape: &Resources) -> Result<ProcessId, Failure> {
-        let fits = |node: &&Node| node.row.alive && node.row.resources.covers(shape);
-        let candidates = self.0.values().filter(fits).collect::<Vec<_>>();
-        candidates
-            .iter()
-            .find(|node| node.available.covers(shape))
-            .or(candidates.first())
-            .map(|node| node.row.node.process())
-            .ok_or_else(|| Failure::Unschedulable {
-                demand: shape.to_string(),
-                reason: match self.0.len() {
-                    1 => format!("the only node has {} in all", self.resources().0),
-                    count => format!("none of the {count} nodes has that much"),
-                },
-            })
+    /// Returns where a process is, or who knows.
+    pub(super) fn locate(&self, process: ProcessId) -> Location {
+        match self.0.get(&process.node_process()) {
+            Some(node) if !node.row.alive => Location::Gone,
+            Some(node) if process == process.node_process() => Location::At(node.row.addr),
+            Some(node) => Location::AskNode(node.row.addr),
+            None => Location::Gone,
+        }
     }
 
     /// Adds a message for every living node but one.

@@ -2,6 +2,7 @@
 
 pub(crate) mod clock;
 pub(crate) mod inbound;
+pub(crate) mod membership;
 pub(crate) mod requests;
 pub(crate) mod start;
 pub(crate) mod verbs;
@@ -76,7 +77,8 @@ pub(crate) struct Runtime {
     quiesced: Mutex<Vec<ProcessId>>,
     segments_wanted: AtomicBool,
     next_process: AtomicU64,
-    /// Notified when a worker is ready or has ended.
+    head_lost: AtomicBool,
+    /// Notified when a worker is ready or has ended, or the head is gone.
     worker_ready: Waiter,
 }
 
@@ -388,6 +390,12 @@ impl Runtime {
 
     pub(crate) fn control_process(&self) -> ProcessId {
         self.control_process
+    }
+
+    /// Notes that the control process is gone.
+    pub(crate) fn note_head_lost(&self) {
+        self.head_lost.store(true, Ordering::Release);
+        self.worker_ready.notify();
     }
 
     /// Returns where the control process listens.

@@ -16,7 +16,10 @@ mod calls;
 mod references;
 mod tasks;
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -224,6 +227,16 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     /// Returns how many leases it has.
     pub fn held_leases(&self) -> usize {
         self.leases.len()
+    }
+
+    /// Returns the processes that something here hangs on: workers, borrowers, owners of what is borrowed.
+    pub fn others(&self) -> BTreeSet<ProcessId> {
+        let workers = self.leases.values().map(Lease::worker);
+        let owners = self.borrowed.keys().map(|object| object.owner);
+        workers
+            .chain(owners)
+            .chain(self.borrowers.iter().copied())
+            .collect()
     }
 
     /// A process is gone: as worker, as borrower, as owner of what is borrowed here.

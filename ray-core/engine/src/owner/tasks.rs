@@ -77,6 +77,12 @@ pub(super) struct Lease {
     idle_since: Option<Time>,
 }
 
+impl Lease {
+    pub(super) fn worker(&self) -> ProcessId {
+        self.worker
+    }
+}
+
 impl<P: Clone, V: Clone> Owner<P, V> {
     /// Submits a task; each of its results has one handle.
     pub fn submit_task(&mut self, submit: TaskSubmit<'_, P>, now: Time) -> TaskId {

@@ -8,7 +8,7 @@
 pub mod cluster;
 pub mod policy;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::{
     failure::Failure,
@@ -177,6 +177,19 @@ impl NodeScheduler {
             version: 0,
             commands: VecDeque::new(),
         }
+    }
+
+    /// Counts leases from `first` on, so that those of different nodes differ.
+    pub fn with_first_lease(mut self, first: u64) -> NodeScheduler {
+        self.next_lease = first;
+        self
+    }
+
+    /// Returns who has leases or waits for some.
+    pub fn requesters(&self) -> BTreeSet<ProcessId> {
+        let waiting = self.requests.iter().map(|request| request.requester);
+        let holding = self.leases.values().map(|lease| lease.requester);
+        waiting.chain(holding).collect()
     }
 
     /// Returns the next wish.
