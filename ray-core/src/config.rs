@@ -228,6 +228,8 @@ pub const PEER_QUEUE_BYTES_MAX: usize = 64 << 20;
 pub const WORKER_START_TIMEOUT: Duration = Duration::from_secs(30);
 /// A put waits this long for room in the store before it fails.
 pub const STORE_FULL_TIMEOUT: Duration = Duration::from_secs(10);
+/// A read of another node's object waits this long for its copy.
+pub const FETCH_TIMEOUT: Duration = Duration::from_secs(600);
 /// The runtime waits this long at shutdown for its workers to end by themselves.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
 /// Worker processes of one node, blocked ones counted.

@@ -28,12 +28,15 @@ pub(crate) mod kind {
     pub(crate) const DONE: u8 = 18;
     /// An owner's answer about one object: [`super::AnswerMeta`] and the value.
     pub(crate) const ANSWER: u8 = 19;
+    /// A part of an object: [`super::ChunkMeta`] and its bytes.
+    pub(crate) const CHUNK: u8 = 20;
 
     /// The most bytes that a frame of each kind may carry; 0 refuses the kind.
     pub(crate) fn limit(kind: u8) -> u32 {
         match kind {
             CONTROL => 1 << 20,
             CALL | DONE | ANSWER => 12 << 20,
+            CHUNK => (1 << 20) + (1 << 10),
             _ => 0,
         }
     }
@@ -101,8 +104,9 @@ pub(crate) struct ArgMeta {
 pub(crate) enum Place {
     /// In the body of this frame.
     Body { offset: u32, len: u32 },
-    /// In the node's arena, written by `writer`.
+    /// In the arena of the node of `writer`, who wrote it.
     Arena {
+        object: ObjectId,
         offset: u64,
         len: u64,
         writer: ProcessId,
@@ -124,6 +128,17 @@ pub(crate) struct DoneMeta {
 pub(crate) struct AnswerMeta {
     pub object: ObjectId,
     pub outcome: Result<ArgMeta, Failure>,
+}
+
+/// Which part of which object a frame carries.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+pub(crate) struct ChunkMeta {
+    pub object: ObjectId,
+    pub from: u64,
+    /// BLAKE3 of the bytes.
+    pub hash: [u8; 32],
+    /// Why there are no bytes, when there are none.
+    pub failure: Option<Failure>,
 }
 
 /// How an actor is doing, as its callers see it.
@@ -428,6 +443,33 @@ pub(crate) enum Message {
     /// Says that this process reads nothing any more that `dead` had written.
     Quiesced {
         dead: ProcessId,
+    },
+    // Objects of other nodes.
+    /// A process wants a copy in its own node's arena.
+    Fetch {
+        request: u64,
+        object: ObjectId,
+        offset: u64,
+        len: u64,
+        writer: ProcessId,
+    },
+    Fetched {
+        request: u64,
+        object: ObjectId,
+        outcome: Result<(u64, u64), Failure>,
+    },
+    /// A process reads its copy no more.
+    ReleaseCopy {
+        object: ObjectId,
+    },
+    /// A node wants a part of an object from the node that has it.
+    ReadChunk {
+        job: JobId,
+        object: ObjectId,
+        slot_offset: u64,
+        slot_len: u64,
+        from: u64,
+        len: u32,
     },
     // Questions of the state.
     QueryResources {

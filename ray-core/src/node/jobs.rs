@@ -12,7 +12,7 @@ use std::{
 };
 
 use ray_engine::ids::ProcessId;
-use ray_shm::ArenaOwner;
+use ray_shm::{Arena, ArenaOwner, Writer};
 
 use crate::wire::{Executable, JobSpec};
 
@@ -23,6 +23,8 @@ pub(crate) struct JobOnNode {
     pub(super) arena: ArenaOwner,
     /// The arena's descriptor, which each worker gets a copy of.
     pub(super) arena_fd: OwnedFd,
+    /// The arena in this process, for copies and for what others fetch.
+    pub(super) mapped: Option<(Arena, Writer)>,
     /// Workers that are started once the code is here.
     pub(super) waiting: Vec<ProcessId>,
     pub(super) has_ended: bool,
@@ -62,6 +64,7 @@ impl JobOnNode {
             spec,
             code: code.map_or(Code::Absent, Code::Here),
             arena,
+            mapped: None,
             waiting: Vec::new(),
             has_ended: false,
         })

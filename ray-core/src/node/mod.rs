@@ -4,6 +4,7 @@
 //! through the runtime's mail box, its answers to others over their connections.
 
 mod commands;
+mod copies;
 pub(crate) mod jobs;
 pub(crate) mod process;
 mod segments;
@@ -33,6 +34,7 @@ pub(crate) use workers::WorkerStart;
 
 use self::{
     commands::Wishes,
+    copies::Copies,
     jobs::{Code, JobOnNode, Progress},
     segments::Quiescing,
 };
@@ -76,6 +78,7 @@ struct NodeState {
     segment_queue: VecDeque<segments::SegmentRequest>,
     /// Dead writers whose values may still be read.
     quiescing: BTreeMap<ProcessId, Quiescing>,
+    copies: Copies,
     /// What the control role was told last.
     seen: View,
     /// How a worker ended before it was ready.
@@ -121,6 +124,7 @@ impl NodeRole {
                 placed: BTreeSet::new(),
                 segment_queue: VecDeque::new(),
                 quiescing: BTreeMap::new(),
+                copies: Copies::default(),
                 seen: View::default(),
                 failed_start: None,
                 shutting_down: false,
@@ -330,6 +334,18 @@ impl NodeRole {
             Message::ReturnSegments { first, count } => {
                 state.on_segments_returned(from, first, count, out, runtime.process())
             }
+            Message::Fetch {
+                request,
+                object,
+                offset,
+                len,
+                writer,
+            } => {
+                let source = ray_shm::Slot { offset, len };
+                let here = runtime.process();
+                state.on_fetch((from, request), object, source, writer, here, out)
+            }
+            Message::ReleaseCopy { object } => state.on_copy_released(from, object),
             // The writer is gone; its segments come back whole, once nobody reads them.
             Message::FreeSlot { .. } => {}
             Message::Quiesced { dead } => state.on_quiesced(dead, from, out, runtime.process()),
@@ -361,6 +377,7 @@ impl NodeRole {
                 process,
                 exit: exit.clone(),
             });
+            state.on_reader_gone(process);
             state.orphan(process, worker.job, runtime.process());
             state.forget_ended_jobs();
             true
@@ -397,6 +414,7 @@ impl NodeRole {
                     state.on_process_gone(process, now);
                 }
             }
+            state.on_holder_gone(node, out);
             state.tell_workers(out, &|| Message::NodeDied { process: node });
         });
     }
@@ -598,9 +616,19 @@ impl NodeState {
 
     /// Gives up what was kept for jobs that have ended and have no process here.
     fn forget_ended_jobs(&mut self) {
-        let workers = &self.workers;
-        self.jobs
-            .retain(|id, job| !job.has_ended || workers.values().any(|worker| worker.job == *id));
+        let is_over = |id: &JobId, job: &JobOnNode| {
+            job.has_ended && !self.workers.values().any(|worker| worker.job == *id)
+        };
+        let over: Vec<JobId> = self
+            .jobs
+            .iter()
+            .filter(|(id, job)| is_over(id, job))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in over {
+            self.jobs.remove(&id);
+            self.forget_copies_of(id);
+        }
     }
 
     fn tell_workers(&self, out: &mut Outbox, message: &dyn Fn() -> Message) {

@@ -22,7 +22,7 @@ pub(super) struct Quiescing {
 }
 
 impl NodeState {
-    fn job_of(&self, process: ProcessId) -> JobId {
+    pub(super) fn job_of(&self, process: ProcessId) -> JobId {
         self.workers
             .get(&process)
             .map_or(self.own_job, |worker| worker.job)
@@ -80,22 +80,26 @@ impl NodeState {
 
     /// Lends what there is to those who wait, in their order; asks for empty ones when it is not enough.
     fn grant_segments(&mut self, id: JobId, out: &mut Outbox, here: ProcessId) {
-        let Some(job) = self.jobs.get_mut(&id) else {
+        if !self.jobs.contains_key(&id) {
             return;
-        };
+        }
         while let Some(position) = self.segment_queue.iter().position(|asked| asked.job == id) {
             let asked = &self.segment_queue[position];
             let (asker, request) = (asked.asker, asked.request);
-            let granted = job
-                .arena
-                .grant(asked.bytes, asker.0)
-                .or_else(|| job.arena.grant(asked.least, asker.0));
+            let (bytes, least) = (asked.bytes, asked.least);
+            let granted = self.jobs.get_mut(&id).and_then(|job| {
+                job.arena
+                    .grant(bytes, asker.0)
+                    .or_else(|| job.arena.grant(least, asker.0))
+            });
             match granted {
                 Some(range) => {
                     self.segment_queue.remove(position);
                     let outcome = Ok((range.first, range.count));
                     out.push((asker, Message::SegmentsGranted { request, outcome }));
                 }
+                // Copies of other nodes' objects give way to what is made here.
+                None if self.drop_idle_copy(id) => {}
                 None => {
                     let ready = self
                         .workers
@@ -126,7 +130,9 @@ impl NodeState {
             .iter()
             .filter(|(_, worker)| worker.ready && worker.job == id)
             .map(|(id, _)| *id);
-        let readers = readers.chain([here]).collect();
+        // Who reads on other nodes says nothing: what they may read stays until the job's end.
+        let elsewhere = self.settings.spills.then_some(ProcessId(0));
+        let readers = readers.chain([here]).chain(elsewhere).collect();
         self.quiescing.insert(dead, Quiescing { job: id, readers });
     }
 

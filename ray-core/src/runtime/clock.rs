@@ -89,6 +89,7 @@ impl Runtime {
     fn on_tick(self: &Arc<Self>) {
         self.with_core(|core, now| core.owner.on_timeout(now));
         self.report_quiesced();
+        self.report_dropped_copies();
         if let Some(node) = &self.node_role {
             node.on_tick(self);
         }

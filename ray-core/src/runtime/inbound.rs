@@ -78,6 +78,7 @@ impl Handler for Inbound {
                 kind::DONE => runtime
                     .parse_done(peer, &frame)
                     .map(|ended| done.push(ended)),
+                kind::CHUNK => runtime.on_chunk(peer, &frame),
                 kind::CONTROL | kind::ANSWER => {
                     // A control message speaks about the frames before it.
                     runtime.take_calls(&mut calls);
@@ -207,10 +208,11 @@ impl Runtime {
                     ArgData::Inline { offset, len }
                 }
                 Place::Arena {
+                    object,
                     offset,
                     len,
                     writer,
-                } => match self.shared_value(ray_shm::Slot { offset, len }, writer) {
+                } => match self.shared_value(object, ray_shm::Slot { offset, len }, writer) {
                     Ok(value) => ArgData::Value(value),
                     Err(failed) => {
                         failure = Some(failed);
@@ -315,11 +317,12 @@ impl Runtime {
                 Ok(Value::heap(aligned))
             }
             Place::Arena {
+                object,
                 offset,
                 len,
                 writer,
             } => self
-                .shared_value(ray_shm::Slot { offset, len }, writer)
+                .shared_value(object, ray_shm::Slot { offset, len }, writer)
                 .map_err(|failure| format!("{failure:?}")),
         }
     }
@@ -505,16 +508,33 @@ impl Runtime {
             Message::CreateActorReply { request, .. }
             | Message::LookupActorReply { request, .. }
             | Message::SegmentsGranted { request, .. }
+            | Message::Fetched { request, .. }
             | Message::Resources { request, .. }
-            | Message::Nodes { request, .. } => {
-                let unwanted = self.requests.on_reply(request, message);
-                if let Some(Message::SegmentsGranted {
+            | Message::Nodes { request, .. } => match self.requests.on_reply(request, message) {
+                Some(Message::SegmentsGranted {
                     outcome: Ok((first, count)),
                     ..
-                }) = unwanted
-                {
-                    self.send_to_node(Message::ReturnSegments { first, count });
-                }
+                }) => self.send_to_node(Message::ReturnSegments { first, count }),
+                Some(Message::Fetched {
+                    object,
+                    outcome: Ok(_),
+                    ..
+                }) => self.send_to_node(Message::ReleaseCopy { object }),
+                _ => {}
+            },
+            Message::ReadChunk {
+                job,
+                object,
+                slot_offset,
+                slot_len,
+                from: at,
+                len,
+            } => {
+                let slot = ray_shm::Slot {
+                    offset: slot_offset,
+                    len: slot_len,
+                };
+                self.serve_chunk(from, job, object, slot, at, len);
             }
             for_control if for_control.is_for_control() => match &self.control_role {
                 Some(control) => control.on_message(&this, from, for_control),

@@ -1,6 +1,7 @@
 //! The one runtime of this process: owner table, executor, node role, and the threads that drive them.
 
 pub(crate) mod clock;
+pub(crate) mod fetch;
 pub(crate) mod inbound;
 pub(crate) mod membership;
 pub(crate) mod requests;
@@ -75,6 +76,8 @@ pub(crate) struct Runtime {
     pub(crate) writers: Mutex<FxHashMap<ProcessId, Arc<WriterLive>>>,
     /// Dead writers of whose values this process has dropped the last.
     quiesced: Mutex<Vec<ProcessId>>,
+    /// Copies of other nodes' objects that this process reads no more.
+    dropped_copies: Mutex<Vec<ObjectId>>,
     segments_wanted: AtomicBool,
     next_process: AtomicU64,
     head_lost: AtomicBool,
@@ -124,6 +127,14 @@ pub(crate) fn drop_handle(id: ObjectId) {
 pub(crate) fn on_last_value_of(writer: ProcessId) {
     if let Some(runtime) = &*CURRENT.load() {
         runtime.quiesced.lock().push(writer);
+        runtime.clock.arm(runtime.now());
+    }
+}
+
+/// Notes that this process reads its copy of an object no more; callable under any lock.
+pub(crate) fn on_copy_dropped(object: ObjectId) {
+    if let Some(runtime) = &*CURRENT.load() {
+        runtime.dropped_copies.lock().push(object);
         runtime.clock.arm(runtime.now());
     }
 }
@@ -253,7 +264,8 @@ impl Runtime {
         let outcome = outcome.map(|values| {
             values
                 .into_iter()
-                .map(|value| {
+                .zip(0_u64..)
+                .map(|(value, held_at)| {
                     let EncodedValue { data, contained } = value;
                     let place = match data {
                         Encoded::Inline(bytes) => {
@@ -267,6 +279,7 @@ impl Runtime {
                             place
                         }
                         Encoded::Shared(slot) => Place::Arena {
+                            object: task.result(held_at),
                             offset: slot.offset,
                             len: slot.len,
                             writer: self.process,
@@ -330,15 +343,30 @@ impl Runtime {
     fn value_of(&self, data: Encoded) -> Result<Value, Failure> {
         match data {
             Encoded::Inline(bytes) => Ok(Value::heap(bytes)),
-            Encoded::Shared(slot) => self.shared_value(slot, self.process),
+            Encoded::Shared(slot) => self.shared_value(ObjectId::default(), slot, self.process),
         }
     }
 
-    /// Returns the value at a place of the arena.
+    /// Returns the value at a place of an arena: of this node's, or of another's to be fetched.
     pub(crate) fn shared_value(
+        &self,
+        object: ObjectId,
+        slot: ray_shm::Slot,
+        writer: ProcessId,
+    ) -> Result<Value, Failure> {
+        if writer.node_process() == self.node_process {
+            self.mapped_value(slot, writer, None)
+        } else {
+            Ok(Value::remote(object, slot, writer))
+        }
+    }
+
+    /// Returns the value at a place of this node's arena.
+    pub(crate) fn mapped_value(
         &self,
         slot: ray_shm::Slot,
         writer: ProcessId,
+        copy_of: Option<ObjectId>,
     ) -> Result<Value, Failure> {
         let bytes = self.arena.slice(slot).ok_or_else(|| {
             Failure::System(format!(
@@ -353,13 +381,20 @@ impl Runtime {
             .entry(writer)
             .or_insert_with(|| WriterLive::new(writer))
             .clone();
-        Ok(Value::shared(slot, bytes, writer))
+        Ok(Value::shared(slot, bytes, writer, copy_of))
     }
 
     /// Tells the node which dead writers' space is not read here any more.
     pub(crate) fn report_quiesced(&self) {
         for dead in std::mem::take(&mut *self.quiesced.lock()) {
             self.send_to_node(Message::Quiesced { dead });
+        }
+    }
+
+    /// Tells the node which copies are not read here any more.
+    pub(crate) fn report_dropped_copies(&self) {
+        for object in std::mem::take(&mut *self.dropped_copies.lock()) {
+            self.send_to_node(Message::ReleaseCopy { object });
         }
     }
 

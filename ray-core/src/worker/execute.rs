@@ -300,7 +300,7 @@ impl Executor {
         let on_panic_restart = create.class.defaults.on_panic_restart;
         let threaded = create.class.mode(Some(max_concurrency)) == ActorMode::Threaded;
         let mut shared = None;
-        let outcome = context::enter(running, || {
+        let construct = || {
             guard(method.name, || {
                 if threaded {
                     let make = create.threaded.ok_or_else(|| {
@@ -315,7 +315,9 @@ impl Executor {
                 }
                 Ok(())
             })
-        });
+        };
+        let outcome =
+            fetch_arguments(runtime, call).and_then(|()| context::enter(running, construct));
         execution.held.clear();
         match outcome {
             Ok(()) => {
@@ -383,12 +385,12 @@ impl Executor {
         } else {
             match &execution.call {
                 Err(failure) => Err(Ended::Error(CallError::Failure(failure.clone()))),
-                Ok(call) => {
+                Ok(call) => fetch_arguments(runtime, call).and_then(|()| {
                     let running = running_of(&execution, method);
                     context::enter(running, || {
                         guard(method.name, || self.invoke(method, call, &mut results))
                     })
-                }
+                }),
             }
         };
         let exec_nanos = started.map_or(0, |started| {
@@ -699,7 +701,10 @@ impl Executor {
         let make = create.asynchronous;
         announce(method.name.split("::").next().unwrap_or(method.name));
         let running = running_of(&execution, method);
-        let outcome = guard_async(method.name, running, make(call)).await;
+        let outcome = match fetch_arguments_async(runtime, &call).await {
+            Ok(()) => guard_async(method.name, running, make(call)).await,
+            Err(ended) => Err(ended),
+        };
         match outcome {
             Ok(made) => {
                 ASYNC_ACTOR.set(Some(made));
@@ -798,8 +803,13 @@ impl Executor {
                     .map_err(Ended::Error)
             }
             (Ok(call), Invoke::Method(invoke, _), Some(actor)) => {
-                let started = (invoke.asynchronous)(actor, call.clone(), runtime.clone());
-                guard_async(method.name, running, started).await
+                match fetch_arguments_async(runtime, call).await {
+                    Ok(()) => {
+                        let started = (invoke.asynchronous)(actor, call.clone(), runtime.clone());
+                        guard_async(method.name, running, started).await
+                    }
+                    Err(ended) => Err(ended),
+                }
             }
             _ => Err(Ended::Error(CallError::Failure(Failure::System(
                 "this process hosts no such actor".into(),
@@ -899,6 +909,33 @@ fn running_of(execution: &Execution, method: &'static Method) -> Running {
         chain: execution.chain.clone(),
         cancelled: execution.cancelled.clone(),
     }
+}
+
+/// Brings the arguments that lie on other nodes to this one.
+fn fetch_arguments(runtime: &Arc<Runtime>, call: &Call) -> Result<(), Ended> {
+    for value in call.values() {
+        if let Err(error) = runtime.localize(value, None) {
+            let failure = value
+                .fetch_failure()
+                .unwrap_or_else(|| Failure::System(error.to_string()));
+            return Err(Ended::Error(CallError::Failure(failure)));
+        }
+    }
+    Ok(())
+}
+
+/// Brings arguments here without stopping the other calls of an async actor.
+async fn fetch_arguments_async(runtime: &Arc<Runtime>, call: &Call) -> Result<(), Ended> {
+    if !call.has_missing() {
+        return Ok(());
+    }
+    let (runtime, call) = (runtime.clone(), call.clone());
+    tokio::task::spawn_blocking(move || fetch_arguments(&runtime, &call))
+        .await
+        .unwrap_or_else(|error| {
+            let failure = Failure::System(format!("arguments could not be fetched: {error}"));
+            Err(Ended::Error(CallError::Failure(failure)))
+        })
 }
 
 /// Runs user code; a panic becomes a value.

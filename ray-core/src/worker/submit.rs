@@ -615,6 +615,7 @@ impl Core {
                     ObjectState::Ready(value) => {
                         let place = match value.arena() {
                             Some((slot, writer)) => Place::Arena {
+                                object: reference.id(),
                                 offset: slot.offset,
                                 len: slot.len,
                                 writer,
@@ -645,6 +646,7 @@ impl Core {
             ObjectState::Ready(value) => {
                 let place = match value.arena() {
                     Some((slot, writer)) => Place::Arena {
+                        object,
                         offset: slot.offset,
                         len: slot.len,
                         writer,
