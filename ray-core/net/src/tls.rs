@@ -2,20 +2,23 @@
 //!
 //! The authority is made when the cluster starts and lives in the first node's memory. A certificate
 //! names the one process that it is for, so a dialer verifies that it reaches the very incarnation it
-//! meant, and an acceptor that the caller is who it claims to be.
+//! meant, and an acceptor that the caller is who it claims to be. A newcomer gets its certificate at
+//! the front desk ([`desk`]), for a key that never leaves it ([`KeyRequest`]).
 
-use std::sync::Arc;
+mod authority;
+pub mod desk;
+
+use std::{path::PathBuf, sync::Arc};
 
 use quinn_proto::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
-};
+use rcgen::{KeyPair, PublicKeyData as _};
 use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName},
     server::WebPkiClientVerifier,
 };
+
+pub use authority::{CLOCK_SKEW_MAX, ClusterCa, LEAF_LIFETIME, fingerprint_of};
 
 /// The protocol name and version that both sides must offer.
 const ALPN: &[u8] = b"ray/1";
@@ -29,63 +32,14 @@ pub enum TlsError {
     /// A configuration could not be built of the certificates given.
     #[error("the certificates cannot be used: {0}")]
     Use(String),
-}
-
-/// The authority of one cluster.
-pub struct ClusterCa {
-    cluster: u64,
-    issuer: Issuer<'static, KeyPair>,
-    certificate: CertificateDer<'static>,
-}
-
-impl ClusterCa {
-    /// Makes a new authority for the cluster with this number.
-    ///
-    /// # Errors
-    /// When the system gives no randomness.
-    pub fn generate(cluster: u64) -> Result<ClusterCa, TlsError> {
-        let key = KeyPair::generate()?;
-        let mut params = CertificateParams::new(Vec::<String>::new())?;
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![
-            KeyUsagePurpose::KeyCertSign,
-            KeyUsagePurpose::DigitalSignature,
-        ];
-        params
-            .distinguished_name
-            .push(DnType::CommonName, format!("ray cluster {cluster:x}"));
-        let certificate = params.self_signed(&key)?.der().clone();
-        Ok(ClusterCa {
-            cluster,
-            issuer: Issuer::new(params, key),
-            certificate,
-        })
-    }
-
-    /// Issues the certificate of one process.
-    ///
-    /// # Errors
-    /// When the system gives no randomness.
-    pub fn issue(&self, process: u64) -> Result<Identity, TlsError> {
-        let key = KeyPair::generate()?;
-        let mut params = CertificateParams::new(vec![name_of(self.cluster, process)])?;
-        params
-            .distinguished_name
-            .push(DnType::CommonName, format!("ray process {process:x}"));
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![
-            ExtendedKeyUsagePurpose::ServerAuth,
-            ExtendedKeyUsagePurpose::ClientAuth,
-        ];
-        let certificate = params.signed_by(&key, &self.issuer)?;
-        Ok(Identity {
-            cluster: self.cluster,
-            process,
-            certificate: certificate.der().to_vec(),
-            key: key.serialize_der(),
-            authority: self.certificate.to_vec(),
-        })
-    }
+    /// The authority could not be kept in a file or read from it.
+    #[error("the cluster's authority at {path}: {reason}")]
+    Keep {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
 }
 
 /// What a process needs to prove who it is and to check others.
@@ -112,6 +66,41 @@ impl Identity {
     /// Returns the process that it is for.
     pub fn process(&self) -> u64 {
         self.process
+    }
+
+    /// Puts together what a process got from elsewhere: a P-256 key in PKCS #8 and its certificate.
+    ///
+    /// # Errors
+    /// A certificate of another process or authority, one that is out of date here, a wrong key.
+    pub fn from_parts(
+        cluster: u64,
+        process: u64,
+        certificate: Vec<u8>,
+        key: Vec<u8>,
+        authority: Vec<u8>,
+    ) -> Result<Identity, TlsError> {
+        let identity = Identity {
+            cluster,
+            process,
+            certificate,
+            key,
+            authority,
+        };
+        let certificate = CertificateDer::from(identity.certificate.as_slice());
+        desk::verify_signed_by(
+            &certificate,
+            &identity.authority,
+            rustls::pki_types::UnixTime::now(),
+        )
+        .map_err(|error| TlsError::Use(error.to_string()))?;
+        if !identity.is_of(&certificate, process) {
+            return Err(TlsError::Use(format!(
+                "the certificate is not that of process {process:x} of cluster {cluster:x}"
+            )));
+        }
+        // Building a configuration compares the key with the certificate.
+        identity.server()?;
+        Ok(identity)
     }
 
     /// Writes it down, private key included, to be handed to a child process over a private channel.
@@ -215,12 +204,52 @@ impl Identity {
     }
 }
 
+/// A fresh key whose public half travels to be signed.
+pub struct KeyRequest {
+    key: KeyPair,
+    public_key: Vec<u8>,
+}
+
+impl KeyRequest {
+    /// Makes a key.
+    ///
+    /// # Errors
+    /// When the system gives no randomness.
+    pub fn generate() -> Result<KeyRequest, TlsError> {
+        let key = KeyPair::generate()?;
+        let public_key = key.subject_public_key_info();
+        Ok(KeyRequest { key, public_key })
+    }
+
+    /// Returns the half that travels, a SubjectPublicKeyInfo in DER.
+    pub fn public_key(&self) -> &[u8] {
+        &self.public_key
+    }
+
+    /// Puts the key together with the certificate that was made for it.
+    ///
+    /// # Errors
+    /// See [`Identity::from_parts`].
+    pub fn accept(
+        self,
+        cluster: u64,
+        process: u64,
+        certificate: Vec<u8>,
+        authority: Vec<u8>,
+    ) -> Result<Identity, TlsError> {
+        let key = self.key.serialize_der();
+        Identity::from_parts(cluster, process, certificate, key, authority)
+    }
+}
+
 fn name_of(cluster: u64, process: u64) -> String {
     format!("p-{process:x}.c-{cluster:x}.ray.internal")
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, SystemTime};
+
     use super::*;
 
     #[test]
@@ -245,5 +274,60 @@ mod tests {
         let certificate = CertificateDer::from(identity.certificate.clone());
         assert!(identity.is_of(&certificate, 7));
         assert!(!identity.is_of(&certificate, 8));
+    }
+
+    #[test]
+    fn a_key_is_signed_without_leaving_its_process() {
+        let ca = ClusterCa::generate(1).expect("keys");
+        let sign = |request: &KeyRequest, now| {
+            let signed = ca.sign(7, request.public_key(), now);
+            signed.expect("a certificate")
+        };
+        let authority = ca.certificate().to_vec();
+        let request = KeyRequest::generate().expect("keys");
+        let certificate = sign(&request, SystemTime::now());
+        let identity = request.accept(1, 7, certificate, authority.clone());
+        assert_eq!(identity.expect("it fits").process(), 7);
+
+        let request = KeyRequest::generate().expect("keys");
+        let certificate = sign(&request, SystemTime::now());
+        assert!(
+            request
+                .accept(1, 8, certificate, authority.clone())
+                .is_err()
+        );
+
+        let other = KeyRequest::generate().expect("keys");
+        let certificate = sign(&other, SystemTime::now());
+        let request = KeyRequest::generate().expect("keys");
+        assert!(
+            request
+                .accept(1, 7, certificate, authority.clone())
+                .is_err()
+        );
+
+        let request = KeyRequest::generate().expect("keys");
+        let certificate = sign(&request, SystemTime::now());
+        let foreign = ClusterCa::generate(1).expect("keys").certificate().to_vec();
+        assert!(request.accept(1, 7, certificate, foreign).is_err());
+    }
+
+    #[test]
+    fn a_signed_certificate_bears_a_clock_five_minutes_behind_and_lives_a_day() {
+        let ca = ClusterCa::generate(1).expect("keys");
+        let accepted = |signed_at: SystemTime| {
+            let request = KeyRequest::generate().expect("keys");
+            let certificate = ca.sign(7, request.public_key(), signed_at);
+            let authority = ca.certificate().to_vec();
+            request
+                .accept(1, 7, certificate.expect("a certificate"), authority)
+                .is_ok()
+        };
+        let (now, second) = (SystemTime::now(), Duration::from_secs(1));
+        let minute = 60 * second;
+        assert!(accepted(now + 4 * minute), "the signer's clock is ahead");
+        assert!(!accepted(now + 6 * minute));
+        assert!(accepted(now - LEAF_LIFETIME + minute));
+        assert!(!accepted(now - LEAF_LIFETIME - minute), "it is out of date");
     }
 }
