@@ -244,3 +244,5 @@ pub const DESK_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 pub const DESK_CONNECTIONS_MAX: usize = 256;
 /// Requests that the front desk answers at once; others wait.
 pub const DESK_REQUESTS_MAX: usize = 16;
+/// How far the clocks of two machines of one cluster may differ.
+pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(5 * 60);

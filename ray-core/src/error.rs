@@ -266,6 +266,8 @@ impl From<Failure> for Error {
             Failure::ObjectTooLarge { bytes, limit } => Error::ObjectTooLarge { bytes, limit },
             Failure::OwnerDied { object, owner } => Error::OwnerDied { object, owner },
             Failure::Unschedulable { demand, reason } => Error::Unschedulable { demand, reason },
+            Failure::PlacementGroupRemoved(_) => Error::PlacementGroupRemoved,
+            Failure::OutOfDisk(text) => Error::OutOfDisk(text),
             Failure::ObjectStoreFull {
                 needed,
                 capacity,

@@ -2,8 +2,11 @@
 //!
 //! The authority is made when the cluster starts and lives in the first node's memory. A certificate
 //! names the one process that it is for, so a dialer verifies that it reaches the very incarnation it
-//! meant, and an acceptor that the caller is who it claims to be. A newcomer gets its certificate at
-//! the front desk ([`desk`]), for a key that never leaves it ([`KeyRequest`]).
+//! meant, and an acceptor that the caller is who it claims to be.
+//!
+//! Another node gets an authority of its own, signed by the cluster's for the names of that node's
+//! processes and no others (RFC 5280, name constraints): it starts workers without asking anybody, and
+//! who steals its key can pose as nobody else. It is signed at the front desk ([`desk`]).
 
 mod authority;
 pub mod desk;
@@ -11,14 +14,13 @@ pub mod desk;
 use std::{path::PathBuf, sync::Arc};
 
 use quinn_proto::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use rcgen::{KeyPair, PublicKeyData as _};
 use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName},
     server::WebPkiClientVerifier,
 };
 
-pub use authority::{CLOCK_SKEW_MAX, ClusterCa, LEAF_LIFETIME, fingerprint_of};
+pub use authority::{ClusterCa, NodeKey, fingerprint_of};
 
 /// The protocol name and version that both sides must offer.
 const ALPN: &[u8] = b"ray/1";
@@ -49,6 +51,8 @@ pub struct Identity {
     process: u64,
     certificate: Vec<u8>,
     key: Vec<u8>,
+    /// The node's authority, when it is not the cluster's own.
+    delegation: Vec<u8>,
     authority: Vec<u8>,
 }
 
@@ -68,47 +72,17 @@ impl Identity {
         self.process
     }
 
-    /// Puts together what a process got from elsewhere: a P-256 key in PKCS #8 and its certificate.
-    ///
-    /// # Errors
-    /// A certificate of another process or authority, one that is out of date here, a wrong key.
-    pub fn from_parts(
-        cluster: u64,
-        process: u64,
-        certificate: Vec<u8>,
-        key: Vec<u8>,
-        authority: Vec<u8>,
-    ) -> Result<Identity, TlsError> {
-        let identity = Identity {
-            cluster,
-            process,
-            certificate,
-            key,
-            authority,
-        };
-        let certificate = CertificateDer::from(identity.certificate.as_slice());
-        desk::verify_signed_by(
-            &certificate,
-            &identity.authority,
-            rustls::pki_types::UnixTime::now(),
-        )
-        .map_err(|error| TlsError::Use(error.to_string()))?;
-        if !identity.is_of(&certificate, process) {
-            return Err(TlsError::Use(format!(
-                "the certificate is not that of process {process:x} of cluster {cluster:x}"
-            )));
-        }
-        // Building a configuration compares the key with the certificate.
-        identity.server()?;
-        Ok(identity)
-    }
-
     /// Writes it down, private key included, to be handed to a child process over a private channel.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
         out.extend_from_slice(&self.cluster.to_le_bytes());
         out.extend_from_slice(&self.process.to_le_bytes());
-        for part in [&self.certificate, &self.key, &self.authority] {
+        for part in [
+            &self.certificate,
+            &self.key,
+            &self.delegation,
+            &self.authority,
+        ] {
             out.extend_from_slice(&(part.len() as u32).to_le_bytes());
             out.extend_from_slice(part);
         }
@@ -130,6 +104,7 @@ impl Identity {
             process: u64::from_le_bytes(*process),
             certificate: part()?,
             key: part()?,
+            delegation: part()?,
             authority: part()?,
         })
     }
@@ -144,7 +119,11 @@ impl Identity {
 
     fn chain(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(self.key.clone()));
-        (vec![CertificateDer::from(self.certificate.clone())], key)
+        let mut chain = vec![CertificateDer::from(self.certificate.clone())];
+        if !self.delegation.is_empty() {
+            chain.push(CertificateDer::from(self.delegation.clone()));
+        }
+        (chain, key)
     }
 
     pub(crate) fn server(&self) -> Result<Arc<QuicServerConfig>, TlsError> {
@@ -204,52 +183,20 @@ impl Identity {
     }
 }
 
-/// A fresh key whose public half travels to be signed.
-pub struct KeyRequest {
-    key: KeyPair,
-    public_key: Vec<u8>,
-}
-
-impl KeyRequest {
-    /// Makes a key.
-    ///
-    /// # Errors
-    /// When the system gives no randomness.
-    pub fn generate() -> Result<KeyRequest, TlsError> {
-        let key = KeyPair::generate()?;
-        let public_key = key.subject_public_key_info();
-        Ok(KeyRequest { key, public_key })
-    }
-
-    /// Returns the half that travels, a SubjectPublicKeyInfo in DER.
-    pub fn public_key(&self) -> &[u8] {
-        &self.public_key
-    }
-
-    /// Puts the key together with the certificate that was made for it.
-    ///
-    /// # Errors
-    /// See [`Identity::from_parts`].
-    pub fn accept(
-        self,
-        cluster: u64,
-        process: u64,
-        certificate: Vec<u8>,
-        authority: Vec<u8>,
-    ) -> Result<Identity, TlsError> {
-        let key = self.key.serialize_der();
-        Identity::from_parts(cluster, process, certificate, key, authority)
-    }
-}
-
 fn name_of(cluster: u64, process: u64) -> String {
-    format!("p-{process:x}.c-{cluster:x}.ray.internal")
+    let node = process >> PROCESS_INDEX_BITS;
+    format!("p-{process:x}.{}", domain_of(cluster, node))
 }
+
+fn domain_of(cluster: u64, node: u64) -> String {
+    format!("n-{node:x}.c-{cluster:x}.ray.internal")
+}
+
+/// The low bits of a process's number that count the processes of one node.
+pub const PROCESS_INDEX_BITS: u32 = 28;
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime};
-
     use super::*;
 
     #[test]
@@ -277,57 +224,36 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_signed_without_leaving_its_process() {
-        let ca = ClusterCa::generate(1).expect("keys");
-        let sign = |request: &KeyRequest, now| {
-            let signed = ca.sign(7, request.public_key(), now);
-            signed.expect("a certificate")
+    fn a_nodes_authority_is_for_its_own_processes() {
+        let root = ClusterCa::generate(1).expect("keys");
+        let key = NodeKey::generate().expect("a key");
+        let delegation = root.delegate(5, &key.public()).expect("a signature");
+        let node = key
+            .into_authority(1, 5, delegation, root.root().to_vec())
+            .expect("an authority");
+        let own = 5 << PROCESS_INDEX_BITS | 3;
+        let verify = |process: u64| {
+            let identity = node.issue(process).expect("a certificate");
+            let (chain, _) = identity.chain();
+            let end = webpki::EndEntityCert::try_from(&chain[0]).expect("a certificate");
+            let anchor = CertificateDer::from(root.root().to_vec());
+            let anchors = [webpki::anchor_from_trusted_cert(&anchor).expect("a root")];
+            end.verify_for_usage(
+                webpki::ALL_VERIFICATION_ALGS,
+                &anchors,
+                &chain[1..],
+                rustls::pki_types::UnixTime::now(),
+                webpki::KeyUsage::client_auth(),
+                None,
+                None,
+            )
+            .map(drop)
         };
-        let authority = ca.certificate().to_vec();
-        let request = KeyRequest::generate().expect("keys");
-        let certificate = sign(&request, SystemTime::now());
-        let identity = request.accept(1, 7, certificate, authority.clone());
-        assert_eq!(identity.expect("it fits").process(), 7);
-
-        let request = KeyRequest::generate().expect("keys");
-        let certificate = sign(&request, SystemTime::now());
+        assert!(verify(own).is_ok());
         assert!(
-            request
-                .accept(1, 8, certificate, authority.clone())
-                .is_err()
+            verify(6 << PROCESS_INDEX_BITS).is_err(),
+            "another node's process"
         );
-
-        let other = KeyRequest::generate().expect("keys");
-        let certificate = sign(&other, SystemTime::now());
-        let request = KeyRequest::generate().expect("keys");
-        assert!(
-            request
-                .accept(1, 7, certificate, authority.clone())
-                .is_err()
-        );
-
-        let request = KeyRequest::generate().expect("keys");
-        let certificate = sign(&request, SystemTime::now());
-        let foreign = ClusterCa::generate(1).expect("keys").certificate().to_vec();
-        assert!(request.accept(1, 7, certificate, foreign).is_err());
-    }
-
-    #[test]
-    fn a_signed_certificate_bears_a_clock_five_minutes_behind_and_lives_a_day() {
-        let ca = ClusterCa::generate(1).expect("keys");
-        let accepted = |signed_at: SystemTime| {
-            let request = KeyRequest::generate().expect("keys");
-            let certificate = ca.sign(7, request.public_key(), signed_at);
-            let authority = ca.certificate().to_vec();
-            request
-                .accept(1, 7, certificate.expect("a certificate"), authority)
-                .is_ok()
-        };
-        let (now, second) = (SystemTime::now(), Duration::from_secs(1));
-        let minute = 60 * second;
-        assert!(accepted(now + 4 * minute), "the signer's clock is ahead");
-        assert!(!accepted(now + 6 * minute));
-        assert!(accepted(now - LEAF_LIFETIME + minute));
-        assert!(!accepted(now - LEAF_LIFETIME - minute), "it is out of date");
+        assert!(root.delegate(5, &[0; 65]).is_err());
     }
 }

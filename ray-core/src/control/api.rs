@@ -7,7 +7,7 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use ray_engine::ids::ProcessId;
-use ray_net::tls::{CLOCK_SKEW_MAX, desk::DeskIdentity, fingerprint_of};
+use ray_net::tls::{desk::DeskIdentity, fingerprint_of};
 
 use super::{
     listener::{Limits, Listener},
@@ -21,11 +21,11 @@ use super::{
     token_book::TokenRefusal,
     token_office::{TokenOffice, wall_now},
 };
-use crate::{Error, Result, wire::WIRE_VERSION};
+use crate::{Error, Result, config::CLOCK_SKEW_MAX, wire::WIRE_VERSION};
 
 /// What the control role does for those who ask at the desk; each call may come from any thread.
 pub(crate) trait Desk: Send + Sync + 'static {
-    /// Admits a process: picks its id and signs its key. A key that comes twice is one process
+    /// Admits a process: picks its id and lets its key, a point of P-256, speak for its node. A key that comes twice is one process
     /// whose first answer was lost.
     ///
     /// # Errors
@@ -52,25 +52,24 @@ pub(crate) trait Desk: Send + Sync + 'static {
     fn stop(&self, what: StopRequest) -> Result<(), String>;
 }
 
-/// What the control role decided about a newcomer.
+/// What the control role grants to a newcomer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Admission {
-    pub process: ProcessId,
-    /// DER, for the newcomer's key.
-    pub certificate: Vec<u8>,
-    pub control_process: ProcessId,
-    /// Where the control role's data connections arrive; an unspecified address stands for that of
-    /// the desk.
-    pub control_address: SocketAddr,
+    pub(crate) cluster: u64,
+    pub(crate) process: ProcessId,
+    /// Lets the newcomer's key issue certificates for its own processes; DER.
+    pub(crate) delegation: Vec<u8>,
+    /// The certificate of the cluster's authority; DER.
+    pub(crate) root: Vec<u8>,
+    /// Who has the control role, and where its data connections arrive; an unspecified address stands
+    /// for that of the desk.
+    pub(crate) control: (ProcessId, SocketAddr),
 }
 
-/// Where the desk stands and for whom it speaks.
+/// Where the desk stands and how it shows itself.
 pub(crate) struct FrontDeskConfig {
     pub bind: SocketAddr,
-    pub cluster: u64,
     pub identity: DeskIdentity,
-    /// The authority's certificate, DER.
-    pub authority: Vec<u8>,
     /// The folder whose files are shown as logs.
     pub logs: PathBuf,
 }
@@ -100,8 +99,6 @@ impl FrontDesk {
         limits: Limits,
     ) -> Result<FrontDesk> {
         let clerk = Clerk {
-            cluster: config.cluster,
-            authority: config.authority,
             logs: config.logs,
             tokens,
             desk,
@@ -125,8 +122,6 @@ impl FrontDesk {
 
 /// Judges requests, one at a time a thread.
 struct Clerk {
-    cluster: u64,
-    authority: Vec<u8>,
     logs: PathBuf,
     tokens: Arc<TokenOffice>,
     desk: Arc<dyn Desk>,
@@ -184,7 +179,7 @@ impl Clerk {
             return Err(Refused::new(
                 RefusalCode::Clock,
                 format!(
-                    "the head's clock shows {} and the newcomer's {}; certificates need them within {} minutes: set the clocks",
+                    "the head's clock shows {} and the newcomer's {}; they must agree within {} minutes: set them",
                     date(now),
                     date(join.clock_s),
                     CLOCK_SKEW_MAX.as_secs() / 60
@@ -214,13 +209,12 @@ impl Clerk {
         })?;
         tracing::info!(%from, %token, role = %join.role, process = %admission.process, "admitted");
         Ok(Joined {
-            cluster: self.cluster,
+            cluster: admission.cluster,
             process: admission.process.0,
-            certificate: admission.certificate,
-            authority: self.authority.clone(),
-            control_process: admission.control_process.0,
-            control_address: admission.control_address,
-            role: join.role,
+            delegation: admission.delegation,
+            root: admission.root,
+            control_process: admission.control.0.0,
+            control_address: admission.control.1,
         })
     }
 

@@ -3,12 +3,12 @@
 use std::{
     net::{Ipv4Addr, UdpSocket},
     sync::atomic::{AtomicBool, Ordering},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use parking_lot::Mutex;
 use quinn::{ClientConfig, Connection, Endpoint};
-use ray_net::tls::{ClusterCa, KeyRequest, desk};
+use ray_net::tls::{ClusterCa, NodeKey, PROCESS_INDEX_BITS, desk};
 
 use super::*;
 use crate::control::{
@@ -42,14 +42,15 @@ impl Desk for Double {
             return Err("the cluster is full".into());
         }
         let mut admitted = self.admitted.lock();
-        let process = 100 + admitted.len() as u64;
-        let certificate = self.ca.sign(process, public_key, SystemTime::now());
+        let process = (100 + admitted.len() as u64) << PROCESS_INDEX_BITS;
+        let delegation = self.ca.delegate(process >> PROCESS_INDEX_BITS, public_key);
         admitted.push((role, name.to_owned()));
         Ok(Admission {
+            cluster: CLUSTER,
             process: ProcessId(process),
-            certificate: certificate.map_err(|error| error.to_string())?,
-            control_process: ProcessId(1),
-            control_address: (Ipv4Addr::UNSPECIFIED, 4242).into(),
+            delegation: delegation.map_err(|error| error.to_string())?,
+            root: self.ca.root().to_vec(),
+            control: (ProcessId(1), (Ipv4Addr::UNSPECIFIED, 4242).into()),
         })
     }
 
@@ -110,9 +111,7 @@ impl Running {
         std::fs::write(logs.path().join("head-1.log"), "it began\n").expect("written");
         let config = FrontDeskConfig {
             bind: (Ipv4Addr::LOCALHOST, 0).into(),
-            cluster: CLUSTER,
             identity: ca.issue_desk().expect("a certificate"),
-            authority: ca.certificate().to_vec(),
             logs: logs.path().to_owned(),
         };
         let double = Arc::new(Double {
@@ -144,7 +143,7 @@ impl Running {
 
     /// Returns the text of the refusal of a join with this token.
     fn refused(&self, token: Token) -> String {
-        let joined = Client::new(self.address(), token).join(Role::Node, "n");
+        let joined = join(&Client::new(self.address(), token), Role::Node, "n");
         match joined {
             Err(Error::Unauthenticated(text)) => text,
             other => panic!("not refused for its token: {other:?}"),
@@ -180,13 +179,21 @@ fn misbehave(what: impl AsyncFnOnce(Endpoint)) {
     });
 }
 
-fn join_of(token: &Token, key: &KeyRequest) -> Join {
+fn public_key() -> Vec<u8> {
+    NodeKey::generate().expect("a key").public()
+}
+
+fn join(client: &Client, role: Role, name: &str) -> Result<Admission> {
+    client.join(role, public_key(), name)
+}
+
+fn join_of(token: &Token) -> Join {
     Join {
         wire_version: WIRE_VERSION,
         build: "0.0.1".into(),
         role: Role::Node,
         secret: token.secret().to_vec(),
-        public_key: key.public_key().to_vec(),
+        public_key: public_key(),
         clock_s: wall_now().0,
         node_name: "n".into(),
     }
@@ -195,15 +202,20 @@ fn join_of(token: &Token, key: &KeyRequest) -> Join {
 #[test]
 fn a_newcomer_with_a_token_gets_a_certificate_of_its_own() {
     let running = Running::start();
-    let joined = running.client(Role::Node).join(Role::Node, "gpu-3");
-    let joined = joined.expect("admitted");
-    assert_eq!(joined.cluster, CLUSTER);
-    assert_eq!((joined.process.0, joined.identity.process()), (100, 100));
-    assert_eq!(joined.control_process.0, 1);
+    let key = NodeKey::generate().expect("a key");
+    let client = running.client(Role::Node);
+    let admission = client.join(Role::Node, key.public(), "gpu-3");
+    let admission = admission.expect("admitted");
+    let process = 100 << PROCESS_INDEX_BITS;
+    assert_eq!((admission.cluster, admission.process.0), (CLUSTER, process));
     // The head's unspecified address became the one where its desk was found.
-    assert_eq!(joined.control_address.to_string(), "127.0.0.1:4242");
-    let driver = running.client(Role::Driver).join(Role::Driver, "driver");
-    assert_eq!(driver.expect("admitted").process.0, 101);
+    let control = (ProcessId(1), (Ipv4Addr::LOCALHOST, 4242).into());
+    assert_eq!(admission.control, control);
+    let authority = key.into_authority(CLUSTER, 100, admission.delegation, admission.root);
+    let authority = authority.expect("names");
+    assert!(authority.issue(process | 1).is_ok());
+    assert_eq!(authority.root(), running.double.ca.root());
+    join(&running.client(Role::Driver), Role::Driver, "driver").expect("admitted");
     let admitted = running.double.admitted.lock().clone();
     let expected = [(Role::Node, "gpu-3"), (Role::Driver, "driver")];
     assert_eq!(admitted, expected.map(|(role, name)| (role, name.into())));
@@ -233,13 +245,12 @@ fn a_token_that_is_not_good_lets_nobody_in() {
 
     // Without any, and with one of another length.
     for secret in [Vec::new(), vec![1; 1000]] {
-        let key = KeyRequest::generate().expect("keys");
         let join = Join {
             secret,
-            ..join_of(&good, &key)
+            ..join_of(&good)
         };
         let client = Client::new(running.address(), good.clone());
-        let joined = client.join_with(join, key);
+        let joined = client.join_with(join);
         assert!(matches!(joined, Err(Error::Unauthenticated(_))));
     }
     assert!(running.double.admitted.lock().is_empty());
@@ -252,11 +263,12 @@ fn a_token_for_one_process_lets_one_in() {
     let token = token.expect("a token");
     let client = Client::new(running.address(), token.clone());
     running.double.full.store(true, Ordering::Relaxed);
-    let failed = client.join(Role::Node, "a").expect_err("full").to_string();
+    let failed = join(&client, Role::Node, "a");
+    let failed = failed.expect_err("full").to_string();
     assert!(failed.contains("the cluster is full"), "{failed}");
     // That join gave its use back.
     running.double.full.store(false, Ordering::Relaxed);
-    client.join(Role::Node, "a").expect("a use is left");
+    join(&client, Role::Node, "a").expect("a use is left");
     assert!(running.refused(token).contains("used up"));
 }
 
@@ -274,12 +286,11 @@ fn a_token_of_another_cluster_is_never_said() {
 fn a_newcomer_of_another_wire_is_told_both_versions() {
     let running = Running::start();
     let token = running.token(Role::Node);
-    let key = KeyRequest::generate().expect("keys");
     let join = Join {
         wire_version: WIRE_VERSION + 1,
-        ..join_of(&token, &key)
+        ..join_of(&token)
     };
-    match Client::new(running.address(), token).join_with(join, key) {
+    match Client::new(running.address(), token).join_with(join) {
         Err(Error::VersionMismatch(text)) => {
             for part in [
                 format!(
@@ -302,12 +313,10 @@ fn a_clock_more_than_five_minutes_off_is_named_beside_the_heads() {
     let token = token.expect("a token");
     let client = Client::new(running.address(), token.clone());
     let join_at = |clock_s| {
-        let key = KeyRequest::generate().expect("keys");
-        let join = Join {
+        client.join_with(Join {
             clock_s,
-            ..join_of(&token, &key)
-        };
-        client.join_with(join, key)
+            ..join_of(&token)
+        })
     };
     let text = join_at(1_000_000_000).expect_err("2001").to_string();
     assert!(text.contains("2001-09-09 1:46:40.0 UTC"), "{text}");
@@ -367,11 +376,14 @@ fn each_request_takes_its_role() {
             }
         }
         for (joins, needed) in [(Role::Driver, Role::Driver), (Role::Node, Role::Node)] {
-            let joined = client.join(joins, "n");
+            let joined = join(&client, joins, "n");
             assert_eq!(joined.is_ok(), role >= needed, "{role} joins as {joins}");
         }
         for joins in [Role::Viewer, Role::Admin] {
-            assert!(client.join(joins, "n").is_err(), "{role} joins as {joins}");
+            assert!(
+                join(&client, joins, "n").is_err(),
+                "{role} joins as {joins}"
+            );
         }
     }
     assert_eq!(running.double.stopped.lock().len(), 1);
@@ -549,9 +561,7 @@ fn a_port_that_is_taken_is_named() {
     let ca = ClusterCa::generate(2).expect("keys");
     let config = FrontDeskConfig {
         bind: running.desk.local_addr(),
-        cluster: 2,
         identity: ca.issue_desk().expect("a certificate"),
-        authority: ca.certificate().to_vec(),
         logs: PathBuf::new(),
     };
     let second = FrontDesk::start(config, running.tokens.clone(), running.double.clone());

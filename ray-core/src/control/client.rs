@@ -9,13 +9,13 @@ use std::{
 
 use quinn::{ClientConfig, Connection, ConnectionError, Endpoint, TransportConfig, VarInt};
 use ray_engine::ids::ProcessId;
-use ray_net::tls::{Identity, KeyRequest, desk};
+use ray_net::tls::{desk, fingerprint_of};
 use tokio::{net::UdpSocket, time::timeout};
 
 use super::{
+    api::Admission,
     protocol::{
-        ANSWER_BYTES_MAX, Answer, ClusterStatus, Command, Join, Joined, Query, RefusalCode, Reply,
-        Request,
+        ANSWER_BYTES_MAX, Answer, ClusterStatus, Command, Join, Query, RefusalCode, Reply, Request,
     },
     token::{Role, Token},
     token_office::wall_now,
@@ -84,33 +84,52 @@ impl Client {
         self.ask(&Request::Command { secret, command })
     }
 
-    /// Joins the cluster: makes a key, has it signed, returns what the process then is.
+    /// Joins the cluster with a key, a point of P-256, whose secret half the caller keeps.
     ///
     /// # Errors
     /// As [`Client::query`], and [`Error::VersionMismatch`].
-    pub(crate) fn join(&self, role: Role, node_name: &str) -> Result<Membership> {
-        let key = KeyRequest::generate().map_err(tls)?;
-        let join = Join {
+    pub(crate) fn join(
+        &self,
+        role: Role,
+        public_key: Vec<u8>,
+        node_name: &str,
+    ) -> Result<Admission> {
+        self.join_with(Join {
             wire_version: WIRE_VERSION,
             build: env!("CARGO_PKG_VERSION").into(),
             role,
             secret: self.token.secret().to_vec(),
-            public_key: key.public_key().to_vec(),
+            public_key,
             clock_s: wall_now().0,
             node_name: node_name.to_owned(),
-        };
-        self.join_with(join, key)
+        })
     }
 
     /// Joins with a request that says what the caller likes.
-    pub(super) fn join_with(&self, join: Join, key: KeyRequest) -> Result<Membership> {
+    pub(super) fn join_with(&self, join: Join) -> Result<Admission> {
         let (reply, desk) = exchange(&self.address, &self.token, &encode(&Request::Join(join))?)?;
         let joined = match reply {
             Reply::Joined(joined) => joined,
             Reply::Answer(other) => return Err(unexpected(&other)),
             Reply::Refused(refused) => return Err(refusal(refused.code, refused.text)),
         };
-        Membership::new(joined, key, desk)
+        if fingerprint_of(&joined.root) != self.token.fingerprint() {
+            return Err(Error::Unauthenticated(
+                "the head gave the certificate of another cluster".into(),
+            ));
+        }
+        let mut control_address = joined.control_address;
+        if control_address.ip().is_unspecified() {
+            // The head listens on every address it has, and at one of them the desk was found.
+            control_address.set_ip(desk.ip());
+        }
+        Ok(Admission {
+            cluster: joined.cluster,
+            process: ProcessId(joined.process),
+            delegation: joined.delegation,
+            root: joined.root,
+            control: (ProcessId(joined.control_process), control_address),
+        })
     }
 
     fn ask(&self, request: &Request) -> Result<Answer> {
@@ -119,41 +138,6 @@ impl Client {
             Reply::Refused(refused) => Err(refusal(refused.code, refused.text)),
             Reply::Joined(_) => Err(Error::System("the head answered another question".into())),
         }
-    }
-}
-
-/// What a process is once it was let in.
-#[derive(Clone, Debug)]
-pub(crate) struct Membership {
-    pub identity: Identity,
-    pub cluster: u64,
-    pub process: ProcessId,
-    pub control_process: ProcessId,
-    pub control_address: SocketAddr,
-}
-
-impl Membership {
-    fn new(joined: Joined, key: KeyRequest, desk: SocketAddr) -> Result<Membership> {
-        let identity = key
-            .accept(
-                joined.cluster,
-                joined.process,
-                joined.certificate,
-                joined.authority,
-            )
-            .map_err(tls)?;
-        let mut control_address = joined.control_address;
-        if control_address.ip().is_unspecified() {
-            // The head listens on every address it has, and at one of them the desk was found.
-            control_address.set_ip(desk.ip());
-        }
-        Ok(Membership {
-            identity,
-            cluster: joined.cluster,
-            process: ProcessId(joined.process),
-            control_process: ProcessId(joined.control_process),
-            control_address,
-        })
     }
 }
 

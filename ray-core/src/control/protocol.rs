@@ -85,7 +85,7 @@ pub(crate) struct Join {
     pub role: Role,
     #[serde(with = "hex")]
     pub secret: Vec<u8>,
-    /// A SubjectPublicKeyInfo in DER.
+    /// A point of P-256, uncompressed.
     #[serde(with = "hex")]
     pub public_key: Vec<u8>,
     /// The newcomer's clock, in seconds since 1970.
@@ -99,12 +99,11 @@ pub(crate) struct Joined {
     pub cluster: u64,
     pub process: u64,
     #[serde(with = "hex")]
-    pub certificate: Vec<u8>,
+    pub delegation: Vec<u8>,
     #[serde(with = "hex")]
-    pub authority: Vec<u8>,
+    pub root: Vec<u8>,
     pub control_process: u64,
     pub control_address: SocketAddr,
-    pub role: Role,
 }
 
 /// What can be looked up.

@@ -92,6 +92,9 @@ impl Runtime {
         if let Some(node) = &self.node_role {
             node.on_tick(self);
         }
+        if let Some(control) = &self.control_role {
+            control.on_tick(self);
+        }
         if let Some(executor) = &self.executor
             && executor.on_tick(self)
         {

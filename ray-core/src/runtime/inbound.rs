@@ -16,11 +16,13 @@ use rkyv::rancor;
 use super::Runtime;
 use crate::{
     __private::{self, ArgData, Call},
+    node::workers,
     object_ref::AnyRef,
     store::{AlignedBytes, Value, WriterLive},
     wire::{
         AnswerMeta, ArchivedAnswerMeta, ArchivedCallMeta, ArchivedDoneMeta, ArchivedHello,
-        ArchivedMessage, ArgMeta, CallMeta, DoneMeta, Hello, Message, Place, WIRE_VERSION, kind,
+        ArchivedMessage, ArgMeta, CallMeta, DoneMeta, Hello, Location, Message, Place,
+        WIRE_VERSION, kind,
     },
     worker::execute::Execution,
 };
@@ -153,6 +155,16 @@ fn check_hello(ours: &Hello, theirs: &Hello) -> Result<(), String> {
 }
 
 impl Hello {
+    /// Describes a process that runs nobody's code.
+    pub(crate) fn of_a_daemon() -> Hello {
+        Hello {
+            wire: WIRE_VERSION,
+            job: ray_engine::ids::JobId(0),
+            table_hash: 0,
+            table: Vec::new(),
+        }
+    }
+
     /// Describes this process.
     pub(crate) fn of_this_process(job: ray_engine::ids::JobId) -> crate::Result<Hello> {
         let table = __private::table();
@@ -357,7 +369,7 @@ impl Runtime {
                 Ok(arg) => Ok((self.value_at(&arg, frame.body)?, arg.contained)),
                 Err(failure) => Err(failure),
             };
-            self.with_core(|core, _| {
+            self.with_core(|core, now| {
                 let contained = outcome
                     .as_ref()
                     .map(|(_, contained)| contained.clone())
@@ -365,7 +377,7 @@ impl Runtime {
                 for id in &contained {
                     core.owner.receive_reference(*id, 1);
                 }
-                core.owner.on_value(meta.object, outcome);
+                core.owner.on_value(meta.object, outcome, now);
                 for id in contained {
                     core.owner.drop_handle(id);
                 }
@@ -394,7 +406,7 @@ impl Runtime {
                 worker,
                 addr,
             } => {
-                self.with_core(|core, now| core.on_lease(request, lease, worker, addr, now));
+                self.with_core(|core, now| core.on_lease(from, request, lease, worker, addr, now));
             }
             Message::LeaseRefused { request, failure } => self.with_core(|core, now| {
                 core.owner
@@ -434,10 +446,36 @@ impl Runtime {
             } => {
                 self.with_core(|core, _| core.construct(actor, worker, addr, incarnation));
             }
-            Message::Located { process, addr } => {
-                self.with_core(|core, now| core.on_located(process, addr, now))
+            Message::Locate { process } => {
+                let at = self.locate(process);
+                self.send(from, Message::Located { process, at });
             }
-            Message::ProcessDied { process, exit } => self.on_process_died(process, exit),
+            Message::Located { process, at } => {
+                self.with_core(|core, now| core.on_located(process, at, now))
+            }
+            Message::ProcessDied { process, exit } => {
+                if let Some(node) = &self.node_role
+                    && process.node_process() != self.process
+                {
+                    node.on_remote_process_died(&this, process, &exit);
+                }
+                self.on_process_died(process, exit);
+            }
+            Message::NodeDied { process } => {
+                if let Some(node) = &self.node_role {
+                    node.on_remote_node_died(&this, process);
+                }
+                self.with_core(|core, now| core.on_node_died(process, now));
+            }
+            Message::Printed {
+                pid,
+                name,
+                is_error,
+                text,
+            } => {
+                let name = format!("{name} node={}", from.node());
+                workers::print_line(pid, &name, is_error, &text);
+            }
             Message::FreeSlot { offset, len } => self.free_slot(ray_shm::Slot { offset, len }),
             Message::Cancel { task, recursive } => {
                 if let Some(executor) = &self.executor {
@@ -478,6 +516,12 @@ impl Runtime {
                     self.send_to_node(Message::ReturnSegments { first, count });
                 }
             }
+            for_control if for_control.is_for_control() => match &self.control_role {
+                Some(control) => control.on_message(&this, from, for_control),
+                None => {
+                    tracing::warn!(%from, ?for_control, "a message for the control role went astray")
+                }
+            },
             for_the_node => match &self.node_role {
                 Some(node) => node.on_message(&this, from, peer, for_the_node),
                 None => {
@@ -487,7 +531,20 @@ impl Runtime {
         }
     }
 
-    /// A process of this node is gone.
+    fn locate(&self, process: ProcessId) -> Location {
+        if process == self.process {
+            Location::At(self.net().local_addr())
+        } else if let (Some(node), true) = (&self.node_role, process.node_process() == self.process)
+        {
+            node.locate(process)
+        } else if let Some(control) = &self.control_role {
+            control.locate(process)
+        } else {
+            Location::Gone
+        }
+    }
+
+    /// A process is gone.
     pub(crate) fn on_process_died(&self, process: ProcessId, exit: WorkerExit) {
         self.with_core(|core, now| core.on_process_died(process, exit, now));
         if self
@@ -510,7 +567,18 @@ impl Runtime {
             std::process::exit(1);
         }
         tracing::debug!(%process, %reason, "a connection closed");
-        if let Some(node) = &self.node_role {
+        if process == self.control_process() && self.executor.is_none() {
+            tracing::error!(%reason, "the head is gone");
+            self.note_head_lost();
+        }
+        if let Some(control) = &self.control_role
+            && let Ok(this) = super::current()
+        {
+            control.on_connection_lost(&this, process);
+        }
+        if let Some(node) = &self.node_role
+            && process.node_process() == self.process
+        {
             node.on_connection_lost(process, reason);
         } else {
             self.with_core(|core, now| {

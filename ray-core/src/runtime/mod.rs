@@ -2,6 +2,7 @@
 
 pub(crate) mod clock;
 pub(crate) mod inbound;
+pub(crate) mod membership;
 pub(crate) mod requests;
 pub(crate) mod start;
 pub(crate) mod verbs;
@@ -9,6 +10,7 @@ pub(crate) mod waiters;
 
 use std::{
     collections::VecDeque,
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -33,6 +35,7 @@ pub(crate) use start::{init, run_worker};
 use crate::{
     __private::{Encoded, EncodedValue},
     Error, Result,
+    control::ControlRole,
     node::NodeRole,
     object_ref::AnyRef,
     store::{Value, WriterLive},
@@ -46,10 +49,12 @@ use crate::{
 /// Everything that this process needs to take part.
 pub(crate) struct Runtime {
     process: ProcessId,
-    node: NodeId,
     job: JobId,
     pub(crate) namespace: String,
     node_process: ProcessId,
+    control_process: ProcessId,
+    /// Where the control process listens; `None` when it is this one.
+    control_addr: Option<SocketAddr>,
     started: Instant,
     core: Mutex<Core>,
     /// Handles that were dropped, perhaps while the core was locked by the same thread.
@@ -62,6 +67,7 @@ pub(crate) struct Runtime {
     pub(crate) writer: Writer,
     pub(crate) executor: Option<Arc<Executor>>,
     pub(crate) node_role: Option<NodeRole>,
+    pub(crate) control_role: Option<ControlRole>,
     pub(crate) requests: requests::Requests,
     pub(crate) clock: clock::Clock,
     pub(crate) closed: AtomicBool,
@@ -71,7 +77,8 @@ pub(crate) struct Runtime {
     quiesced: Mutex<Vec<ProcessId>>,
     segments_wanted: AtomicBool,
     next_process: AtomicU64,
-    /// Notified when a worker is ready or has ended.
+    head_lost: AtomicBool,
+    /// Notified when a worker is ready or has ended, or the head is gone.
     worker_ready: Waiter,
 }
 
@@ -132,7 +139,7 @@ impl Runtime {
     }
 
     pub(crate) fn node(&self) -> NodeId {
-        self.node
+        self.process.node()
     }
 
     pub(crate) fn job(&self) -> JobId {
@@ -212,6 +219,11 @@ impl Runtime {
     /// Sends a control message to the node of this process.
     pub(crate) fn send_to_node(&self, message: Message) {
         self.with_core(|core, _| core.send_to_node(message));
+    }
+
+    /// Sends a message to the control role of the cluster.
+    pub(crate) fn send_to_control(&self, message: Message) {
+        self.with_core(|core, _| core.send_to_control(message));
     }
 
     /// Sends a control message to any process.
@@ -376,13 +388,29 @@ impl Runtime {
         self.with_core(|core, _| core.waiters.remove(id, cell));
     }
 
+    pub(crate) fn control_process(&self) -> ProcessId {
+        self.control_process
+    }
+
+    /// Notes that the control process is gone.
+    pub(crate) fn note_head_lost(&self) {
+        self.head_lost.store(true, Ordering::Release);
+        self.worker_ready.notify();
+    }
+
+    /// Returns where the control process listens.
+    pub(crate) fn control_addr(&self) -> SocketAddr {
+        self.control_addr.unwrap_or_else(|| self.net.local_addr())
+    }
+
     pub(crate) fn node_process(&self) -> ProcessId {
         self.node_process
     }
 
     /// Returns an id that no process of this job has had.
-    pub(crate) fn fresh_process_id(&self) -> u64 {
-        self.process.0 + 1 + self.next_process.fetch_add(1, Ordering::Relaxed)
+    pub(crate) fn fresh_process_id(&self) -> ProcessId {
+        self.process
+            .started(1 + self.next_process.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Lets output that is already queued leave before the process ends.

@@ -330,6 +330,7 @@ fn try_create(
         name,
         shape,
         running: running_shape,
+        job: runtime.job(),
         max_restarts: options.max_restarts.or(defaults.max_restarts).unwrap_or(0),
         get_if_exists: options.get_if_exists,
         detached: options.detached,

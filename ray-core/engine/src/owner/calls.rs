@@ -81,7 +81,8 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     }
 
     /// Submits a method call; each of its results has one handle.
-    pub fn submit_call(&mut self, submit: CallSubmit<'_, P>, _now: Time) -> TaskId {
+    pub fn submit_call(&mut self, submit: CallSubmit<'_, P>, now: Time) -> TaskId {
+        self.now = now;
         let actor = submit.actor;
         let task = Task {
             payload: submit.payload,
@@ -214,7 +215,8 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     }
 
     /// The directory says how an actor is.
-    pub fn on_actor_state(&mut self, actor: ActorId, state: ActorState, _now: Time) {
+    pub fn on_actor_state(&mut self, actor: ActorId, state: ActorState, now: Time) {
+        self.now = now;
         let queue = self.actors.entry(actor).or_insert_with(|| ActorQueue {
             state: ActorState::Pending,
             queue: VecDeque::new(),

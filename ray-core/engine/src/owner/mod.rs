@@ -16,7 +16,10 @@ mod calls;
 mod references;
 mod tasks;
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -145,6 +148,8 @@ pub enum ObjectState<'a, V> {
 pub struct Owner<P, V> {
     process: ProcessId,
     limits: Limits,
+    /// When the last thing happened, for what follows from it.
+    now: Time,
     next_index: u64,
     next_request: u64,
     owned: FxHashMap<u64, Owned<V>>,
@@ -166,6 +171,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         Owner {
             process,
             limits,
+            now: Time::default(),
             next_index: 1,
             next_request: 1,
             owned: FxHashMap::default(),
@@ -223,8 +229,19 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         self.leases.len()
     }
 
+    /// Returns the processes that something here hangs on: workers, borrowers, owners of what is borrowed.
+    pub fn others(&self) -> BTreeSet<ProcessId> {
+        let workers = self.leases.values().map(Lease::worker);
+        let owners = self.borrowed.keys().map(|object| object.owner);
+        workers
+            .chain(owners)
+            .chain(self.borrowers.iter().copied())
+            .collect()
+    }
+
     /// A process is gone: as worker, as borrower, as owner of what is borrowed here.
     pub fn on_process_died(&mut self, process: ProcessId, failure: Failure, now: Time) {
+        self.now = now;
         self.forget_borrower(process);
         self.fail_borrowed_of(process);
         self.fail_worker(process, &failure, now);

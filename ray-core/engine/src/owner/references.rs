@@ -6,6 +6,7 @@ use super::{Command, ObjectState, Owner};
 use crate::{
     failure::Failure,
     ids::{ObjectId, ProcessId},
+    time::Time,
 };
 
 pub(super) enum Outcome<V> {
@@ -311,7 +312,13 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     }
 
     /// An owner answered about a borrowed object.
-    pub fn on_value(&mut self, object: ObjectId, outcome: Result<(V, Vec<ObjectId>), Failure>) {
+    pub fn on_value(
+        &mut self,
+        object: ObjectId,
+        outcome: Result<(V, Vec<ObjectId>), Failure>,
+        now: Time,
+    ) {
+        self.now = now;
         if self
             .borrowed
             .get(&object)

@@ -77,9 +77,16 @@ pub(super) struct Lease {
     idle_since: Option<Time>,
 }
 
+impl Lease {
+    pub(super) fn worker(&self) -> ProcessId {
+        self.worker
+    }
+}
+
 impl<P: Clone, V: Clone> Owner<P, V> {
     /// Submits a task; each of its results has one handle.
     pub fn submit_task(&mut self, submit: TaskSubmit<'_, P>, now: Time) -> TaskId {
+        self.now = now;
         let shape = submit.shape;
         let task = Task {
             payload: submit.payload,
@@ -185,7 +192,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             match task.kind {
                 Kind::Task { shape, .. } => {
                     self.enqueue(index, false);
-                    self.dispatch(shape, Time::default());
+                    self.dispatch(shape, self.now);
                 }
                 Kind::Call { actor, .. } => self.pump_actor(actor),
             }
@@ -284,7 +291,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         }
     }
 
-    /// Notes leases of a shape that have nothing to do; recalled ones go back.
+    /// Notes leases of a shape that have nothing to do.
     fn rest(&mut self, shape: ShapeId, now: Time) {
         let ids = self.shapes[shape.0 as usize].leases.clone();
         for id in ids {
@@ -294,12 +301,22 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             if !lease.in_flight.is_empty() {
                 continue;
             }
-            if lease.is_recalled {
-                self.give_back(id);
-            } else if lease.idle_since.is_none() {
+            if lease.idle_since.is_none() {
                 lease.idle_since = Some(now);
                 self.idle.push_back((now, id));
             }
+        }
+    }
+
+    /// Gives a lease back that others wait for, as soon as it has nothing in flight: its queue may be
+    /// waiting for what the others hold up.
+    fn give_back_recalled(&mut self, id: LeaseId) {
+        if self
+            .leases
+            .get(&id)
+            .is_some_and(|lease| lease.is_recalled && lease.in_flight.is_empty())
+        {
+            self.give_back(id);
         }
     }
 
@@ -314,6 +331,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
 
     /// Gives leases back that have been idle for long.
     pub fn on_timeout(&mut self, now: Time) {
+        self.now = now;
         while let Some((since, id)) = self.idle.front().copied() {
             if now.since(since).as_nanos() < u128::from(self.limits.idle_nanos) {
                 return;
@@ -337,6 +355,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         worker: ProcessId,
         now: Time,
     ) {
+        self.now = now;
         let position = self
             .shapes
             .iter()
@@ -365,7 +384,8 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     }
 
     /// The node will never grant the request; the shape's tasks fail.
-    pub fn on_lease_refused(&mut self, request: RequestId, failure: Failure, _now: Time) {
+    pub fn on_lease_refused(&mut self, request: RequestId, failure: Failure, now: Time) {
+        self.now = now;
         let Some(queue) = self
             .shapes
             .iter_mut()
@@ -387,14 +407,13 @@ impl<P: Clone, V: Clone> Owner<P, V> {
 
     /// Others wait for the worker: it goes back as soon as it has nothing in flight.
     pub fn on_lease_recalled(&mut self, lease: LeaseId, now: Time) {
+        self.now = now;
         let Some(held) = self.leases.get_mut(&lease) else {
             return;
         };
         held.is_recalled = true;
         let shape = held.shape;
-        if held.in_flight.is_empty() {
-            self.give_back(lease);
-        }
+        self.give_back_recalled(lease);
         self.dispatch(shape, now);
     }
 
@@ -408,6 +427,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         exec_nanos: u64,
         now: Time,
     ) {
+        self.now = now;
         let index = task.index;
         let Some(found) = self.tasks.get_mut(&index) else {
             return;
@@ -438,6 +458,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
                 } else {
                     held.in_flight.retain(|other| *other != index);
                 }
+                self.give_back_recalled(lease);
             }
         }
         if retries {
@@ -512,6 +533,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         worker: ProcessId,
         now: Time,
     ) {
+        self.now = now;
         let Some(found) = self.tasks.get(&task.index) else {
             return;
         };
@@ -525,7 +547,9 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             held.in_flight.retain(|other| *other != task.index);
             held.is_blocked = !held.in_flight.is_empty();
         }
-        if found.is_cancelled {
+        let is_cancelled = found.is_cancelled;
+        self.give_back_recalled(lease);
+        if is_cancelled {
             self.fail_task(task.index, &Arc::new(Failure::Cancelled));
         } else {
             self.enqueue(task.index, true);
@@ -589,6 +613,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         recursive: bool,
         now: Time,
     ) -> Result<(), Failure> {
+        self.now = now;
         if object.owner != self.process {
             let owner = object.owner;
             self.commands.push_back(Command::ForwardCancel {
@@ -656,6 +681,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
 
     /// Cancels everything that a call running here has submitted.
     pub fn cancel_children(&mut self, parent: TaskId, now: Time) {
+        self.now = now;
         let mut children = self
             .tasks
             .iter()

@@ -5,11 +5,14 @@
 //! tasks never wait for their own parents. When it wakes it takes the CPU again at once: for a moment
 //! more may be held than there is, as in Ray.
 
-use std::collections::{BTreeMap, VecDeque};
+pub mod cluster;
+pub mod policy;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::{
     failure::Failure,
-    ids::{ActorId, LeaseId, ProcessId, RequestId},
+    ids::{ActorId, JobId, LeaseId, ProcessId, RequestId},
     resources::Resources,
     time::Time,
 };
@@ -69,7 +72,10 @@ pub enum Command {
         actor: Option<ActorId>,
     },
     /// Start a worker process and say so with [`NodeScheduler::on_spawn_started`].
-    SpawnWorker,
+    SpawnWorker {
+        /// Whose code it runs.
+        job: JobId,
+    },
     /// Ask the holder to give a lease back soon.
     RecallLease {
         /// Who has it.
@@ -98,6 +104,8 @@ enum WorkerState {
 }
 
 struct Worker {
+    /// Whose code it has; it runs for nobody else.
+    job: JobId,
     state: WorkerState,
     /// How many of its calls block.
     blocked: u32,
@@ -117,8 +125,17 @@ struct Lease {
 struct Request {
     requester: ProcessId,
     request: RequestId,
+    job: JobId,
     shape: Resources,
     kind: LeaseKind,
+}
+
+impl Request {
+    /// Returns whether the process would send calls to the worker that is asked for.
+    fn is_from(&self, process: ProcessId) -> bool {
+        self.requester == process
+            || actor_of(&self.kind).is_some_and(|actor| actor.owner == process)
+    }
 }
 
 /// The state machine of one node.
@@ -132,8 +149,10 @@ pub struct NodeScheduler {
     requests: VecDeque<Request>,
     next_lease: u64,
     /// Workers asked for and not yet named.
-    spawning: usize,
+    spawning: Vec<JobId>,
     failed_starts: u32,
+    /// Counts the changes of `free`.
+    version: u64,
     commands: VecDeque<Command>,
 }
 
@@ -153,10 +172,24 @@ impl NodeScheduler {
             leases: BTreeMap::new(),
             requests: VecDeque::new(),
             next_lease: 1,
-            spawning: 0,
+            spawning: Vec::new(),
             failed_starts: 0,
+            version: 0,
             commands: VecDeque::new(),
         }
+    }
+
+    /// Counts leases from `first` on, so that those of different nodes differ.
+    pub fn with_first_lease(mut self, first: u64) -> NodeScheduler {
+        self.next_lease = first;
+        self
+    }
+
+    /// Returns who has leases or waits for some.
+    pub fn requesters(&self) -> BTreeSet<ProcessId> {
+        let waiting = self.requests.iter().map(|request| request.requester);
+        let holding = self.leases.values().map(|lease| lease.requester);
+        waiting.chain(holding).collect()
     }
 
     /// Returns the next wish.
@@ -196,6 +229,11 @@ impl NodeScheduler {
         available
     }
 
+    /// Returns a number that changes with what [`NodeScheduler::available`] returns.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
     /// Returns whether everything that is held and free adds up to the total.
     pub fn adds_up(&self) -> bool {
         self.total.0.iter().all(|(name, total)| {
@@ -213,6 +251,11 @@ impl NodeScheduler {
         self.requests.len()
     }
 
+    /// Returns how many leases are granted.
+    pub fn leases(&self) -> usize {
+        self.leases.len()
+    }
+
     fn fits(&self, shape: &Resources) -> bool {
         shape
             .0
@@ -221,27 +264,29 @@ impl NodeScheduler {
     }
 
     fn take(&mut self, shape: &Resources) {
+        self.version += 1;
         for (name, amount) in &shape.0 {
             *self.free.entry(name.clone()).or_default() -= amount.0 as i64;
         }
     }
 
     fn give(&mut self, shape: &Resources) {
+        self.version += 1;
         for (name, amount) in &shape.0 {
             *self.free.entry(name.clone()).or_default() += amount.0 as i64;
         }
     }
 
     /// Starts workers before anybody asks.
-    pub fn prestart(&mut self, count: usize, _now: Time) {
+    pub fn prestart(&mut self, job: JobId, count: usize, _now: Time) {
         for _ in 0..count {
-            self.spawn();
+            self.spawn(job);
         }
     }
 
-    fn spawn(&mut self) {
-        self.spawning += 1;
-        self.commands.push_back(Command::SpawnWorker);
+    fn spawn(&mut self, job: JobId) {
+        self.spawning.push(job);
+        self.commands.push_back(Command::SpawnWorker { job });
     }
 
     /// A process asks for a worker.
@@ -249,6 +294,7 @@ impl NodeScheduler {
         &mut self,
         requester: ProcessId,
         request: RequestId,
+        job: JobId,
         shape: Resources,
         kind: LeaseKind,
         now: Time,
@@ -270,6 +316,7 @@ impl NodeScheduler {
         self.requests.push_back(Request {
             requester,
             request,
+            job,
             shape,
             kind,
         });
@@ -298,11 +345,14 @@ impl NodeScheduler {
     }
 
     /// The process that a spawn command led to.
-    pub fn on_spawn_started(&mut self, process: ProcessId, _now: Time) {
-        self.spawning = self.spawning.saturating_sub(1);
+    pub fn on_spawn_started(&mut self, process: ProcessId, job: JobId, _now: Time) {
+        if let Some(position) = self.spawning.iter().position(|other| *other == job) {
+            self.spawning.swap_remove(position);
+        }
         self.workers.insert(
             process,
             Worker {
+                job,
                 state: WorkerState::Starting,
                 blocked: 0,
             },
@@ -350,6 +400,16 @@ impl NodeScheduler {
             worker.state = WorkerState::Idle(now);
         }
         self.schedule(now);
+    }
+
+    /// A worker that was to stop for being idle stays, since others need what it owns.
+    pub fn on_worker_stayed(&mut self, process: ProcessId, now: Time) {
+        if let Some(worker) = self.workers.get_mut(&process)
+            && worker.state == WorkerState::Stopping
+        {
+            worker.state = WorkerState::Idle(now);
+            self.schedule(now);
+        }
     }
 
     /// A worker process ended; its lease ends with it.
@@ -437,6 +497,31 @@ impl NodeScheduler {
         self.schedule(now);
     }
 
+    /// A job is over: its requests vanish and its workers end.
+    pub fn on_job_ended(&mut self, job: JobId, now: Time) {
+        self.requests.retain(|waiting| waiting.job != job);
+        for (process, worker) in &self.workers {
+            // An actor ends when the directory says so: a detached one lives on.
+            let hosts_actor = match worker.state {
+                WorkerState::Leased(lease) => self
+                    .leases
+                    .get(&lease)
+                    .is_some_and(|lease| lease.actor.is_some()),
+                _ => false,
+            };
+            if worker.job == job && !hosts_actor {
+                let process = *process;
+                self.commands.push_back(Command::KillWorker { process });
+            }
+        }
+        self.schedule(now);
+    }
+
+    /// Returns the node's resources.
+    pub fn total(&self) -> &Resources {
+        &self.total
+    }
+
     /// Stops workers that have been idle for long beyond those that are kept.
     pub fn on_timeout(&mut self, now: Time) {
         let idle = self.idle_workers();
@@ -456,7 +541,7 @@ impl NodeScheduler {
         // The one that went idle last is the warmest.
         let mut idle = self.idle_workers();
         let mut waiting = VecDeque::new();
-        let mut without_worker = 0_usize;
+        let mut without_worker = BTreeMap::<JobId, usize>::new();
         let mut refused_shapes: Vec<Resources> = Vec::new();
         while let Some(request) = self.requests.pop_front() {
             if refused_shapes.contains(&request.shape) || !self.fits(&request.shape) {
@@ -467,8 +552,14 @@ impl NodeScheduler {
                 waiting.push_back(request);
                 continue;
             }
-            let Some((_, worker)) = idle.pop() else {
-                without_worker += 1;
+            // A process has no connection to itself, so nobody runs what it submitted itself.
+            let suitable = idle.iter().rposition(|(_, process)| {
+                let has_its_code =
+                    self.workers.get(process).map(|worker| worker.job) == Some(request.job);
+                has_its_code && !request.is_from(*process)
+            });
+            let Some((_, worker)) = suitable.map(|position| idle.remove(position)) else {
+                *without_worker.entry(request.job).or_default() += 1;
                 waiting.push_back(request);
                 continue;
             };
@@ -476,7 +567,9 @@ impl NodeScheduler {
         }
         waiting.append(&mut self.requests);
         self.requests = waiting;
-        self.spawn_for(without_worker);
+        for (job, count) in without_worker {
+            self.spawn_for(job, count);
+        }
         self.recall();
     }
 
@@ -488,6 +581,7 @@ impl NodeScheduler {
             request,
             shape,
             kind,
+            ..
         } = request;
         self.take(&shape);
         let actor = match kind {
@@ -520,14 +614,11 @@ impl NodeScheduler {
         });
     }
 
-    fn spawn_for(&mut self, without_worker: usize) {
-        if without_worker == 0 {
-            return;
-        }
+    fn spawn_for(&mut self, job: JobId, without_worker: usize) {
         // Only as many as the free resources can really run at once.
         let mut free = self.free.clone();
         let mut startable = 0;
-        for request in &self.requests {
+        for request in self.requests.iter().filter(|request| request.job == job) {
             let fits = request
                 .shape
                 .0
@@ -543,16 +634,16 @@ impl NodeScheduler {
         let starting = self
             .workers
             .values()
-            .filter(|worker| worker.state == WorkerState::Starting)
+            .filter(|worker| worker.job == job && worker.state == WorkerState::Starting)
             .count()
-            + self.spawning;
+            + self.spawning.iter().filter(|other| **other == job).count();
         let room = self
             .config
             .workers_max
-            .saturating_sub(self.workers.len() + self.spawning);
+            .saturating_sub(self.workers.len() + self.spawning.len());
         let wanted = startable.min(without_worker).saturating_sub(starting);
         for _ in 0..wanted.min(room) {
-            self.spawn();
+            self.spawn(job);
         }
         if room == 0 && starting == 0 {
             self.refuse_deadlocked();

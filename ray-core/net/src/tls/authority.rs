@@ -1,37 +1,85 @@
-//! The cluster's authority: its key, the certificates it signs, the file that keeps it.
+//! Authorities: the cluster's, with the file that keeps it, and those of its nodes.
 
 use std::{
     fs,
     io::{ErrorKind, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::Path,
-    time::{Duration, SystemTime},
 };
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData, SignatureAlgorithm,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, NameConstraints, PublicKeyData, SignatureAlgorithm,
 };
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, pem::PemObject as _};
 
-use super::{Identity, TlsError, desk::DeskIdentity, name_of};
+use super::{Identity, TlsError, desk::DeskIdentity, domain_of, name_of};
 
 /// The file inside the authority's folder that holds its certificate and key.
 const FILE: &str = "cluster-ca.pem";
 /// The first word of that file, before the cluster's number.
 const FILE_HEADER: &str = "ray-cluster";
-/// How long a certificate that was asked for at the front desk is good.
-pub const LEAF_LIFETIME: Duration = Duration::from_secs(24 * 3600);
-/// How far the clocks of two machines may differ.
-pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(5 * 60);
 
-/// The authority of one cluster.
+/// The authority of one cluster, or of one of its nodes.
 pub struct ClusterCa {
     cluster: u64,
     issuer: Issuer<'static, KeyPair>,
-    certificate: CertificateDer<'static>,
-    /// What its file holds: the cluster's number, the certificate, the key.
-    pem: String,
+    root: CertificateDer<'static>,
+    /// What the cluster's authority signed, when this is a node's.
+    delegation: Option<CertificateDer<'static>>,
+    /// What the file of a cluster's authority holds: the cluster's number, the certificate, the key.
+    pem: Option<String>,
+}
+
+/// A fresh key of a node; its secret half never leaves the process.
+pub struct NodeKey(KeyPair);
+
+/// Somebody else's key, its public half.
+struct PublicKey<'a>(&'a [u8]);
+
+impl PublicKeyData for PublicKey<'_> {
+    fn der_bytes(&self) -> &[u8] {
+        self.0
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        &rcgen::PKCS_ECDSA_P256_SHA256
+    }
+}
+
+impl NodeKey {
+    /// Makes a key.
+    ///
+    /// # Errors
+    /// When the system gives no randomness.
+    pub fn generate() -> Result<NodeKey, TlsError> {
+        Ok(NodeKey(KeyPair::generate()?))
+    }
+
+    /// Returns the public half: a point of P-256, uncompressed.
+    pub fn public(&self) -> Vec<u8> {
+        self.0.der_bytes().to_vec()
+    }
+
+    /// Becomes the node's authority with what the cluster's authority signed for it.
+    ///
+    /// # Errors
+    /// When the names cannot be written into certificates.
+    pub fn into_authority(
+        self,
+        cluster: u64,
+        node: u64,
+        delegation: Vec<u8>,
+        root: Vec<u8>,
+    ) -> Result<ClusterCa, TlsError> {
+        Ok(ClusterCa {
+            cluster,
+            issuer: Issuer::new(delegation_params(cluster, node)?, self.0),
+            root: CertificateDer::from(root),
+            delegation: Some(CertificateDer::from(delegation)),
+            pem: None,
+        })
+    }
 }
 
 impl ClusterCa {
@@ -41,18 +89,19 @@ impl ClusterCa {
     /// When the system gives no randomness.
     pub fn generate(cluster: u64) -> Result<ClusterCa, TlsError> {
         let key = KeyPair::generate()?;
-        let params = authority_params(cluster)?;
-        let certificate = params.self_signed(&key)?;
+        let params = root_params(cluster)?;
+        let root = params.self_signed(&key)?;
         let pem = format!(
             "{FILE_HEADER} {cluster:x}\n{}{}",
-            certificate.pem(),
+            root.pem(),
             key.serialize_pem()
         );
         Ok(ClusterCa {
             cluster,
             issuer: Issuer::new(params, key),
-            certificate: certificate.der().clone(),
-            pem,
+            root: root.der().clone(),
+            delegation: None,
+            pem: Some(pem),
         })
     }
 
@@ -95,9 +144,10 @@ impl ClusterCa {
             .map_err(|error| failed(format!("its private key is of no use: {error}")))?;
         Ok(Some(ClusterCa {
             cluster,
-            issuer: Issuer::new(authority_params(cluster)?, key),
-            certificate,
-            pem: text,
+            issuer: Issuer::new(root_params(cluster)?, key),
+            root: certificate,
+            delegation: None,
+            pem: Some(text),
         }))
     }
 
@@ -107,6 +157,10 @@ impl ClusterCa {
     /// What the file system refused.
     pub fn save(&self, dir: &Path) -> Result<(), TlsError> {
         let path = dir.join(FILE);
+        let pem = self
+            .pem
+            .as_deref()
+            .ok_or_else(|| TlsError::Use("the authority of a node is not the cluster's".into()))?;
         let write = || {
             fs::DirBuilder::new()
                 .recursive(true)
@@ -120,7 +174,7 @@ impl ClusterCa {
                 .truncate(true)
                 .mode(0o600)
                 .open(&fresh)?;
-            file.write_all(self.pem.as_bytes())?;
+            file.write_all(pem.as_bytes())?;
             file.sync_all()?;
             fs::rename(&fresh, &path)?;
             fs::File::open(dir)?.sync_all()
@@ -131,56 +185,58 @@ impl ClusterCa {
         })
     }
 
-    /// Returns the number of the cluster that it speaks for.
+    /// Returns the number of the cluster.
     pub fn cluster(&self) -> u64 {
         self.cluster
     }
 
-    /// Returns its certificate, which every process of the cluster trusts.
-    pub fn certificate(&self) -> &[u8] {
-        &self.certificate
+    /// Returns the certificate that everybody in the cluster trusts.
+    pub fn root(&self) -> &[u8] {
+        &self.root
     }
 
     /// Returns the hash by which a newcomer knows this authority from any other.
     pub fn fingerprint(&self) -> [u8; 32] {
-        fingerprint_of(&self.certificate)
+        fingerprint_of(&self.root)
     }
 
-    /// Issues the certificate of one process of this machine, key included.
+    /// Lets the holder of a key issue certificates for the processes of one node.
+    ///
+    /// # Errors
+    /// When the key is not a point of P-256.
+    pub fn delegate(&self, node: u64, public_key: &[u8]) -> Result<Vec<u8>, TlsError> {
+        if public_key.len() != 65 || public_key[0] != 4 {
+            return Err(TlsError::Use("the key is not a point of P-256".into()));
+        }
+        let certificate = delegation_params(self.cluster, node)?
+            .signed_by(&PublicKey(public_key), &self.issuer)?;
+        Ok(certificate.der().to_vec())
+    }
+
+    /// Issues the certificate of one process.
     ///
     /// # Errors
     /// When the system gives no randomness.
     pub fn issue(&self, process: u64) -> Result<Identity, TlsError> {
         let key = KeyPair::generate()?;
-        let params = process_params(self.cluster, process)?;
+        let mut params = CertificateParams::new(vec![name_of(self.cluster, process)])?;
+        params
+            .distinguished_name
+            .push(DnType::CommonName, format!("ray process {process:x}"));
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
         let certificate = params.signed_by(&key, &self.issuer)?;
         Ok(Identity {
             cluster: self.cluster,
             process,
             certificate: certificate.der().to_vec(),
             key: key.serialize_der(),
-            authority: self.certificate.to_vec(),
+            delegation: self.delegation.as_deref().unwrap_or_default().to_vec(),
+            authority: self.root.to_vec(),
         })
-    }
-
-    /// Signs the certificate of a process that keeps its key to itself.
-    ///
-    /// `public_key` is a P-256 SubjectPublicKeyInfo in DER, as [`super::KeyRequest::public_key`]
-    /// gives it. The certificate is good from five minutes before `now`, so that a clock which is a
-    /// little behind accepts it, until [`LEAF_LIFETIME`] after it.
-    ///
-    /// # Errors
-    /// Bytes that are no such key, or a `now` that no certificate can state.
-    pub fn sign(
-        &self,
-        process: u64,
-        public_key: &[u8],
-        now: SystemTime,
-    ) -> Result<Vec<u8>, TlsError> {
-        let key = PublicKey::parse(public_key)?;
-        let mut params = process_params(self.cluster, process)?;
-        limit_life(&mut params, now);
-        Ok(params.signed_by(&key, &self.issuer)?.der().to_vec())
     }
 
     /// Issues what the front desk shows to newcomers; its name is one that no process ever gets.
@@ -198,7 +254,7 @@ impl ClusterCa {
         let certificate = params.signed_by(&key, &self.issuer)?;
         Ok(DeskIdentity::new(
             certificate.der().clone(),
-            self.certificate.clone(),
+            self.root.clone(),
             key.serialize_der(),
         ))
     }
@@ -210,9 +266,9 @@ pub fn fingerprint_of(certificate: &[u8]) -> [u8; 32] {
     digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
-fn authority_params(cluster: u64) -> Result<CertificateParams, TlsError> {
+fn root_params(cluster: u64) -> Result<CertificateParams, TlsError> {
     let mut params = CertificateParams::new(Vec::<String>::new())?;
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
     params.key_usages = vec![
         KeyUsagePurpose::KeyCertSign,
         KeyUsagePurpose::DigitalSignature,
@@ -223,62 +279,26 @@ fn authority_params(cluster: u64) -> Result<CertificateParams, TlsError> {
     Ok(params)
 }
 
-fn process_params(cluster: u64, process: u64) -> Result<CertificateParams, TlsError> {
-    let mut params = CertificateParams::new(vec![name_of(cluster, process)])?;
+fn delegation_params(cluster: u64, node: u64) -> Result<CertificateParams, TlsError> {
+    let mut params = CertificateParams::new(Vec::<String>::new())?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![
+        KeyUsagePurpose::KeyCertSign,
+        KeyUsagePurpose::DigitalSignature,
+    ];
     params
         .distinguished_name
-        .push(DnType::CommonName, format!("ray process {process:x}"));
-    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![
-        ExtendedKeyUsagePurpose::ServerAuth,
-        ExtendedKeyUsagePurpose::ClientAuth,
-    ];
+        .push(DnType::CommonName, format!("ray node {node:x}"));
+    params.name_constraints = Some(NameConstraints {
+        permitted_subtrees: vec![GeneralSubtree::DnsName(domain_of(cluster, node))],
+        excluded_subtrees: Vec::new(),
+    });
     Ok(params)
-}
-
-fn limit_life(params: &mut CertificateParams, now: SystemTime) {
-    params.not_before = (now - CLOCK_SKEW_MAX).into();
-    params.not_after = (now + LEAF_LIFETIME).into();
-}
-
-/// A P-256 key of somebody else.
-struct PublicKey {
-    point: Vec<u8>,
-}
-
-impl PublicKey {
-    /// What stands before the point in every P-256 SubjectPublicKeyInfo; RFC 5480.
-    const PREFIX: [u8; 26] = [
-        0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08,
-        0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
-    ];
-    /// An uncompressed point: a 4 and two coordinates.
-    const POINT_BYTES: usize = 65;
-
-    fn parse(spki: &[u8]) -> Result<PublicKey, TlsError> {
-        match spki.strip_prefix(&Self::PREFIX) {
-            Some(point) if point.len() == Self::POINT_BYTES && point[0] == 4 => Ok(PublicKey {
-                point: point.to_vec(),
-            }),
-            _ => Err(TlsError::Use("the public key is not a P-256 key".into())),
-        }
-    }
-}
-
-impl PublicKeyData for PublicKey {
-    fn der_bytes(&self) -> &[u8] {
-        &self.point
-    }
-
-    fn algorithm(&self) -> &'static SignatureAlgorithm {
-        &PKCS_ECDSA_P256_SHA256
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tls::KeyRequest;
 
     fn folder() -> std::path::PathBuf {
         let name = format!("ray-ca-{:?}", std::thread::current().id());
@@ -297,13 +317,14 @@ mod tests {
         let again = ClusterCa::load(&dir).expect("readable").expect("saved");
         assert_eq!(again.cluster(), 0xabc);
         assert_eq!(again.fingerprint(), ca.fingerprint());
-        // What the old one signed and what the new one signs are of one cluster.
-        let request = KeyRequest::generate().expect("keys");
-        let signed = again
-            .sign(7, request.public_key(), SystemTime::now())
-            .expect("a key");
-        let identity = request.accept(0xabc, 7, signed, ca.certificate().to_vec());
-        assert_eq!(identity.expect("one authority").process(), 7);
+        // What the new one signs is of the old one's cluster.
+        let identity = again.issue(7).expect("a certificate");
+        let certificate = CertificateDer::from(identity.certificate.as_slice());
+        let now = rustls::pki_types::UnixTime::now();
+        let signed_by = |root| crate::tls::desk::verify_signed_by(&certificate, root, now);
+        assert!(signed_by(ca.root()).is_ok());
+        let other = ClusterCa::generate(0xabc).expect("keys");
+        assert!(signed_by(other.root()).is_err());
         fs::remove_dir_all(&dir).expect("removed");
     }
 
@@ -318,17 +339,5 @@ mod tests {
         let error = ClusterCa::load(&dir).err().expect("refused").to_string();
         assert!(error.contains("its mode is 640"), "{error}");
         fs::remove_dir_all(&dir).expect("removed");
-    }
-
-    #[test]
-    fn bytes_that_are_no_key_are_not_signed() {
-        let ca = ClusterCa::generate(1).expect("keys");
-        let request = KeyRequest::generate().expect("keys");
-        let good = request.public_key();
-        let mut other = good.to_vec();
-        other[26] = 3;
-        for bad in [&b""[..], &good[..90], &[good, &[0]].concat(), &other] {
-            assert!(ca.sign(7, bad, SystemTime::now()).is_err());
-        }
     }
 }

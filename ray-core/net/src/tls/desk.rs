@@ -214,7 +214,7 @@ mod tests {
         let (ours, other) = (ClusterCa::generate(1), ClusterCa::generate(1));
         let (ours, other) = (ours.expect("keys"), other.expect("keys"));
         let mut desk = other.issue_desk().expect("a certificate");
-        desk.chain[1] = CertificateDer::from(ours.certificate().to_vec());
+        desk.chain[1] = CertificateDer::from(ours.root().to_vec());
         assert!(judge(&desk, ours.fingerprint()).is_err());
     }
 
