@@ -236,3 +236,15 @@ pub const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
 pub const WORKERS_MAX: usize = 512;
 /// Pages of the store that are made in the background after the start; bytes.
 pub const FAULT_AHEAD_BYTES: u64 = 256 << 20;
+/// The port of a head's front desk, UDP.
+pub const DESK_PORT: u16 = 6379;
+/// A newcomer at the front desk has this long for the handshake, and for finding the head at all.
+pub const DESK_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A request at the front desk has this long to arrive, and its answer to be taken.
+pub const DESK_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections to the front desk; past it the oldest gives way to the newest.
+pub const DESK_CONNECTIONS_MAX: usize = 256;
+/// Requests that the front desk answers at once; others wait.
+pub const DESK_REQUESTS_MAX: usize = 16;
+/// How far the clocks of two machines of one cluster may differ.
+pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(5 * 60);

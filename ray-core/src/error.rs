@@ -164,6 +164,14 @@ pub enum Error {
     /// The credentials were missing, wrong, expired or used up.
     #[error("not admitted: {0}")]
     Unauthenticated(String),
+    /// The cluster's head did not answer; check the address, the port and whether it runs.
+    #[error("the cluster at {address} cannot be reached: {reason}")]
+    Unreachable {
+        /// Where it was looked for.
+        address: String,
+        /// What was seen there, and what to do.
+        reason: String,
+    },
     /// The runtime environment of the call could not be set up.
     #[error("the runtime environment failed: {0}")]
     RuntimeEnv(String),

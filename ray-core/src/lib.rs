@@ -29,7 +29,7 @@ pub mod __private;
 mod actor;
 pub mod config;
 mod context_api;
-mod control;
+pub mod control;
 pub mod data;
 mod error;
 mod node;

@@ -6,20 +6,21 @@
 //!
 //! Another node gets an authority of its own, signed by the cluster's for the names of that node's
 //! processes and no others (RFC 5280, name constraints): it starts workers without asking anybody, and
-//! who steals its key can pose as nobody else.
+//! who steals its key can pose as nobody else. It is signed at the front desk ([`desk`]).
 
-use std::sync::Arc;
+mod authority;
+pub mod desk;
+
+use std::{path::PathBuf, sync::Arc};
 
 use quinn_proto::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, NameConstraints, PublicKeyData, SignatureAlgorithm,
-};
 use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName},
     server::WebPkiClientVerifier,
 };
+
+pub use authority::{ClusterCa, NodeKey, fingerprint_of};
 
 /// The protocol name and version that both sides must offer.
 const ALPN: &[u8] = b"ray/1";
@@ -33,157 +34,14 @@ pub enum TlsError {
     /// A configuration could not be built of the certificates given.
     #[error("the certificates cannot be used: {0}")]
     Use(String),
-}
-
-/// The authority of one cluster, or of one of its nodes.
-pub struct ClusterCa {
-    cluster: u64,
-    issuer: Issuer<'static, KeyPair>,
-    root: CertificateDer<'static>,
-    /// What the cluster's authority signed, when this is a node's.
-    delegation: Option<CertificateDer<'static>>,
-}
-
-/// A fresh key of a node; its secret half never leaves the process.
-pub struct NodeKey(KeyPair);
-
-/// Somebody else's key, its public half.
-struct PublicKey<'a>(&'a [u8]);
-
-impl PublicKeyData for PublicKey<'_> {
-    fn der_bytes(&self) -> &[u8] {
-        self.0
-    }
-
-    fn algorithm(&self) -> &'static SignatureAlgorithm {
-        &rcgen::PKCS_ECDSA_P256_SHA256
-    }
-}
-
-impl NodeKey {
-    /// Makes a key.
-    ///
-    /// # Errors
-    /// When the system gives no randomness.
-    pub fn generate() -> Result<NodeKey, TlsError> {
-        Ok(NodeKey(KeyPair::generate()?))
-    }
-
-    /// Returns the public half: a point of P-256, uncompressed.
-    pub fn public(&self) -> Vec<u8> {
-        self.0.der_bytes().to_vec()
-    }
-
-    /// Becomes the node's authority with what the cluster's authority signed for it.
-    ///
-    /// # Errors
-    /// When the names cannot be written into certificates.
-    pub fn into_authority(
-        self,
-        cluster: u64,
-        node: u64,
-        delegation: Vec<u8>,
-        root: Vec<u8>,
-    ) -> Result<ClusterCa, TlsError> {
-        Ok(ClusterCa {
-            cluster,
-            issuer: Issuer::new(delegation_params(cluster, node)?, self.0),
-            root: CertificateDer::from(root),
-            delegation: Some(CertificateDer::from(delegation)),
-        })
-    }
-}
-
-impl ClusterCa {
-    /// Makes a new authority for the cluster with this number.
-    ///
-    /// # Errors
-    /// When the system gives no randomness.
-    pub fn generate(cluster: u64) -> Result<ClusterCa, TlsError> {
-        let key = KeyPair::generate()?;
-        let mut params = CertificateParams::new(Vec::<String>::new())?;
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
-        params.key_usages = vec![
-            KeyUsagePurpose::KeyCertSign,
-            KeyUsagePurpose::DigitalSignature,
-        ];
-        params
-            .distinguished_name
-            .push(DnType::CommonName, format!("ray cluster {cluster:x}"));
-        let root = params.self_signed(&key)?.der().clone();
-        Ok(ClusterCa {
-            cluster,
-            issuer: Issuer::new(params, key),
-            root,
-            delegation: None,
-        })
-    }
-
-    /// Returns the number of the cluster.
-    pub fn cluster(&self) -> u64 {
-        self.cluster
-    }
-
-    /// Returns the certificate that everybody in the cluster trusts.
-    pub fn root(&self) -> &[u8] {
-        &self.root
-    }
-
-    /// Lets the holder of a key issue certificates for the processes of one node.
-    ///
-    /// # Errors
-    /// When the key is not a point of P-256.
-    pub fn delegate(&self, node: u64, public_key: &[u8]) -> Result<Vec<u8>, TlsError> {
-        if public_key.len() != 65 || public_key[0] != 4 {
-            return Err(TlsError::Use("the key is not a point of P-256".into()));
-        }
-        let certificate = delegation_params(self.cluster, node)?
-            .signed_by(&PublicKey(public_key), &self.issuer)?;
-        Ok(certificate.der().to_vec())
-    }
-
-    /// Issues the certificate of one process.
-    ///
-    /// # Errors
-    /// When the system gives no randomness.
-    pub fn issue(&self, process: u64) -> Result<Identity, TlsError> {
-        let key = KeyPair::generate()?;
-        let mut params = CertificateParams::new(vec![name_of(self.cluster, process)])?;
-        params
-            .distinguished_name
-            .push(DnType::CommonName, format!("ray process {process:x}"));
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![
-            ExtendedKeyUsagePurpose::ServerAuth,
-            ExtendedKeyUsagePurpose::ClientAuth,
-        ];
-        let certificate = params.signed_by(&key, &self.issuer)?;
-        Ok(Identity {
-            cluster: self.cluster,
-            process,
-            certificate: certificate.der().to_vec(),
-            key: key.serialize_der(),
-            delegation: self.delegation.as_deref().unwrap_or_default().to_vec(),
-            authority: self.root.to_vec(),
-        })
-    }
-}
-
-fn delegation_params(cluster: u64, node: u64) -> Result<CertificateParams, TlsError> {
-    let mut params = CertificateParams::new(Vec::<String>::new())?;
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    params.key_usages = vec![
-        KeyUsagePurpose::KeyCertSign,
-        KeyUsagePurpose::DigitalSignature,
-    ];
-    params
-        .distinguished_name
-        .push(DnType::CommonName, format!("ray node {node:x}"));
-    params.name_constraints = Some(NameConstraints {
-        permitted_subtrees: vec![GeneralSubtree::DnsName(domain_of(cluster, node))],
-        excluded_subtrees: Vec::new(),
-    });
-    Ok(params)
+    /// The authority could not be kept in a file or read from it.
+    #[error("the cluster's authority at {path}: {reason}")]
+    Keep {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
 }
 
 /// What a process needs to prove who it is and to check others.

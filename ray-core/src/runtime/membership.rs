@@ -6,7 +6,10 @@ use ray_engine::ids::ProcessId;
 use ray_net::tls::{ClusterCa, NodeKey};
 
 use super::start::{random_u64, system};
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    control::{self, Client, api::Admission},
+};
 
 /// What a newcomer wants to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,16 +27,6 @@ pub(crate) struct Membership {
     pub(crate) ca: ClusterCa,
     /// Who has the control role and where it listens; `None` when it is this process.
     pub(crate) control: Option<(ProcessId, SocketAddr)>,
-}
-
-/// What the control process grants to a newcomer.
-pub(crate) struct Admission {
-    pub(crate) cluster: u64,
-    pub(crate) process: ProcessId,
-    /// Lets the newcomer's key issue certificates for its own processes.
-    pub(crate) delegation: Vec<u8>,
-    pub(crate) root: Vec<u8>,
-    pub(crate) control: (ProcessId, SocketAddr),
 }
 
 impl Membership {
@@ -79,10 +72,21 @@ pub(crate) fn fresh_node_process() -> ProcessId {
     ProcessId(random_u64() >> 1).node_process()
 }
 
-fn ask(address: &str, token: Option<&str>, role: Role, _public_key: &[u8]) -> Result<Admission> {
-    let _ = (token, role);
-    Err(Error::InvalidOption {
-        option: "address".into(),
-        reason: format!("joining a cluster (`{address}`) is not supported yet"),
-    })
+fn ask(address: &str, token: Option<&str>, role: Role, public_key: &[u8]) -> Result<Admission> {
+    let token = token
+        .map(str::to_owned)
+        .or_else(|| std::env::var("RAY_TOKEN").ok());
+    let token = token.ok_or_else(|| {
+        Error::Unauthenticated(format!(
+            "joining the cluster at {address} takes a token; make one there with `ray token create`, \
+             then set `token` or RAY_TOKEN"
+        ))
+    })?;
+    let asked = match role {
+        Role::Node => control::Role::Node,
+        Role::Driver => control::Role::Driver,
+    };
+    let name = rustix::system::uname();
+    let name = name.nodename().to_string_lossy();
+    Client::new(address, token.parse()?).join(asked, public_key.to_vec(), &name)
 }
