@@ -30,6 +30,7 @@ mod actor;
 pub mod config;
 mod context_api;
 pub mod control;
+pub mod daemon;
 pub mod data;
 mod error;
 mod node;

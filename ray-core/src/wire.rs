@@ -349,14 +349,18 @@ pub(crate) enum Message {
     /// A node says what is free.
     NodeView {
         report: NodeReport,
-        workers: u32,
+        workers: Vec<WorkerRow>,
     },
     /// A node is gone, with every process that it started.
     NodeDied {
         process: ProcessId,
     },
-    /// A driver introduces its job; the control role passes it on to every node.
+    /// A driver introduces its job.
     JobUp {
+        job: JobSpec,
+    },
+    /// The control role passes a job on to every node.
+    JobAnnounced {
         job: JobSpec,
     },
     JobEnded {
@@ -541,6 +545,15 @@ pub(crate) struct NodeRow {
     pub resources: Resources,
     pub labels: Labels,
     pub workers: u32,
+}
+
+/// A worker process of a node.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+pub(crate) struct WorkerRow {
+    pub process: ProcessId,
+    pub job: JobId,
+    pub pid: u32,
+    pub addr: Option<SocketAddr>,
 }
 
 /// What a node must know to start workers of a job.

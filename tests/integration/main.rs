@@ -13,6 +13,7 @@
 
 mod actors;
 mod cancel;
+mod cluster;
 mod errors;
 mod get_and_wait;
 mod names;

@@ -6,14 +6,10 @@
 //! no certificate yet; `client` is its other side, used by the `ray` command and by joining processes;
 //! `token_book` and `token_office` decide who may ask; `store` keeps what must outlive the head.
 
-#![allow(
-    dead_code,
-    reason = "the daemon that drives it is the other side of this seam"
-)]
-
 pub(crate) mod api;
 pub(crate) mod client;
 mod current;
+pub(crate) mod desk;
 mod hex;
 mod listener;
 mod logs;
@@ -21,6 +17,11 @@ mod nodes;
 mod protocol;
 mod role;
 mod rows;
+mod status;
+#[allow(
+    dead_code,
+    reason = "tokens are kept in it; nodes, jobs and actors follow with a head that can be restarted"
+)]
 pub(crate) mod store;
 pub(crate) mod tables;
 mod token;

@@ -4,29 +4,43 @@ use std::collections::BTreeMap;
 
 use ray_engine::{ids::ProcessId, resources::Resources};
 
-use crate::wire::{Location, Message, NodeRow};
+use crate::wire::{Location, Message, NodeRow, WorkerRow};
 
 /// Every node by the process that speaks for it.
 #[derive(Default)]
 pub(super) struct Nodes(BTreeMap<ProcessId, Node>);
 
-struct Node {
-    row: NodeRow,
-    available: Resources,
+pub(super) struct Node {
+    pub(super) row: NodeRow,
+    pub(super) available: Resources,
+    pub(super) workers: Vec<WorkerRow>,
 }
 
 impl Nodes {
     /// A node introduces itself.
     pub(super) fn on_up(&mut self, row: NodeRow) {
         let available = row.resources.clone();
-        self.0.insert(row.node.process(), Node { row, available });
+        self.0.insert(
+            row.node.process(),
+            Node {
+                row,
+                available,
+                workers: Vec::new(),
+            },
+        );
     }
 
     /// A node says what is free.
-    pub(super) fn on_view(&mut self, node: ProcessId, available: Resources, workers: u32) {
+    pub(super) fn on_view(
+        &mut self,
+        node: ProcessId,
+        available: Resources,
+        workers: Vec<WorkerRow>,
+    ) {
         if let Some(node) = self.0.get_mut(&node) {
             node.available = available;
-            node.row.workers = workers;
+            node.row.workers = u32::try_from(workers.len()).unwrap_or(u32::MAX);
+            node.workers = workers;
         }
     }
 
@@ -37,20 +51,27 @@ impl Nodes {
         };
         let was_alive = std::mem::replace(&mut found.row.alive, false);
         found.row.workers = 0;
+        found.workers.clear();
         if found.row.is_driver {
             self.0.remove(&node);
         }
         was_alive
     }
 
-    /// Returns one row a node that runs work for everybody, or is the only one.
+    /// Returns the nodes that run work, dead ones included.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Node> {
+        self.0.values().filter(|node| !node.row.is_driver)
+    }
+
+    /// Returns every living node's process, those of drivers included.
+    pub(super) fn alive(&self) -> Vec<ProcessId> {
+        let alive = self.0.iter().filter(|(_, node)| node.row.alive);
+        alive.map(|(process, _)| *process).collect()
+    }
+
+    /// Returns one row a node that runs work.
     pub(super) fn rows(&self) -> Vec<NodeRow> {
-        let is_alone = self.0.len() == 1;
-        self.0
-            .values()
-            .filter(|node| !node.row.is_driver || is_alone)
-            .map(|node| node.row.clone())
-            .collect()
+        self.all().map(|node| node.row.clone()).collect()
     }
 
     /// Returns everything that the living nodes have, and what of it is free.

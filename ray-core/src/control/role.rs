@@ -1,6 +1,11 @@
 //! The control role's state, and the messages that change it.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use ray_engine::{
@@ -21,24 +26,26 @@ use crate::{
 
 /// What the control process knows and decides.
 pub(crate) struct ControlRole {
-    state: Mutex<ControlState>,
+    pub(super) state: Mutex<ControlState>,
 }
 
-struct ControlState {
-    directory: ActorDirectory,
-    scheduler: ClusterScheduler,
-    nodes: Nodes,
-    jobs: BTreeMap<JobId, JobSpec>,
+pub(super) struct ControlState {
+    pub(super) directory: ActorDirectory,
+    pub(super) scheduler: ClusterScheduler,
+    pub(super) nodes: Nodes,
+    pub(super) jobs: BTreeMap<JobId, JobSpec>,
+    /// The jobs that are over, the newest last.
+    pub(super) ended: VecDeque<JobSpec>,
     /// Whose worker each request wants that was not settled.
     wanted: BTreeMap<(ProcessId, RequestId), JobId>,
-    actors: BTreeMap<ActorId, ActorNotes>,
+    pub(super) actors: BTreeMap<ActorId, ActorNotes>,
     /// The workers that host actors, and the leases under which they do.
     hosts: BTreeMap<ProcessId, Host>,
 }
 
 /// What the directory has no use for.
-struct ActorNotes {
-    job: JobId,
+pub(super) struct ActorNotes {
+    pub(super) job: JobId,
     /// What handles found by name must know about calls.
     limits: CallLimits,
 }
@@ -47,6 +54,9 @@ struct Host {
     addr: SocketAddr,
     lease: LeaseId,
 }
+
+/// Jobs that are over and still listed.
+const ENDED_JOBS_MAX: usize = 1000;
 
 /// What to send where, once the role's lock is given back.
 type Outbox = Vec<(ProcessId, Message)>;
@@ -66,6 +76,7 @@ impl ControlRole {
                 scheduler: ClusterScheduler::new(config, seed),
                 nodes: Nodes::default(),
                 jobs: BTreeMap::new(),
+                ended: VecDeque::new(),
                 wanted: BTreeMap::new(),
                 actors: BTreeMap::new(),
                 hosts: BTreeMap::new(),
@@ -207,9 +218,9 @@ impl ControlRole {
                     let (node, total) = (row.node, row.resources.clone());
                     let labels = row.labels.clone();
                     for job in state.jobs.values() {
-                        out.push((from, Message::JobUp { job: job.clone() }));
+                        out.push((from, Message::JobAnnounced { job: job.clone() }));
                     }
-                    let runs_work = !row.is_driver || from == runtime.process();
+                    let runs_work = !row.is_driver;
                     state.nodes.on_up(row);
                     if runs_work {
                         state.scheduler.on_node_joined(node, total, labels, now);
@@ -224,7 +235,7 @@ impl ControlRole {
                 if job.driver == from {
                     state
                         .nodes
-                        .tell_others(from, out, &|| Message::JobUp { job: job.clone() });
+                        .tell_others(from, out, &|| Message::JobAnnounced { job: job.clone() });
                     state.jobs.insert(job.job, job);
                 }
             }
@@ -361,7 +372,10 @@ impl ControlState {
             .map(|job| job.job)
             .collect::<Vec<_>>();
         for job in ended {
-            self.jobs.remove(&job);
+            self.ended.extend(self.jobs.remove(&job));
+            while self.ended.len() > ENDED_JOBS_MAX {
+                self.ended.pop_front();
+            }
             self.nodes
                 .tell_others(process, out, &|| Message::JobEnded { job });
         }

@@ -9,7 +9,10 @@ use ray_engine::{
 };
 
 use super::{Code, NodeState, Outbox, View, Worker};
-use crate::{runtime::Runtime, wire::Message};
+use crate::{
+    runtime::Runtime,
+    wire::{Message, WorkerRow},
+};
 
 /// What is done once the node's lock is given back.
 #[derive(Default)]
@@ -56,7 +59,16 @@ impl NodeState {
                         queue_len: u32::try_from(self.scheduler.waiting_requests())
                             .unwrap_or(u32::MAX),
                     },
-                    workers: u32::try_from(view.workers).unwrap_or(u32::MAX),
+                    workers: self
+                        .workers
+                        .iter()
+                        .map(|(process, worker)| WorkerRow {
+                            process: *process,
+                            job: worker.job,
+                            pid: worker.pid,
+                            addr: worker.addr,
+                        })
+                        .collect(),
                 },
             ));
         }

@@ -182,7 +182,7 @@ impl NodeRole {
             NodeRow {
                 node: runtime.node(),
                 name: state.settings.name.clone(),
-                addr: runtime.net().local_addr(),
+                addr: runtime.public_addr(),
                 alive: true,
                 is_driver: state.settings.is_drivers,
                 resources: state.settings.total.clone(),
@@ -303,7 +303,7 @@ impl NodeRole {
                     message: Box::new(said),
                 },
             )),
-            Message::JobUp { job } => state.on_job(job),
+            Message::JobAnnounced { job } => state.on_job(job),
             Message::JobEnded { job } => {
                 state.scheduler.on_job_ended(job, now);
                 if let Some(ended) = state.jobs.get_mut(&job) {

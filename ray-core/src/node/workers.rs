@@ -42,7 +42,7 @@ impl NodeRole {
         let identity = self.start.ca.issue(process.0).map_err(io::Error::other)?;
         let bootstrap = WorkerBootstrap {
             process,
-            node_addr: runtime.net().local_addr(),
+            node_addr: runtime.public_addr(),
             control_process: runtime.control_process(),
             control_addr: runtime.control_addr(),
             job: spawn.job,

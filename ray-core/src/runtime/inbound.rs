@@ -494,6 +494,11 @@ impl Runtime {
                     executor.stop(crate::worker::execute::Stop::Graceful(cause), &this);
                 }
             }
+            Message::Shutdown if self.executor.is_none() => {
+                if from == self.control_process() {
+                    self.stop_wanted.store(true, Ordering::Release);
+                }
+            }
             Message::Shutdown => {
                 self.closed.store(true, Ordering::Release);
                 if let Some(executor) = &self.executor {
@@ -553,7 +558,7 @@ impl Runtime {
 
     fn locate(&self, process: ProcessId) -> Location {
         if process == self.process {
-            Location::At(self.net().local_addr())
+            Location::At(self.public_addr())
         } else if let (Some(node), true) = (&self.node_role, process.node_process() == self.process)
         {
             node.locate(process)

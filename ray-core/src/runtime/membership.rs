@@ -8,17 +8,8 @@ use ray_net::tls::{ClusterCa, NodeKey};
 use super::start::{random_u64, system};
 use crate::{
     Error, Result,
-    control::{self, Client, api::Admission},
+    control::{Client, Role, Token},
 };
-
-/// What a newcomer wants to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// It runs work.
-    Node,
-    /// It submits work.
-    Driver,
-}
 
 /// A process's place in a cluster.
 pub(crate) struct Membership {
@@ -47,9 +38,21 @@ impl Membership {
     ///
     /// # Errors
     /// `Unauthenticated` when the head does not take the token; `System` when it cannot be reached.
-    pub(crate) fn join(address: &str, token: Option<&str>, role: Role) -> Result<Membership> {
+    pub(crate) fn join(
+        address: &str,
+        token: Option<&str>,
+        role: Role,
+        name: &str,
+    ) -> Result<Membership> {
+        let token = token.ok_or_else(|| {
+            Error::Unauthenticated(format!(
+                "the cluster at {address} takes a token: set RAY_TOKEN or `Config::token`; \
+                 `ray token create` on the head makes one"
+            ))
+        })?;
+        let token: Token = token.parse()?;
         let key = NodeKey::generate().map_err(|error| system("could not make keys")(&error))?;
-        let admission = ask(address, token, role, &key.public())?;
+        let admission = Client::new(address, token).join(role, key.public(), name)?;
         let node = admission.process.node().0;
         let ca = key
             .into_authority(
@@ -70,23 +73,4 @@ impl Membership {
 /// Returns the process id of a new node: nobody has had it, and its own processes follow it.
 pub(crate) fn fresh_node_process() -> ProcessId {
     ProcessId(random_u64() >> 1).node_process()
-}
-
-fn ask(address: &str, token: Option<&str>, role: Role, public_key: &[u8]) -> Result<Admission> {
-    let token = token
-        .map(str::to_owned)
-        .or_else(|| std::env::var("RAY_TOKEN").ok());
-    let token = token.ok_or_else(|| {
-        Error::Unauthenticated(format!(
-            "joining the cluster at {address} takes a token; make one there with `ray token create`, \
-             then set `token` or RAY_TOKEN"
-        ))
-    })?;
-    let asked = match role {
-        Role::Node => control::Role::Node,
-        Role::Driver => control::Role::Driver,
-    };
-    let name = rustix::system::uname();
-    let name = name.nodename().to_string_lossy();
-    Client::new(address, token.parse()?).join(asked, public_key.to_vec(), &name)
 }

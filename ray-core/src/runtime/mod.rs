@@ -54,6 +54,8 @@ pub(crate) struct Runtime {
     pub(crate) namespace: String,
     node_process: ProcessId,
     control_process: ProcessId,
+    /// The address that others reach this process at, when it is not the one it listens on.
+    advertise: Option<std::net::IpAddr>,
     /// Where the control process listens; `None` when it is this one.
     control_addr: Option<SocketAddr>,
     started: Instant,
@@ -81,6 +83,7 @@ pub(crate) struct Runtime {
     segments_wanted: AtomicBool,
     next_process: AtomicU64,
     head_lost: AtomicBool,
+    pub(crate) stop_wanted: AtomicBool,
     /// Notified when a worker is ready or has ended, or the head is gone.
     worker_ready: Waiter,
 }
@@ -435,7 +438,23 @@ impl Runtime {
 
     /// Returns where the control process listens.
     pub(crate) fn control_addr(&self) -> SocketAddr {
-        self.control_addr.unwrap_or_else(|| self.net.local_addr())
+        self.control_addr.unwrap_or_else(|| self.public_addr())
+    }
+
+    /// Returns where others reach this process.
+    pub(crate) fn public_addr(&self) -> SocketAddr {
+        let local = self.net.local_addr();
+        SocketAddr::new(self.advertise.unwrap_or(local.ip()), local.port())
+    }
+
+    /// Returns whether the control process is gone.
+    pub(crate) fn is_head_lost(&self) -> bool {
+        self.head_lost.load(Ordering::Acquire)
+    }
+
+    /// Returns whether the cluster wants this process to end.
+    pub(crate) fn is_stop_wanted(&self) -> bool {
+        self.stop_wanted.load(Ordering::Acquire)
     }
 
     pub(crate) fn node_process(&self) -> ProcessId {

@@ -24,15 +24,12 @@ use ray_shm::{Arena, ArenaOwner, Writer};
 use rkyv::rancor;
 
 use super::{
-    CURRENT, Runtime, clock,
-    inbound::Inbound,
-    membership::{Membership, Role},
-    requests::Requests,
+    CURRENT, Runtime, clock, inbound::Inbound, membership::Membership, requests::Requests,
 };
 use crate::{
     Config, Error, Result,
     config::{FAULT_AHEAD_BYTES, SHUTDOWN_GRACE, WORKERS_MAX, available_cpus},
-    control::ControlRole,
+    control::{ControlRole, Role},
     node::{
         NodeRole, NodeSettings, WorkerStart,
         jobs::{self, JobOnNode},
@@ -96,7 +93,7 @@ pub(crate) fn init(config: Config) -> Result<Ray> {
     Ok(ray)
 }
 
-pub(super) fn system(what: &str) -> impl Fn(&dyn std::fmt::Display) -> Error + '_ {
+pub(crate) fn system(what: &str) -> impl Fn(&dyn std::fmt::Display) -> Error + '_ {
     move |error| Error::System(format!("{what}: {error}"))
 }
 
@@ -118,7 +115,13 @@ fn start_driver(config: &Config) -> Result<Arc<Runtime>> {
         .or_else(|| std::env::var("RAY_ADDRESS").ok());
     let membership = match &address {
         None => Membership::found()?,
-        Some(address) => Membership::join(address, config.token.as_deref(), Role::Driver)?,
+        Some(address) => {
+            let token = config
+                .token
+                .clone()
+                .or_else(|| std::env::var("RAY_TOKEN").ok());
+            Membership::join(address, token.as_deref(), Role::Driver, &host_name())?
+        }
     };
     let is_joined = membership.control.is_some();
     let process = membership.process;
@@ -160,6 +163,7 @@ fn start_driver(config: &Config) -> Result<Arc<Runtime>> {
         settings,
         own_job: Some((spec.clone(), executable)),
         bind: config.bind,
+        advertise: None,
         run_dir,
         control: (!is_joined).then(|| ControlRole::new(Some(Duration::ZERO), random_u64())),
     })?;
@@ -176,6 +180,8 @@ pub(crate) struct NodePlan {
     /// The job of this process and where its executable is.
     pub(crate) own_job: Option<(JobSpec, PathBuf)>,
     pub(crate) bind: Option<IpAddr>,
+    /// The address that others reach it at, when it is not the one it listens on.
+    pub(crate) advertise: Option<IpAddr>,
     pub(crate) run_dir: PathBuf,
     pub(crate) control: Option<ControlRole>,
 }
@@ -187,6 +193,7 @@ pub(crate) fn start_node(plan: NodePlan) -> Result<Arc<Runtime>> {
         settings,
         own_job,
         bind,
+        advertise,
         run_dir,
         control,
     } = plan;
@@ -247,6 +254,7 @@ pub(crate) fn start_node(plan: NodePlan) -> Result<Arc<Runtime>> {
             job,
             control_process: head.map_or(process, |(control, _)| control),
             control_addr: head.map(|(_, addr)| addr),
+            advertise,
             namespace,
             net,
             arena,
@@ -266,6 +274,11 @@ pub(crate) fn start_node(plan: NodePlan) -> Result<Arc<Runtime>> {
         runtime.with_core(|core, _| core.know(control, addr));
     }
     Ok(runtime)
+}
+
+/// Makes this the runtime of the process.
+pub(crate) fn make_current(runtime: &Arc<Runtime>) {
+    CURRENT.store(Some(runtime.clone()));
 }
 
 pub(crate) fn scheduler_config(workers: Option<usize>) -> SchedulerConfig {
@@ -343,6 +356,7 @@ struct Parts {
     job: JobId,
     control_process: ProcessId,
     control_addr: Option<SocketAddr>,
+    advertise: Option<IpAddr>,
     namespace: String,
     net: Net,
     arena: Arena,
@@ -358,6 +372,7 @@ impl Runtime {
             job,
             control_process,
             control_addr,
+            advertise,
             namespace,
             net,
             arena,
@@ -371,6 +386,7 @@ impl Runtime {
             node_process: process.node_process(),
             control_process,
             control_addr,
+            advertise,
             namespace,
             started: Instant::now(),
             core: Mutex::new(Core::new(process, job, control_process, net.clone())),
@@ -392,6 +408,7 @@ impl Runtime {
             segments_wanted: AtomicBool::new(false),
             next_process: AtomicU64::new(0),
             head_lost: AtomicBool::new(false),
+            stop_wanted: AtomicBool::new(false),
             worker_ready: Waiter::new(),
         }
     }
@@ -523,6 +540,7 @@ fn start_worker() -> Result<Arc<Runtime>> {
         job: given.job,
         control_process: given.control_process,
         control_addr: Some(given.control_addr),
+        advertise: None,
         namespace: given.namespace,
         net,
         arena,

@@ -153,6 +153,13 @@ impl ActorDirectory {
         self.actors.get(&actor).map(|actor| &actor.state)
     }
 
+    /// Returns every actor with what it was created with, how it is, and its life, from 0.
+    pub fn actors(&self) -> impl Iterator<Item = (&ActorSpec, &DirectoryState, u64)> {
+        self.actors
+            .values()
+            .map(|actor| (&actor.spec, &actor.state, actor.incarnation))
+    }
+
     /// Returns the actor of a name and its class.
     pub fn lookup(&self, namespace: &str, name: &str) -> Option<(ActorId, String)> {
         let actor = self.names.get(&(namespace.to_owned(), name.to_owned()))?;
