@@ -266,9 +266,7 @@ impl Asked<'_> {
         let answered = timeout(2 * DESK_REQUEST_TIMEOUT, converse(&connection, bytes)).await;
         connection.close(0u32.into(), b"done");
         // Lets the close go out, so that the head need not wait for silence.
-        timeout(Duration::from_millis(100), endpoint.wait_idle())
-            .await
-            .ok();
+        timeout(CLOSE_GRACE, endpoint.wait_idle()).await.ok();
         let reply = match answered {
             Ok(Ok(reply)) => reply,
             Ok(Err(text)) => return Err(self.unreachable(format!("the connection broke: {text}"))),
@@ -342,6 +340,9 @@ impl Asked<'_> {
         unreachable_at(self.address, reason)
     }
 }
+
+/// How long a client stays to see its farewell off; the head needs one packet of it.
+const CLOSE_GRACE: Duration = Duration::from_millis(2);
 
 async fn converse(connection: &Connection, bytes: &[u8]) -> Result<Vec<u8>, String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();

@@ -57,7 +57,7 @@ impl Current {
     }
 
     /// Takes the note away, unless it is that of another head.
-    pub(crate) fn withdraw(&self) {
+    pub fn withdraw(&self) {
         self.withdraw_in(&folder());
     }
 

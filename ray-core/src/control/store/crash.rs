@@ -5,7 +5,10 @@ use std::{
     io::{self, BufRead as _, BufReader, Write as _},
     path::Path,
     process::{Command, Stdio},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -128,6 +131,7 @@ enum Step {
 struct Disk {
     bytes: Arc<Mutex<Vec<u8>>>,
     history: Arc<Mutex<Vec<Step>>>,
+    is_full: Arc<AtomicBool>,
 }
 
 impl Disk {
@@ -180,6 +184,9 @@ impl StorageBackend for Disk {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        if self.is_full.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         self.history.lock().push(Step::Write(offset, data.to_vec()));
         let mut bytes = self.bytes.lock();
         let offset = offset as usize;
@@ -188,10 +195,35 @@ impl StorageBackend for Disk {
     }
 }
 
+fn open(disk: &Disk) -> StoreResult<RedbStore> {
+    let disk = disk.clone();
+    RedbStore::over(move || disk.clone())
+}
+
+#[test]
+fn a_full_disk_refuses_writes_and_goes_on_when_there_is_room() {
+    let disk = Disk::default();
+    let store = open(&disk).expect("a store");
+    store.put(key(1), value(1)).expect("written");
+    disk.is_full.store(true, Ordering::Relaxed);
+    for _ in 0..3 {
+        let refused = store.put(key(2), value(2));
+        assert!(
+            matches!(refused, Err(StoreError::DiskFull(_))),
+            "{refused:?}"
+        );
+    }
+    disk.is_full.store(false, Ordering::Relaxed);
+    assert_eq!(store.get(&key(2)), Ok(None));
+    assert_kept(&store, 1, 1);
+    assert_eq!(store.put(key(2), value(2)), Ok(Revision(2)));
+    assert_eq!(store.generation(), 1);
+}
+
 #[test]
 fn a_power_cut_at_any_write_loses_no_acknowledged_one() {
     let disk = Disk::default();
-    let store = RedbStore::over(disk.clone()).expect("a store");
+    let store = open(&disk).expect("a store");
     let opened = disk.history.lock().len();
     for number in 1..=WRITES {
         store.put(key(number), value(number)).expect("written");
@@ -199,14 +231,16 @@ fn a_power_cut_at_any_write_loses_no_acknowledged_one() {
     }
     let history = disk.history.lock().clone();
     let mut seed = 11;
-    for cut in opened..=history.len() {
+    let points = (opened..=history.len()).chain(opened..=history.len());
+    assert!(points.clone().count() >= 1000, "the history is short");
+    for cut in points {
         let before = &history[..cut];
         let acknowledged = before.iter().rev().find_map(|step| match step {
             Step::Acknowledged(number) => Some(*number),
             _ => None,
         });
         let acknowledged = acknowledged.unwrap_or(0);
-        let store = RedbStore::over(Disk::after_power_cut(before, &mut seed));
+        let store = open(&Disk::after_power_cut(before, &mut seed));
         let store = store.unwrap_or_else(|error| panic!("cut at step {cut}: {error}"));
         assert_kept(&store, acknowledged, acknowledged + 1);
     }

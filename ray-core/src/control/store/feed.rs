@@ -49,6 +49,21 @@ impl Feed {
         self.grown.notify_all();
     }
 
+    /// Goes on after a failure: changes up to `revision` that were not published are told as lost.
+    pub(super) fn resume(&self, revision: Revision) {
+        let mut state = self.state.lock();
+        let last = state
+            .events
+            .back()
+            .map_or(state.compacted, |event| event.revision);
+        if last < revision {
+            state.events.clear();
+            state.compacted = revision;
+            drop(state);
+            self.grown.notify_all();
+        }
+    }
+
     pub(super) fn watch(self: &Arc<Self>, room: Room, after: Revision) -> StoreResult<Watch> {
         let compacted = self.state.lock().compacted;
         if after < compacted {
