@@ -235,7 +235,9 @@ pub const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
 /// Worker processes of one node, blocked ones counted.
 pub const WORKERS_MAX: usize = 512;
 /// Pages of the store that are made in the background after the start; bytes.
-pub const FAULT_AHEAD_BYTES: u64 = 256 << 20;
+pub const FAULT_AHEAD_BYTES_MIN: u64 = 8 << 20;
+/// Pages that are made in the background ahead of what is in use, at most; bytes.
+pub const FAULT_AHEAD_BYTES_MAX: u64 = 256 << 20;
 /// The port of a head's front desk, UDP.
 pub const DESK_PORT: u16 = 6379;
 /// A newcomer at the front desk has this long for the handshake, and for finding the head at all.

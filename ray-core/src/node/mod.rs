@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use ray_engine::{
     failure::WorkerExit,
     ids::{JobId, ProcessId, RequestId},
@@ -39,6 +39,7 @@ use self::{
     segments::Quiescing,
 };
 use crate::{
+    config::{FAULT_AHEAD_BYTES_MAX, FAULT_AHEAD_BYTES_MIN},
     runtime::Runtime,
     wire::{JobSpec, Location, Message, NodeRow},
 };
@@ -46,6 +47,7 @@ use crate::{
 /// What the node knows and decides.
 pub(crate) struct NodeRole {
     state: Mutex<NodeState>,
+    pages: PageDemand,
     pub(crate) start: WorkerStart,
 }
 
@@ -65,6 +67,13 @@ pub(crate) struct NodeSettings {
     pub(crate) cache: PathBuf,
 }
 
+/// How much of this process's own arena was lent so far, for the thread that makes pages ahead of it.
+#[derive(Default)]
+struct PageDemand {
+    lent: Mutex<Option<u64>>,
+    changed: Condvar,
+}
+
 struct NodeState {
     settings: NodeSettings,
     scheduler: NodeScheduler,
@@ -79,6 +88,8 @@ struct NodeState {
     /// Dead writers whose values may still be read.
     quiescing: BTreeMap<ProcessId, Quiescing>,
     copies: Copies,
+    /// Whether segments were lent since the page thread was told.
+    has_lent: bool,
     /// What the control role was told last.
     seen: View,
     /// How a worker ended before it was ready.
@@ -125,11 +136,29 @@ impl NodeRole {
                 segment_queue: VecDeque::new(),
                 quiescing: BTreeMap::new(),
                 copies: Copies::default(),
+                has_lent: false,
                 seen: View::default(),
                 failed_start: None,
                 shutting_down: false,
             }),
+            pages: PageDemand {
+                lent: Mutex::new(Some(0)),
+                changed: Condvar::new(),
+            },
             start,
+        }
+    }
+
+    /// Waits until more than `done` bytes of pages are worth making; false when the node ends.
+    pub(crate) fn wait_for_page_demand(&self, done: u64) -> bool {
+        let mut lent = self.pages.lent.lock();
+        loop {
+            let Some(bytes) = *lent else { return false };
+            let ahead = bytes.clamp(FAULT_AHEAD_BYTES_MIN, FAULT_AHEAD_BYTES_MAX);
+            if done < bytes + ahead {
+                return true;
+            }
+            self.pages.changed.wait(&mut lent);
         }
     }
 
@@ -146,6 +175,7 @@ impl NodeRole {
             state.run_commands(runtime, &mut wishes);
             state.tell_control(runtime, &mut wishes.out);
             let timeout = state.scheduler.poll_timeout();
+            self.note_lent(&mut state);
             (result, timeout)
         };
         for pid in wishes.kill {
@@ -165,6 +195,21 @@ impl NodeRole {
             runtime.clock.arm(at);
         }
         result
+    }
+
+    /// Tells the page thread when more of the own arena is in use than ever before.
+    fn note_lent(&self, state: &mut NodeState) {
+        if std::mem::take(&mut state.has_lent) {
+            let job = state.own_job;
+            let in_use = state.jobs.get(&job).map_or(0, |job| job.arena.lent_bytes());
+            let mut lent = self.pages.lent.lock();
+            if let Some(most) = &mut *lent
+                && *most < in_use
+            {
+                *most = in_use;
+                self.pages.changed.notify_one();
+            }
+        }
     }
 
     /// Lets the machines act on time.
@@ -436,6 +481,8 @@ impl NodeRole {
 
     /// Stops granting and starting; returns the workers to end.
     pub(crate) fn begin_shutdown(&self) -> Vec<(ProcessId, u32)> {
+        *self.pages.lent.lock() = None;
+        self.pages.changed.notify_one();
         let mut state = self.state.lock();
         state.shutting_down = true;
         state

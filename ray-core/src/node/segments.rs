@@ -94,6 +94,7 @@ impl NodeState {
             });
             match granted {
                 Some(range) => {
+                    self.has_lent = true;
                     self.segment_queue.remove(position);
                     let outcome = Ok((range.first, range.count));
                     out.push((asker, Message::SegmentsGranted { request, outcome }));

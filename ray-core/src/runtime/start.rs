@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     Config, Error, Result,
-    config::{FAULT_AHEAD_BYTES, SHUTDOWN_GRACE, WORKERS_MAX, available_cpus},
+    config::{SHUTDOWN_GRACE, WORKERS_MAX, available_cpus},
     control::{ControlRole, Role},
     node::{
         NodeRole, NodeSettings, WorkerStart,
@@ -476,22 +476,29 @@ impl Runtime {
     }
 }
 
-/// Backs part of the arena with pages while the program starts its own work.
+/// Backs the arena with pages a little ahead of its use, on a thread of its own.
 fn start_fault_ahead(runtime: &Arc<Runtime>) -> Result<()> {
     let weak = Arc::downgrade(runtime);
     std::thread::Builder::new()
         .name("ray-pages".into())
         .spawn(move || {
             let mut done = 0;
-            while done < FAULT_AHEAD_BYTES {
-                let Some(runtime) = weak.upgrade() else {
-                    return;
+            loop {
+                let cold = {
+                    let Some(runtime) = weak.upgrade() else {
+                        return;
+                    };
+                    let Some(node) = &runtime.node_role else {
+                        return;
+                    };
+                    if !node.wait_for_page_demand(done) {
+                        return;
+                    }
+                    node.next_cold()
                 };
-                let Some(cold) = runtime.node_role.as_ref().and_then(NodeRole::next_cold) else {
-                    return;
-                };
-                drop(runtime);
-                if cold.populate().is_err() {
+                let Some(cold) = cold else { return };
+                if let Err(error) = cold.populate() {
+                    tracing::debug!(%error, "pages are made when they are first used");
                     return;
                 }
                 done += ray_shm::SEGMENT_BYTES;
