@@ -1,7 +1,14 @@
-//! The environments, one file each.
+//! The environments, one file each; each file lists what it registers in `specs`.
 
 mod cartpole;
 mod pendulum;
 
 pub use cartpole::CartPole;
 pub use pendulum::Pendulum;
+
+use crate::EnvSpec;
+
+/// Returns the specs of all environments of this crate.
+pub(crate) fn specs() -> Vec<EnvSpec> {
+    [cartpole::specs(), pendulum::specs()].concat()
+}
