@@ -1,14 +1,27 @@
 //! The environments, one file each; each file lists what it registers in `specs`.
 
+mod acrobot;
 mod cartpole;
+mod mountain_car;
+mod mountain_car_continuous;
 mod pendulum;
 
+pub use acrobot::{Acrobot, Equations};
 pub use cartpole::CartPole;
+pub use mountain_car::MountainCar;
+pub use mountain_car_continuous::MountainCarContinuous;
 pub use pendulum::Pendulum;
 
 use crate::EnvSpec;
 
 /// Returns the specs of all environments of this crate.
 pub(crate) fn specs() -> Vec<EnvSpec> {
-    [cartpole::specs(), pendulum::specs()].concat()
+    [
+        acrobot::specs(),
+        cartpole::specs(),
+        mountain_car::specs(),
+        mountain_car_continuous::specs(),
+        pendulum::specs(),
+    ]
+    .concat()
 }
