@@ -5,12 +5,14 @@ mod cartpole;
 mod mountain_car;
 mod mountain_car_continuous;
 mod pendulum;
+pub mod toy;
 
 pub use acrobot::{Acrobot, Equations};
 pub use cartpole::CartPole;
 pub use mountain_car::MountainCar;
 pub use mountain_car_continuous::MountainCarContinuous;
 pub use pendulum::Pendulum;
+pub use toy::{Blackjack, CliffWalking, FrozenLake, Taxi};
 
 use crate::EnvSpec;
 
@@ -22,6 +24,7 @@ pub(crate) fn specs() -> Vec<EnvSpec> {
         mountain_car::specs(),
         mountain_car_continuous::specs(),
         pendulum::specs(),
+        toy::specs(),
     ]
     .concat()
 }
