@@ -2,6 +2,7 @@
 
 mod acrobot;
 mod cartpole;
+pub mod minatar;
 mod mountain_car;
 mod mountain_car_continuous;
 mod pendulum;
@@ -21,6 +22,7 @@ pub(crate) fn specs() -> Vec<EnvSpec> {
     [
         acrobot::specs(),
         cartpole::specs(),
+        minatar::specs(),
         mountain_car::specs(),
         mountain_car_continuous::specs(),
         pendulum::specs(),
