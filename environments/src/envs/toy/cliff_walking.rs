@@ -42,16 +42,17 @@ use crate::{
 
 /// Returns the specs of CliffWalking-v1 and CliffWalkingSlippery-v1.
 pub(super) fn specs() -> Vec<EnvSpec> {
-    let make = |kwargs: &mut Kwargs| -> Result<CliffWalking, MakeError> {
-        Ok(match kwargs.take_bool("is_slippery")? {
-            Some(true) => CliffWalking::slippery(),
-            _ => CliffWalking::new(),
-        })
-    };
     vec![
-        EnvSpec::new("CliffWalking-v1", make),
-        EnvSpec::new("CliffWalkingSlippery-v1", make).kwarg("is_slippery", true),
+        EnvSpec::new("CliffWalking-v1", from_kwargs),
+        EnvSpec::new("CliffWalkingSlippery-v1", from_kwargs).kwarg("is_slippery", true),
     ]
+}
+
+pub(super) fn from_kwargs(kwargs: &mut Kwargs) -> Result<CliffWalking, MakeError> {
+    Ok(match kwargs.take_bool("is_slippery")? {
+        Some(true) => CliffWalking::slippery(),
+        _ => CliffWalking::new(),
+    })
 }
 
 /// The environment; state order: the cell's number.

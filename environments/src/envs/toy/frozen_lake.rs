@@ -55,7 +55,7 @@ pub(super) fn specs() -> Vec<EnvSpec> {
     ]
 }
 
-fn from_kwargs(kwargs: &mut Kwargs) -> Result<FrozenLake, MakeError> {
+pub(super) fn from_kwargs(kwargs: &mut Kwargs) -> Result<FrozenLake, MakeError> {
     let mut config = FrozenLakeConfig::default();
     let map_name = kwargs.take_text("map_name")?;
     let wrong = |argument: &str, reason: String| MakeError::InvalidArgument {

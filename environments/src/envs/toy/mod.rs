@@ -13,7 +13,7 @@ pub use frozen_lake::{FrozenLake, FrozenLakeConfig, random_map};
 pub use table::{Transition, TransitionTable};
 pub use taxi::{Taxi, TaxiConfig};
 
-use crate::EnvSpec;
+use crate::{EnvSpec, Kwargs, MakeError};
 
 /// Returns the specs of these environments.
 pub(super) fn specs() -> Vec<EnvSpec> {
@@ -24,6 +24,26 @@ pub(super) fn specs() -> Vec<EnvSpec> {
         taxi::specs(),
     ]
     .concat()
+}
+
+/// Returns the dynamics of the environment that a name and its arguments mean; `None` where they are no table.
+///
+/// # Errors
+/// Arguments that the environment does not take.
+pub fn transition_table(
+    name: &str,
+    kwargs: &mut Kwargs,
+) -> Result<Option<TransitionTable>, MakeError> {
+    let table = match name {
+        "CliffWalking" | "CliffWalkingSlippery" => {
+            cliff_walking::from_kwargs(kwargs)?.table().clone()
+        }
+        "FrozenLake" | "FrozenLake8x8" => frozen_lake::from_kwargs(kwargs)?.table().clone(),
+        "Taxi" => taxi::from_kwargs(kwargs)?.table().clone(),
+        _ => return Ok(None),
+    };
+    kwargs.finish()?;
+    Ok(Some(table))
 }
 
 /// Paints a text for a terminal, as Gymnasium's `colorize` does.

@@ -51,7 +51,7 @@ pub(super) fn specs() -> Vec<EnvSpec> {
     ]
 }
 
-fn from_kwargs(kwargs: &mut Kwargs) -> Result<Taxi, MakeError> {
+pub(super) fn from_kwargs(kwargs: &mut Kwargs) -> Result<Taxi, MakeError> {
     let usual = TaxiConfig::default();
     Ok(Taxi::with_config(&TaxiConfig {
         is_rainy: kwargs.take_bool("is_rainy")?.unwrap_or(usual.is_rainy),
