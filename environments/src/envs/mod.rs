@@ -1,7 +1,7 @@
 //! The environments, one file each; each file lists what it registers in `specs`.
 
-mod cartpole;
-mod pendulum;
+pub(crate) mod cartpole;
+pub(crate) mod pendulum;
 
 pub use cartpole::CartPole;
 pub use pendulum::Pendulum;
