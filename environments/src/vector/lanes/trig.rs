@@ -9,10 +9,10 @@ use super::LANES;
 #[inline(always)]
 pub(super) fn sin_cos(angles: &[f64; LANES]) -> ([f64; LANES], [f64; LANES]) {
     let (mut sines, mut cosines) = ([0.0; LANES], [0.0; LANES]);
-    let mut greatest = 0.0_f64;
+    let mut is_far = false;
     for lane in 0..LANES {
         let angle = angles[lane];
-        greatest = greatest.max(angle.abs());
+        is_far |= angle.abs() > ANGLE_MAX;
         // Adding a number with no bits to spare below the point rounds; the last bits then count the quarters.
         let shifted = angle * std::f64::consts::FRAC_2_PI + ROUNDER;
         let quarters = shifted - ROUNDER;
@@ -36,7 +36,7 @@ pub(super) fn sin_cos(angles: &[f64; LANES]) -> ([f64; LANES], [f64; LANES]) {
         sines[lane] = f64::from_bits(first.to_bits() ^ sign_of_sine);
         cosines[lane] = f64::from_bits(second.to_bits() ^ sign_of_cosine);
     }
-    if greatest > ANGLE_MAX {
+    if is_far {
         exact(angles, &mut sines, &mut cosines);
     }
     (sines, cosines)
