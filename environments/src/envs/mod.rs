@@ -1,11 +1,11 @@
 //! The environments, one file each; each file lists what it registers in `specs`.
 
-mod acrobot;
-mod cartpole;
+pub(crate) mod acrobot;
+pub(crate) mod cartpole;
 pub mod minatar;
-mod mountain_car;
+pub(crate) mod mountain_car;
 mod mountain_car_continuous;
-mod pendulum;
+pub(crate) mod pendulum;
 pub mod toy;
 
 pub use acrobot::{Acrobot, Equations};
