@@ -16,6 +16,7 @@
 mod env;
 pub mod envs;
 mod registry;
+pub mod render;
 pub mod rng;
 mod space;
 pub mod vector;
