@@ -18,6 +18,7 @@ mod dynamic;
 mod env;
 pub mod envs;
 pub mod registry;
+pub mod replay;
 pub mod rng;
 mod space;
 mod value;
