@@ -32,28 +32,30 @@ use std::f64::consts::PI;
 use super::cartpole::bounds;
 use crate::{
     BoxSpace, Discrete, Env, EnvError, EnvSpec, Info, Kwargs, MakeError, Options, Space, State,
-    Step, rng::Rng,
+    Step,
+    rng::Rng,
+    vector::lanes::{AcrobotLanes, LanesVectorEnv},
 };
 
 pub(super) fn specs() -> Vec<EnvSpec> {
-    let make = |kwargs: &mut Kwargs| -> Result<Acrobot, MakeError> {
-        let equations = match kwargs.take_text("book_or_nips")?.as_deref() {
-            None | Some("book") => Equations::Book,
-            Some("nips") => Equations::Nips,
-            Some(other) => {
-                return Err(MakeError::InvalidArgument {
-                    argument: "book_or_nips".into(),
-                    reason: format!("`{other}` is neither `book` nor `nips`"),
-                });
-            }
-        };
-        Ok(Acrobot::new().equations(equations))
+    let equations = |kwargs: &mut Kwargs| -> Result<Equations, MakeError> {
+        match kwargs.take_text("book_or_nips")?.as_deref() {
+            None | Some("book") => Ok(Equations::Book),
+            Some("nips") => Ok(Equations::Nips),
+            Some(other) => Err(MakeError::InvalidArgument {
+                argument: "book_or_nips".into(),
+                reason: format!("`{other}` is neither `book` nor `nips`"),
+            }),
+        }
     };
-    vec![
-        EnvSpec::new("Acrobot-v1", make)
-            .max_episode_steps(500)
-            .reward_threshold(-100.0),
-    ]
+    let spec = EnvSpec::new("Acrobot-v1", move |kwargs| {
+        Ok(Acrobot::new().equations(equations(kwargs)?))
+    });
+    let spec = spec.vector_entry_point(move |kwargs, config| {
+        let equations = equations(kwargs)?;
+        Ok(LanesVectorEnv::new(AcrobotLanes { equations }, config))
+    });
+    vec![spec.max_episode_steps(500).reward_threshold(-100.0)]
 }
 
 /// The environment; state order: both angles, both angular velocities.
@@ -99,21 +101,30 @@ impl Acrobot {
     }
 
     fn observation(&self) -> [f32; 6] {
-        let [first, second, first_dot, second_dot] = self.state;
-        [
-            first.cos(),
-            first.sin(),
-            second.cos(),
-            second.sin(),
-            first_dot,
-            second_dot,
-        ]
-        .map(|value| value as f32)
+        observe(self.state)
     }
 }
 
+/// Returns what an agent sees of angles and angular velocities.
+pub(crate) fn observe([first, second, first_dot, second_dot]: [f64; 4]) -> [f32; 6] {
+    [
+        first.cos(),
+        first.sin(),
+        second.cos(),
+        second.sin(),
+        first_dot,
+        second_dot,
+    ]
+    .map(|value| value as f32)
+}
+
+/// Draws the state that an episode begins in.
+pub(crate) fn start(rng: &mut Rng, low: f64, high: f64) -> [f64; 4] {
+    std::array::from_fn(|_| f64::from(rng.uniform(low, high) as f32))
+}
+
 /// Advances one state by one step of 0.2 s (fourth-order Runge-Kutta); returns whether the height is reached.
-pub(crate) fn advance(state: &mut [f64; 4], torque: f64, equations: Equations) -> bool {
+fn advance(state: &mut [f64; 4], torque: f64, equations: Equations) -> bool {
     let slope = |at: &[f64; 4]| derivative(at, torque, equations);
     let ahead = |by: f64, slope: &[f64; 4]| std::array::from_fn(|at| state[at] + by * slope[at]);
     let k1 = slope(state);
@@ -132,19 +143,51 @@ pub(crate) fn advance(state: &mut [f64; 4], torque: f64, equations: Equations) -
     -state[0].cos() - (state[1] + state[0]).cos() > 1.0
 }
 
-/// Returns the rates of change of angles and velocities. Sutton and Barto, "Reinforcement Learning".
+/// Returns the rates of change of angles and velocities.
 fn derivative(state: &[f64; 4], torque: f64, equations: Equations) -> [f64; 4] {
     let [theta1, theta2, dtheta1, dtheta2] = *state;
-    let (sin2, cos2) = (theta2.sin(), theta2.cos());
+    let angles = Trig {
+        sin2: theta2.sin(),
+        cos2: theta2.cos(),
+        across: (theta1 - PI / 2.0).cos(),
+        across_both: (theta1 + theta2 - PI / 2.0).cos(),
+    };
+    let [ddtheta1, ddtheta2] = accelerations(dtheta1, dtheta2, torque, equations, angles);
+    [dtheta1, dtheta2, ddtheta1, ddtheta2]
+}
+
+/// What the equations of motion need of the angles.
+#[derive(Clone, Copy)]
+pub(crate) struct Trig {
+    /// Of the second angle.
+    pub(crate) sin2: f64,
+    /// Of the second angle.
+    pub(crate) cos2: f64,
+    /// The cosine of the first angle less a quarter turn.
+    pub(crate) across: f64,
+    /// The cosine of both angles less a quarter turn.
+    pub(crate) across_both: f64,
+}
+
+/// Returns the angular accelerations. Sutton and Barto, "Reinforcement Learning".
+#[inline(always)]
+pub(crate) fn accelerations(
+    dtheta1: f64,
+    dtheta2: f64,
+    torque: f64,
+    equations: Equations,
+    angles: Trig,
+) -> [f64; 2] {
+    let Trig { sin2, cos2, .. } = angles;
     let d1 = MASS * (CENTRE * CENTRE)
         + MASS * (LENGTH * LENGTH + CENTRE * CENTRE + 2.0 * LENGTH * CENTRE * cos2)
         + INERTIA
         + INERTIA;
     let d2 = MASS * (CENTRE * CENTRE + LENGTH * CENTRE * cos2) + INERTIA;
-    let phi2 = MASS * CENTRE * GRAVITY * (theta1 + theta2 - PI / 2.0).cos();
+    let phi2 = MASS * CENTRE * GRAVITY * angles.across_both;
     let phi1 = -MASS * LENGTH * CENTRE * (dtheta2 * dtheta2) * sin2
         - 2.0 * MASS * LENGTH * CENTRE * dtheta2 * dtheta1 * sin2
-        + (MASS * CENTRE + MASS * LENGTH) * GRAVITY * (theta1 - PI / 2.0).cos()
+        + (MASS * CENTRE + MASS * LENGTH) * GRAVITY * angles.across
         + phi2;
     let coriolis = match equations {
         Equations::Book => MASS * LENGTH * CENTRE * (dtheta1 * dtheta1) * sin2,
@@ -153,7 +196,7 @@ fn derivative(state: &[f64; 4], torque: f64, equations: Equations) -> [f64; 4] {
     let ddtheta2 = (torque + d2 / d1 * phi1 - coriolis - phi2)
         / (MASS * (CENTRE * CENTRE) + INERTIA - d2 * d2 / d1);
     let ddtheta1 = -(d2 * ddtheta2 + phi1) / d1;
-    [dtheta1, dtheta2, ddtheta1, ddtheta2]
+    [ddtheta1, ddtheta2]
 }
 
 /// Brings an angle into ±π by whole turns, one by one as Gymnasium does, so that the rounding is the same.
@@ -195,9 +238,7 @@ impl Env for Acrobot {
             self.rng = Rng::new(seed);
         }
         let (low, high) = bounds(options, -0.1, 0.1)?;
-        for value in &mut self.state {
-            *value = f64::from(self.rng.uniform(low, high) as f32);
-        }
+        self.state = start(&mut self.rng, low, high);
         self.is_started = true;
         Ok((self.observation(), Info::new()))
     }
@@ -247,14 +288,14 @@ impl Env for Acrobot {
 }
 
 /// Seconds of a step.
-const DT: f64 = 0.2;
+pub(crate) const DT: f64 = 0.2;
 const GRAVITY: f64 = 9.8;
 const LENGTH: f64 = 1.0;
 /// From a link's joint to its centre of mass; m.
 const CENTRE: f64 = 0.5;
 const MASS: f64 = 1.0;
 const INERTIA: f64 = 1.0;
-const FIRST_SPEED_MAX: f64 = 4.0 * PI;
-const SECOND_SPEED_MAX: f64 = 9.0 * PI;
+pub(crate) const FIRST_SPEED_MAX: f64 = 4.0 * PI;
+pub(crate) const SECOND_SPEED_MAX: f64 = 9.0 * PI;
 /// Beyond it turns are taken off at once; no episode comes here, only a state that was set.
 const TURNS_MAX: f64 = 1e4;

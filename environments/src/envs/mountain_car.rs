@@ -28,19 +28,26 @@
 use super::cartpole::bounds;
 use crate::{
     BoxSpace, Discrete, Env, EnvError, EnvSpec, Info, Kwargs, MakeError, Options, Space, State,
-    Step, rng::Rng,
+    Step,
+    rng::Rng,
+    vector::lanes::{LanesVectorEnv, MountainCarLanes},
 };
 
 pub(super) fn specs() -> Vec<EnvSpec> {
-    let make = |kwargs: &mut Kwargs| -> Result<MountainCar, MakeError> {
-        let goal_velocity = kwargs.take_float("goal_velocity")?.unwrap_or(0.0);
-        Ok(MountainCar::new().goal_velocity(goal_velocity))
+    let goal_velocity = |kwargs: &mut Kwargs| -> Result<f64, MakeError> {
+        Ok(kwargs.take_float("goal_velocity")?.unwrap_or(0.0))
     };
-    vec![
-        EnvSpec::new("MountainCar-v0", make)
-            .max_episode_steps(200)
-            .reward_threshold(-110.0),
-    ]
+    let spec = EnvSpec::new("MountainCar-v0", move |kwargs| {
+        Ok(MountainCar::new().goal_velocity(goal_velocity(kwargs)?))
+    });
+    let spec = spec.vector_entry_point(move |kwargs, config| {
+        let goal_velocity = goal_velocity(kwargs)?;
+        Ok(LanesVectorEnv::new(
+            MountainCarLanes { goal_velocity },
+            config,
+        ))
+    });
+    vec![spec.max_episode_steps(200).reward_threshold(-110.0)]
 }
 
 /// The environment; state order: position, velocity.
@@ -81,16 +88,26 @@ impl MountainCar {
 }
 
 /// Advances one state by one step; `action` is 0, 1 or 2. Returns whether the car is past the flag.
-pub(crate) fn advance(state: &mut [f64; 2], action: i64, goal_velocity: f64) -> bool {
+fn advance(state: &mut [f64; 2], action: i64, goal_velocity: f64) -> bool {
     let [position, velocity] = *state;
-    let pull = (action - 1) as f64 * FORCE + (3.0 * position).cos() * -GRAVITY;
-    let mut velocity = (velocity + pull).clamp(-SPEED_MAX, SPEED_MAX);
+    *state = moved(position, velocity, action as f64, (3.0 * position).cos());
+    is_past(state[0], state[1], goal_velocity)
+}
+
+/// Returns position and velocity after a step; `slope` is the cosine of three times the position.
+#[inline(always)]
+pub(crate) fn moved(position: f64, velocity: f64, action: f64, slope: f64) -> [f64; 2] {
+    let pull = (action - 1.0) * FORCE + slope * -GRAVITY;
+    let velocity = (velocity + pull).clamp(-SPEED_MAX, SPEED_MAX);
     let position = (position + velocity).clamp(POSITION_MIN, POSITION_MAX);
-    if position == POSITION_MIN && velocity < 0.0 {
-        velocity = 0.0;
-    }
-    *state = [position, velocity];
-    position >= GOAL && velocity >= goal_velocity
+    let hits_wall = (position == POSITION_MIN) & (velocity < 0.0);
+    [position, if hits_wall { 0.0 } else { velocity }]
+}
+
+/// Returns whether the car is past the flag.
+#[inline(always)]
+pub(crate) fn is_past(position: f64, velocity: f64, goal_velocity: f64) -> bool {
+    (position >= GOAL) & (velocity >= goal_velocity)
 }
 
 impl Env for MountainCar {

@@ -4,13 +4,17 @@
 //! has its own generator, seeded like the scalar form's, so both go through the same episodes up to the last
 //! bits of sine and cosine.
 
+mod acrobot;
 mod cartpole;
+mod mountain_car;
 mod pendulum;
 mod trig;
 
 use multiversion::multiversion;
 
+pub(crate) use acrobot::AcrobotLanes;
 pub(crate) use cartpole::CartPoleLanes;
+pub(crate) use mountain_car::MountainCarLanes;
 pub(crate) use pendulum::PendulumLanes;
 
 use super::{Actions, AutoresetMode, Progress, StepBuffers, VectorEnv, check_len};
