@@ -28,9 +28,10 @@
 //! # Version history
 //! v1: naturals are right. v0 is not here.
 
+use super::draw;
 use crate::{
-    Discrete, Env, EnvError, EnvSpec, Info, Kwargs, MakeError, Observation as _, Options, Outcome,
-    Space, State, Step, Tuple, rng::Rng,
+    Discrete, Env, EnvError, EnvSpec, Frame, Info, Kwargs, MakeError, Metadata, Observation as _,
+    Options, Outcome, RenderMode, Space, State, Step, Tuple, rng::Rng,
 };
 
 /// Returns the spec of Blackjack-v1.
@@ -267,6 +268,19 @@ impl Env for Blackjack {
         let outcome = self.act(*action)?;
         self.observation().write(row);
         Ok(outcome)
+    }
+
+    fn render(&mut self, mode: RenderMode) -> Result<Frame, EnvError> {
+        match mode {
+            RenderMode::RgbArray => Ok(draw::table(self.observation()).into_frame()),
+            _ => Err(EnvError::NotSupported(format!(
+                "Blackjack does not render {mode:?}"
+            ))),
+        }
+    }
+
+    fn metadata(&self) -> Metadata {
+        Metadata::new(&[RenderMode::RgbArray], 4)
     }
 
     fn rng_mut(&mut self) -> Option<&mut Rng> {
