@@ -288,7 +288,7 @@ fn draw(planes: &[Plane]) -> Canvas {
 const COLORS: [Color; 10] = [
     Color(240, 240, 240),
     Color(230, 80, 70),
-    Color(110, 110, 130),
+    Color(120, 120, 190),
     Color(240, 200, 70),
     Color(90, 200, 120),
     Color(230, 130, 200),

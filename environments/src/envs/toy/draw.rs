@@ -16,7 +16,7 @@ pub(super) fn lake(desc: &[String], state: usize) -> Canvas {
             let middle = (x + size / 2.0, y + size / 2.0);
             match tile {
                 'H' => canvas.circle(middle, size * 0.4, Color(40, 70, 120)),
-                'G' => flag(&mut canvas, (x, y), size),
+                'G' => flag(&mut canvas, (x, y), size, Color(220, 60, 50)),
                 'S' => canvas.text(
                     x + size * 0.1,
                     y + size * 0.1,
@@ -56,7 +56,7 @@ pub(super) fn cliff(state: usize, start: usize, goal: usize, columns: usize) -> 
         if cell == start {
             canvas.text(x + 8.0, y + 8.0, scale(size), "S", Color::WHITE);
         } else if cell == goal {
-            flag(&mut canvas, (x, y), size);
+            flag(&mut canvas, (x, y), size, Color(220, 60, 50));
         }
     }
     walker(
@@ -86,7 +86,7 @@ pub(super) fn taxi(at: Place, last_action: Option<usize>) -> Canvas {
             STAND_COLORS[index],
         );
         if index == at.destination {
-            flag(&mut canvas, (x, y), size);
+            flag(&mut canvas, (x, y), size, Color::WHITE);
         }
     }
     for row in 0..SIDE {
@@ -175,13 +175,10 @@ fn frame(canvas: &mut Canvas, (x, y): (f64, f64), size: f64, color: Color) {
 }
 
 /// Draws a flag in a cell: the goal.
-fn flag(canvas: &mut Canvas, (x, y): (f64, f64), size: f64) {
+fn flag(canvas: &mut Canvas, (x, y): (f64, f64), size: f64, color: Color) {
     let at = |right: f64, down: f64| (x + right * size, y + down * size);
     canvas.line(at(0.4, 0.2), at(0.4, 0.85), size * 0.06, Color(80, 60, 40));
-    canvas.polygon(
-        &[at(0.42, 0.2), at(0.8, 0.33), at(0.42, 0.48)],
-        Color(220, 60, 50),
-    );
+    canvas.polygon(&[at(0.42, 0.2), at(0.8, 0.33), at(0.42, 0.48)], color);
 }
 
 /// Draws who walks, head and body.
