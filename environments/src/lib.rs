@@ -118,6 +118,7 @@ mod dynamic;
 mod env;
 pub mod envs;
 pub mod registry;
+pub mod render;
 pub mod replay;
 pub mod rng;
 mod space;
