@@ -17,10 +17,31 @@
 //!
 //! # Episode end
 //! Truncated after 200 steps.
+//!
+//! # Arguments
+//! `g` (10): the gravity; m/s².
 
 use std::f64::consts::PI;
 
-use crate::{BoxSpace, Env, EnvError, Info, Options, Space, State, Step, Value, rng::Rng};
+use crate::{
+    BoxSpace, Env, EnvError, EnvSpec, Info, Kwargs, MakeError, Options, Space, State, Step, Value,
+    rng::Rng,
+    vector::lanes::{LanesVectorEnv, PendulumLanes},
+};
+
+pub(super) fn specs() -> Vec<EnvSpec> {
+    let gravity = |kwargs: &mut Kwargs| -> Result<f64, MakeError> {
+        Ok(kwargs.take_float("g")?.unwrap_or(10.0))
+    };
+    let spec = EnvSpec::new("Pendulum-v1", move |kwargs| {
+        Ok(Pendulum::unlimited().gravity(gravity(kwargs)?))
+    });
+    let spec = spec.vector_entry_point(move |kwargs, config| {
+        let gravity = gravity(kwargs)?;
+        Ok(LanesVectorEnv::new(PendulumLanes { gravity }, config))
+    });
+    vec![spec.max_episode_steps(200)]
+}
 
 /// The environment; state order: angle, angular velocity.
 #[derive(Clone, Debug)]
@@ -29,6 +50,7 @@ pub struct Pendulum {
     velocity: f64,
     gravity: f64,
     elapsed: u32,
+    limit: Option<u32>,
     is_started: bool,
     rng: Rng,
 }
@@ -40,15 +62,24 @@ impl Default for Pendulum {
 }
 
 impl Pendulum {
-    /// Returns Pendulum-v1, with a gravity of 10 m/s².
+    /// Returns Pendulum-v1 with its limit of 200 steps built in, and a gravity of 10 m/s².
     pub fn new() -> Pendulum {
         Pendulum {
+            limit: Some(200),
+            ..Pendulum::unlimited()
+        }
+    }
+
+    /// Returns the environment without a limit, for a caller that counts.
+    pub fn unlimited() -> Pendulum {
+        Pendulum {
+            limit: None,
             angle: 0.0,
             velocity: 0.0,
             gravity: 10.0,
             elapsed: 0,
             is_started: false,
-            rng: Rng::new(0),
+            rng: Rng::from_entropy(),
         }
     }
 
@@ -59,12 +90,13 @@ impl Pendulum {
     }
 
     fn observation(&self) -> [f32; 3] {
-        [
-            self.angle.cos() as f32,
-            self.angle.sin() as f32,
-            self.velocity as f32,
-        ]
+        observe([self.angle, self.velocity])
     }
+}
+
+/// Returns what an agent sees of an angle and a velocity.
+pub(crate) fn observe([angle, velocity]: [f64; 2]) -> [f32; 3] {
+    [angle.cos() as f32, angle.sin() as f32, velocity as f32]
 }
 
 fn normalized(angle: f64) -> f64 {
@@ -117,19 +149,19 @@ impl Env for Pendulum {
                 space: self.action_space().to_string(),
             });
         }
-        let torque = f64::from(action[0].clamp(-2.0, 2.0));
+        let torque = f64::from(action[0]).clamp(-TORQUE_MAX, TORQUE_MAX);
         let angle = normalized(self.angle);
         let cost =
             angle * angle + 0.1 * (self.velocity * self.velocity) + 0.001 * (torque * torque);
         let acceleration = 3.0 * self.gravity / 2.0 * self.angle.sin() + 3.0 * torque;
-        self.velocity = (self.velocity + acceleration * DT).clamp(-8.0, 8.0);
+        self.velocity = (self.velocity + acceleration * DT).clamp(-SPEED_MAX, SPEED_MAX);
         self.angle += self.velocity * DT;
         self.elapsed += 1;
         Ok(Step {
             observation: self.observation(),
             reward: -cost,
             terminated: false,
-            truncated: self.elapsed >= LIMIT,
+            truncated: self.limit.is_some_and(|limit| self.elapsed >= limit),
             info: Info::new(),
         })
     }
@@ -161,10 +193,15 @@ impl Env for Pendulum {
     }
 
     fn max_episode_steps(&self) -> Option<u32> {
-        Some(LIMIT)
+        self.limit
+    }
+
+    fn rng_mut(&mut self) -> Option<&mut Rng> {
+        Some(&mut self.rng)
     }
 }
 
 /// Seconds of a step.
-const DT: f64 = 0.05;
-const LIMIT: u32 = 200;
+pub(crate) const DT: f64 = 0.05;
+pub(crate) const SPEED_MAX: f64 = 8.0;
+pub(crate) const TORQUE_MAX: f64 = 2.0;
