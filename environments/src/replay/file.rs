@@ -179,9 +179,9 @@ impl<'a> Trace<'a> {
 
     /// Makes the environment with the arguments of file and trace.
     pub(super) fn make(&self) -> Result<Box<dyn DynEnv>, ReplayError> {
-        let mut builder = EnvBuilder::new(&self.file.id)
-            .kwargs(self.file.kwargs(self.json)?)
-            .disable_env_checker(true);
+        let mut kwargs = self.file.kwargs(self.json)?;
+        let id = lander_id(&self.file.id, &mut kwargs);
+        let mut builder = EnvBuilder::new(id).kwargs(kwargs).disable_env_checker(true);
         if let Some(limit) = self.file.limit(self.json) {
             builder = builder.max_episode_steps(limit);
         }
@@ -225,6 +225,18 @@ fn registered_id(env: &str) -> String {
         first.to_uppercase() + rest
     });
     format!("MinAtar/{}-v0", words.collect::<String>())
+}
+
+/// Returns the id that means the lander with the engines asked for: `continuous` is an argument in Gymnasium.
+fn lander_id<'a>(id: &'a str, kwargs: &mut Kwargs) -> &'a str {
+    if !id.starts_with("LunarLander") {
+        return id;
+    }
+    match kwargs.take("continuous") {
+        Some(Value::Bool(true)) => "LunarLanderContinuous-v3",
+        Some(Value::Bool(false)) => "LunarLander-v3",
+        _ => id,
+    }
 }
 
 /// Sets an argument; null leaves it out.
