@@ -13,6 +13,7 @@
 //! # Ok::<(), environments::EnvError>(())
 //! ```
 
+pub mod board;
 mod env;
 pub mod envs;
 mod registry;
