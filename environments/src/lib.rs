@@ -14,16 +14,27 @@
 //! ```
 
 pub mod board;
+mod data;
+mod dynamic;
 mod env;
 pub mod envs;
-mod registry;
+pub mod registry;
 pub mod render;
 pub mod rng;
 mod space;
+mod value;
 pub mod vector;
+pub mod wrappers;
 
-pub use env::{
-    Action, Env, EnvError, Frame, Info, Observation, Options, RenderMode, State, Step, Value,
+pub use data::{Action, Observation};
+pub use dynamic::{DynEnv, Erased};
+pub use env::{Env, EnvError, Frame, Info, Metadata, Options, Outcome, RenderMode, State, Step};
+pub use registry::{
+    EnvBuilder, EnvId, EnvSpec, Kwargs, MakeError, MakeError as UnknownEnv, Vectorization, Warning,
+    make, make_vec, make_with, on_warning, register,
 };
-pub use registry::{IDS, UnknownEnv, make_vec};
-pub use space::{BoxSpace, Discrete, Space};
+pub use space::{
+    BoxSpace, Dict, Discrete, GraphSpace, Mask, MultiBinary, MultiDiscrete, OneOf, Seed, Sequence,
+    Space, SpaceError, SpaceSampler, TextSpace, Tuple,
+};
+pub use value::{Array, ArrayData, Dtype, Element, GraphInstance, Value};

@@ -18,19 +18,38 @@
 //!
 //! # Episode end
 //! Terminated when |position| > 2.4 or |angle| > 12°; truncated after 500 steps (v0: 200).
+//!
+//! # Arguments
+//! `sutton_barto_reward` (false).
 
 use crate::{
-    BoxSpace, Discrete, Env, EnvError, Frame, Info, Options, RenderMode, Space, State, Step, Value,
+    BoxSpace, Discrete, Env, EnvError, EnvSpec, Frame, Info, Kwargs, MakeError, Metadata, Options,
+    RenderMode, Space, State, Step, Value,
     render::{Canvas, Color},
     rng::Rng,
 };
+
+pub(super) fn specs() -> Vec<EnvSpec> {
+    let make = |kwargs: &mut Kwargs| -> Result<CartPole, MakeError> {
+        let sutton_barto = kwargs.take_bool("sutton_barto_reward")?.unwrap_or(false);
+        Ok(CartPole::unlimited().sutton_barto_reward(sutton_barto))
+    };
+    vec![
+        EnvSpec::new("CartPole-v0", make)
+            .max_episode_steps(200)
+            .reward_threshold(195.0),
+        EnvSpec::new("CartPole-v1", make)
+            .max_episode_steps(500)
+            .reward_threshold(475.0),
+    ]
+}
 
 /// The environment; state order: position, velocity, angle, angular velocity.
 #[derive(Clone, Debug)]
 pub struct CartPole {
     state: [f64; 4],
     elapsed: u32,
-    limit: u32,
+    limit: Option<u32>,
     is_started: bool,
     is_over: bool,
     sutton_barto_reward: bool,
@@ -44,17 +63,22 @@ impl Default for CartPole {
 }
 
 impl CartPole {
-    /// Returns CartPole-v1: at most 500 steps.
+    /// Returns CartPole-v1 with its limit of 500 steps built in.
     pub fn new() -> CartPole {
-        CartPole::with_limit(500)
+        CartPole::with_limit(Some(500))
     }
 
-    /// Returns CartPole-v0: at most 200 steps.
+    /// Returns CartPole-v0 with its limit of 200 steps built in.
     pub fn v0() -> CartPole {
-        CartPole::with_limit(200)
+        CartPole::with_limit(Some(200))
     }
 
-    fn with_limit(limit: u32) -> CartPole {
+    /// Returns the environment without a limit, for a caller that counts.
+    pub fn unlimited() -> CartPole {
+        CartPole::with_limit(None)
+    }
+
+    fn with_limit(limit: Option<u32>) -> CartPole {
         CartPole {
             state: [0.0; 4],
             elapsed: 0,
@@ -62,7 +86,7 @@ impl CartPole {
             is_started: false,
             is_over: false,
             sutton_barto_reward: false,
-            rng: Rng::new(0),
+            rng: Rng::from_entropy(),
         }
     }
 
@@ -158,9 +182,13 @@ impl Env for CartPole {
             observation: self.observation(),
             reward,
             terminated,
-            truncated: self.elapsed >= self.limit,
+            truncated: self.limit.is_some_and(|limit| self.elapsed >= limit),
             info: Info::new(),
         })
+    }
+
+    fn metadata(&self) -> Metadata {
+        Metadata::new(&[RenderMode::RgbArray], 50)
     }
 
     fn render(&mut self, mode: RenderMode) -> Result<Frame, EnvError> {
@@ -200,7 +228,11 @@ impl Env for CartPole {
     }
 
     fn max_episode_steps(&self) -> Option<u32> {
-        Some(self.limit)
+        self.limit
+    }
+
+    fn rng_mut(&mut self) -> Option<&mut Rng> {
+        Some(&mut self.rng)
     }
 }
 

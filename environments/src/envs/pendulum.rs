@@ -17,14 +17,26 @@
 //!
 //! # Episode end
 //! Truncated after 200 steps.
+//!
+//! # Arguments
+//! `g` (10): the gravity; m/s².
 
 use std::f64::consts::PI;
 
 use crate::{
-    BoxSpace, Env, EnvError, Frame, Info, Options, RenderMode, Space, State, Step, Value,
+    BoxSpace, Env, EnvError, EnvSpec, Frame, Info, Kwargs, MakeError, Metadata, Options,
+    RenderMode, Space, State, Step, Value,
     render::{Canvas, Color},
     rng::Rng,
 };
+
+pub(super) fn specs() -> Vec<EnvSpec> {
+    let make = |kwargs: &mut Kwargs| -> Result<Pendulum, MakeError> {
+        let gravity = kwargs.take_float("g")?.unwrap_or(10.0);
+        Ok(Pendulum::unlimited().gravity(gravity))
+    };
+    vec![EnvSpec::new("Pendulum-v1", make).max_episode_steps(200)]
+}
 
 /// The environment; state order: angle, angular velocity.
 #[derive(Clone, Debug)]
@@ -33,6 +45,7 @@ pub struct Pendulum {
     velocity: f64,
     gravity: f64,
     elapsed: u32,
+    limit: Option<u32>,
     is_started: bool,
     rng: Rng,
     /// What the motor did last; only the picture shows it.
@@ -46,15 +59,24 @@ impl Default for Pendulum {
 }
 
 impl Pendulum {
-    /// Returns Pendulum-v1, with a gravity of 10 m/s².
+    /// Returns Pendulum-v1 with its limit of 200 steps built in, and a gravity of 10 m/s².
     pub fn new() -> Pendulum {
         Pendulum {
+            limit: Some(200),
+            ..Pendulum::unlimited()
+        }
+    }
+
+    /// Returns the environment without a limit, for a caller that counts.
+    pub fn unlimited() -> Pendulum {
+        Pendulum {
+            limit: None,
             angle: 0.0,
             velocity: 0.0,
             gravity: 10.0,
             elapsed: 0,
             is_started: false,
-            rng: Rng::new(0),
+            rng: Rng::from_entropy(),
             last_torque: None,
         }
     }
@@ -165,9 +187,13 @@ impl Env for Pendulum {
             observation: self.observation(),
             reward: -cost,
             terminated: false,
-            truncated: self.elapsed >= LIMIT,
+            truncated: self.limit.is_some_and(|limit| self.elapsed >= limit),
             info: Info::new(),
         })
+    }
+
+    fn metadata(&self) -> Metadata {
+        Metadata::new(&[RenderMode::RgbArray], 30)
     }
 
     fn render(&mut self, mode: RenderMode) -> Result<Frame, EnvError> {
@@ -209,10 +235,13 @@ impl Env for Pendulum {
     }
 
     fn max_episode_steps(&self) -> Option<u32> {
-        Some(LIMIT)
+        self.limit
+    }
+
+    fn rng_mut(&mut self) -> Option<&mut Rng> {
+        Some(&mut self.rng)
     }
 }
 
 /// Seconds of a step.
 const DT: f64 = 0.05;
-const LIMIT: u32 = 200;

@@ -21,7 +21,7 @@ pub enum AutoresetMode {
 /// Actions of all environments, one row each.
 #[derive(Clone, Copy, Debug)]
 pub enum Actions<'a> {
-    /// One choice each.
+    /// One choice each; as many as the space has elements for `MultiDiscrete`.
     Discrete(&'a [i64]),
     /// `action_len` numbers each.
     Continuous(&'a [f32]),

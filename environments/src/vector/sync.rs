@@ -1,7 +1,7 @@
 //! Environments of one type, stepped one after the other on the calling thread.
 
 use super::{Actions, AutoresetMode, StepBuffers, VectorEnv};
-use crate::{Action as _, Env, EnvError, Observation as _, Options, Space, State, Value};
+use crate::{Action as _, Env, EnvError, Options, Space, State, Value};
 
 /// A vector of environments; monomorphized, allocates nothing per step.
 pub struct SyncVectorEnv<E: Env> {
@@ -13,6 +13,8 @@ pub struct SyncVectorEnv<E: Env> {
     has_ended: Vec<bool>,
     returns: Vec<f64>,
     lengths: Vec<u32>,
+    /// After how many steps an episode is cut; the greatest number for never.
+    limit: u32,
     options: Options,
 }
 
@@ -20,20 +22,32 @@ impl<E: Env> SyncVectorEnv<E> {
     /// Makes `count` environments.
     ///
     /// # Panics
-    /// When `count` is 0.
+    /// When `count` is 0, or observations or actions have no fixed length.
     pub fn new(
         count: usize,
         mode: AutoresetMode,
         mut make: impl FnMut(usize) -> E,
     ) -> SyncVectorEnv<E> {
-        assert!(
-            count > 0,
-            "a vector environment has one environment or more"
-        );
-        let envs = (0..count).map(&mut make).collect::<Vec<_>>();
-        let observation_len = envs[0].observation_space().flat_len();
-        let action_len = envs[0].action_space().flat_len();
-        SyncVectorEnv {
+        SyncVectorEnv::from_envs((0..count).map(&mut make).collect(), mode)
+            .expect("one environment or more, with observations of a fixed length")
+    }
+
+    /// Takes environments that exist.
+    ///
+    /// # Errors
+    /// No environments, or observations or actions without a fixed length.
+    pub fn from_envs(envs: Vec<E>, mode: AutoresetMode) -> Result<SyncVectorEnv<E>, EnvError> {
+        let refuse = |reason: &str| Err(EnvError::NotSupported(reason.to_owned()));
+        let Some(first) = envs.first() else {
+            return refuse("a vector environment has one environment or more");
+        };
+        let count = envs.len();
+        let observation_len = first.observation_space().flat_len();
+        let action_len = first.action_space().flat_len();
+        if observation_len == 0 || action_len == 0 {
+            return refuse("observations and actions without a fixed length make no batch");
+        }
+        Ok(SyncVectorEnv {
             envs,
             mode,
             observation_len,
@@ -41,8 +55,15 @@ impl<E: Env> SyncVectorEnv<E> {
             has_ended: vec![false; count],
             returns: vec![0.0; count],
             lengths: vec![0; count],
+            limit: u32::MAX,
             options: Options::new(),
-        }
+        })
+    }
+
+    /// Cuts episodes after `limit` steps, as [`TimeLimit`](crate::wrappers::TimeLimit) does.
+    pub fn with_time_limit(mut self, limit: Option<u32>) -> SyncVectorEnv<E> {
+        self.limit = limit.unwrap_or(u32::MAX);
+        self
     }
 
     /// Returns the environments.
@@ -70,8 +91,7 @@ impl<E: Env> SyncVectorEnv<E> {
     }
 
     fn restart(&mut self, at: usize, seed: Option<u64>, row: &mut [f32]) -> Result<(), EnvError> {
-        let (observation, _) = self.envs[at].reset(seed, &self.options)?;
-        observation.write(row);
+        self.envs[at].reset_into(seed, &self.options, row)?;
         self.has_ended[at] = false;
         self.returns[at] = 0.0;
         self.lengths[at] = 0;
@@ -99,24 +119,24 @@ impl<E: Env> SyncVectorEnv<E> {
             out.truncated[at] = false;
             return Ok(());
         }
-        let step = self.envs[at].step(action)?;
-        out.rewards[at] = step.reward;
-        out.terminated[at] = step.terminated;
-        out.truncated[at] = step.truncated;
-        self.returns[at] += step.reward;
+        let row = &mut out.obs[row];
+        let outcome = self.envs[at].step_into(action, row)?;
+        self.returns[at] += outcome.reward;
         self.lengths[at] += 1;
-        if !(step.terminated || step.truncated) {
-            step.observation.write(&mut out.obs[row]);
+        let truncated = outcome.truncated || self.lengths[at] >= self.limit;
+        out.rewards[at] = outcome.reward;
+        out.terminated[at] = outcome.terminated;
+        out.truncated[at] = truncated;
+        if !(outcome.terminated || truncated) {
             return Ok(());
         }
         out.episode_return[at] = self.returns[at];
         out.episode_length[at] = self.lengths[at];
         if self.mode == AutoresetMode::SameStep {
-            step.observation.write(&mut out.final_obs[row.clone()]);
+            out.final_obs[at * d..][..d].copy_from_slice(row);
             out.has_final[at] = true;
-            self.restart(at, None, &mut out.obs[row])
+            self.restart(at, None, row)
         } else {
-            step.observation.write(&mut out.obs[row]);
             self.has_ended[at] = true;
             Ok(())
         }
@@ -174,9 +194,9 @@ impl<E: Env> VectorEnv for SyncVectorEnv<E> {
         Self::check("rewards", out.rewards.len(), n)?;
         match actions {
             Actions::Discrete(choices) => {
-                Self::check("actions", choices.len(), n)?;
-                for (at, choice) in choices.iter().enumerate() {
-                    let Some(action) = E::Action::from_index(*choice) else {
+                Self::check("actions", choices.len(), n * self.action_len)?;
+                for (at, choice) in choices.chunks_exact(self.action_len).enumerate() {
+                    let Some(action) = E::Action::from_indices(choice) else {
                         return Err(self.wrong_kind());
                     };
                     self.step_one(at, &action, out)?;
@@ -207,10 +227,7 @@ impl<E: Env> VectorEnv for SyncVectorEnv<E> {
                 state
                     .extra
                     .insert("vector.return".into(), Value::Float(self.returns[at]));
-                state.extra.insert(
-                    "vector.length".into(),
-                    Value::Int(i64::from(self.lengths[at])),
-                );
+                state.elapsed = u64::from(self.lengths[at]);
                 state
             })
             .collect()
@@ -225,10 +242,8 @@ impl<E: Env> VectorEnv for SyncVectorEnv<E> {
                 Some(Value::Float(value)) => *value,
                 _ => 0.0,
             };
-            self.lengths[at] = match state.extra.get("vector.length") {
-                Some(Value::Int(value)) => u32::try_from(*value).unwrap_or(0),
-                _ => 0,
-            };
+            self.lengths[at] = u32::try_from(state.elapsed)
+                .map_err(|error| EnvError::InvalidState(error.to_string()))?;
         }
         Ok(())
     }

@@ -65,10 +65,11 @@ fn light_up(world: &World, canvas: &mut Canvas) {
     let (dx, dy) = DIRECTIONS[world.direction];
     let (last, middle) = (VIEW as i32 - 1, VIEW as i32 / 2);
     for at in 0..VIEW * VIEW {
-        if image[at * 3] == Object::Unseen as u8 {
+        let (column, row) = (at / VIEW, at % VIEW);
+        if image[column][row][0] == Object::Unseen as u8 {
             continue;
         }
-        let (column, row) = ((at / VIEW) as i32, (at % VIEW) as i32);
+        let (column, row) = (column as i32, row as i32);
         let (ahead, right) = (last - row, column - middle);
         let x = world.agent.0 + dx * ahead - dy * right;
         let y = world.agent.1 + dy * ahead + dx * right;

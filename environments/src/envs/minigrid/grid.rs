@@ -171,8 +171,8 @@ pub(super) const DIRECTIONS: [Position; 4] = [(1, 0), (0, 1), (-1, 0), (0, -1)];
 /// Cells across and down what the agent sees.
 pub const VIEW: usize = 7;
 
-/// Numbers in an image: `[VIEW, VIEW, 3]` by column, row, channel.
-pub const IMAGE_LEN: usize = VIEW * VIEW * 3;
+/// What an agent sees: by column and row, the code of a cell.
+pub type Image = [[[u8; 3]; VIEW]; VIEW];
 
 /// A rectangle of cells with a margin of walls as wide as the agent sees, so that no view leaves it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -263,26 +263,24 @@ impl Grid {
         direction: usize,
         carrying: Option<Cell>,
         sees_through_walls: bool,
-    ) -> [u8; IMAGE_LEN] {
+    ) -> Image {
         let stride = self.stride() as isize;
         let (dx, dy) = DIRECTIONS[direction];
         let forward = dy as isize * stride + dx as isize;
         let right = dx as isize * stride - dy as isize;
         let (last, middle) = (VIEW as isize - 1, VIEW as isize / 2);
         let corner = self.offset(at) as isize + last * forward - middle * right;
-        let mut image = [0; IMAGE_LEN];
-        for (column, numbers) in image.chunks_exact_mut(VIEW * 3).enumerate() {
+        let mut image = [[[0; 3]; VIEW]; VIEW];
+        for (column, cells) in image.iter_mut().enumerate() {
             let top = corner + column as isize * right;
-            for (row, code) in numbers.chunks_exact_mut(3).enumerate() {
-                let cell = self.cells[(top - row as isize * forward) as usize];
-                code.copy_from_slice(&cell.encode());
+            for (row, code) in cells.iter_mut().enumerate() {
+                *code = self.cells[(top - row as isize * forward) as usize].encode();
             }
         }
         if !sees_through_walls {
             hide_unseen(&mut image);
         }
-        let own = carrying.unwrap_or(Cell::EMPTY);
-        image[OWN..OWN + 3].copy_from_slice(&own.encode());
+        image[VIEW / 2][VIEW - 1] = carrying.unwrap_or(Cell::EMPTY).encode();
         image
     }
 
@@ -299,17 +297,12 @@ impl Grid {
 ///
 /// Sight spreads row by row from the agent: along a row through cells that one can see through, and from each of
 /// these to the three cells ahead. A row is seven bits, bit i for column i.
-fn hide_unseen(image: &mut [u8; IMAGE_LEN]) {
-    let code = |column: usize, row: usize| (column * VIEW + row) * 3;
+fn hide_unseen(image: &mut Image) {
     let mut seen = 1_u8 << (VIEW / 2);
     for row in (0..VIEW).rev() {
-        let clear = (0..VIEW)
-            .filter(|column| {
-                let at = code(*column, row);
-                let is_open = image[at + 2] == DoorState::Open as u8;
-                image[at] != Object::Wall as u8 && (image[at] != Object::Door as u8 || is_open)
-            })
-            .fold(0, |bits: u8, column| bits | 1 << column);
+        let clear = image.iter().enumerate().fold(0, |bits, (column, cells)| {
+            bits | u8::from(is_clear(cells[row])) << column
+        });
         for _ in 1..VIEW {
             seen |= (seen & clear) << 1 & ALL;
         }
@@ -319,17 +312,22 @@ fn hide_unseen(image: &mut [u8; IMAGE_LEN]) {
             seen |= (seen & clear) >> 1;
         }
         let leftward = seen & clear & !1;
-        for column in (0..VIEW).filter(|column| seen >> column & 1 == 0) {
-            image[code(column, row)..][..3].fill(0);
+        for (column, cells) in image.iter_mut().enumerate() {
+            if seen >> column & 1 == 0 {
+                cells[row] = [0; 3];
+            }
         }
         seen = (rightward | rightward << 1 | leftward | leftward >> 1) & ALL;
     }
 }
 
+/// Returns whether one can see through what a code says.
+fn is_clear([object, _, state]: [u8; 3]) -> bool {
+    let is_open = state == DoorState::Open as u8;
+    object != Object::Wall as u8 && (object != Object::Door as u8 || is_open)
+}
+
 /// The bits of a whole row.
 const ALL: u8 = (1 << VIEW) - 1;
-
-/// Where the agent's own cell is in an image.
-const OWN: usize = (VIEW / 2 * VIEW + VIEW - 1) * 3;
 
 const MARGIN: i32 = VIEW as i32 - 1;

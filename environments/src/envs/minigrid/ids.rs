@@ -1,6 +1,39 @@
 //! The ids of the levels, as in the Python package.
 
-use super::level::Level;
+use super::{MiniGrid, WithMission, level::Level};
+use crate::{EnvSpec, Kwargs, MakeError, vector::SyncVectorEnv};
+
+pub(in crate::envs) fn specs() -> Vec<EnvSpec> {
+    let specs = LEVELS.into_iter().map(|(id, level)| {
+        let make = move |kwargs: &mut Kwargs| -> Result<MiniGrid, MakeError> {
+            let env = MiniGrid::new(level)?;
+            let Some(max_steps) = kwargs.take_int("max_steps")? else {
+                return Ok(env);
+            };
+            match u32::try_from(max_steps) {
+                Ok(max_steps @ 1..) => Ok(env.max_steps(max_steps)),
+                _ => Err(MakeError::InvalidArgument {
+                    argument: "max_steps".into(),
+                    reason: format!("{max_steps} is not a number of steps"),
+                }),
+            }
+        };
+        EnvSpec::new(id, move |kwargs| Ok(WithMission(make(kwargs)?))).vector_entry_point(
+            move |kwargs, config| {
+                // Each environment has its own generator, so each is made.
+                let given = kwargs.clone();
+                let envs = (0..config.num_envs).map(|_| {
+                    *kwargs = given.clone();
+                    make(kwargs)
+                });
+                let envs = envs.collect::<Result<Vec<_>, _>>()?;
+                let envs = SyncVectorEnv::from_envs(envs, config.autoreset_mode)?;
+                Ok(envs.with_time_limit(config.max_episode_steps))
+            },
+        )
+    });
+    specs.collect()
+}
 
 /// Every id with its level.
 pub const LEVELS: [(&str, Level); 48] = [

@@ -5,9 +5,9 @@
 use super::{
     grid::{Cell, DoorState, Object, ObjectColor, Position},
     maze, rooms,
-    world::{Area, Dice, MANY_TRIES, OBSTACLE_TRIES, Task, World},
+    world::{Area, MANY_TRIES, OBSTACLE_TRIES, Task, World, between},
 };
-use crate::EnvError;
+use crate::{EnvError, rng::Rng};
 
 /// A family of layouts, and its sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,38 +206,38 @@ impl Level {
     }
 
     /// Lays out an empty world; `None` when random places ran out, and another try is due.
-    pub(super) fn generate(self, world: &mut World, dice: &mut impl Dice) -> Option<()> {
+    pub(super) fn generate(self, world: &mut World, rng: &mut Rng) -> Option<()> {
         match self {
-            Level::Empty { random_start, .. } => empty(world, random_start, dice),
-            Level::DoorKey { .. } => door_key(world, dice),
-            Level::LavaGap { .. } => lava_gap(world, dice),
+            Level::Empty { random_start, .. } => empty(world, random_start, rng),
+            Level::DoorKey { .. } => door_key(world, rng),
+            Level::LavaGap { .. } => lava_gap(world, rng),
             Level::DistShift { strip_row } => {
                 dist_shift(world, i32::from(strip_row));
                 Some(())
             }
-            Level::GoToDoor { .. } => go_to_door(world, dice),
-            Level::RedBlueDoors { size } => red_blue_doors(world, i32::from(size), dice),
+            Level::GoToDoor { .. } => go_to_door(world, rng),
+            Level::RedBlueDoors { size } => red_blue_doors(world, i32::from(size), rng),
             Level::DynamicObstacles {
                 obstacles,
                 random_start,
                 ..
-            } => dynamic_obstacles(world, obstacles, random_start, dice),
+            } => dynamic_obstacles(world, obstacles, random_start, rng),
             Level::LavaCrossing { crossings, .. } => {
-                maze::crossing(world, usize::from(crossings), Cell::LAVA, dice)
+                maze::crossing(world, usize::from(crossings), Cell::LAVA, rng)
             }
             Level::SimpleCrossing { crossings, .. } => {
-                maze::crossing(world, usize::from(crossings), Cell::WALL, dice)
+                maze::crossing(world, usize::from(crossings), Cell::WALL, rng)
             }
-            Level::FourRooms => maze::four_rooms(world, dice),
+            Level::FourRooms => maze::four_rooms(world, rng),
             Level::MultiRoom {
                 rooms,
                 max_room_size,
-            } => maze::multi_room(world, usize::from(rooms), i32::from(max_room_size), dice),
-            Level::Unlock => rooms::unlock(world, dice),
-            Level::UnlockPickup => rooms::unlock_pickup(world, false, dice),
-            Level::BlockedUnlockPickup => rooms::unlock_pickup(world, true, dice),
+            } => maze::multi_room(world, usize::from(rooms), i32::from(max_room_size), rng),
+            Level::Unlock => rooms::unlock(world, rng),
+            Level::UnlockPickup => rooms::unlock_pickup(world, false, rng),
+            Level::BlockedUnlockPickup => rooms::unlock_pickup(world, true, rng),
             Level::KeyCorridor { room_size, rows } => {
-                rooms::key_corridor(world, i32::from(room_size), i32::from(rows), dice)
+                rooms::key_corridor(world, i32::from(room_size), i32::from(rows), rng)
             }
         }
     }
@@ -252,45 +252,45 @@ pub(super) fn room_with_goal(world: &mut World) {
 }
 
 /// Draws one of the colours.
-pub(super) fn draw_color(dice: &mut impl Dice) -> ObjectColor {
-    ObjectColor::BY_NAME[dice.between(0, ObjectColor::BY_NAME.len() as i32) as usize]
+pub(super) fn draw_color(rng: &mut Rng) -> ObjectColor {
+    ObjectColor::BY_NAME[between(rng, 0, ObjectColor::BY_NAME.len() as i32) as usize]
 }
 
-fn start(world: &mut World, is_random: bool, dice: &mut impl Dice) -> Option<()> {
+fn start(world: &mut World, is_random: bool, rng: &mut Rng) -> Option<()> {
     if is_random {
-        return world.place_agent(world.everywhere(), MANY_TRIES, dice);
+        return world.place_agent(world.everywhere(), MANY_TRIES, rng);
     }
     world.agent = (1, 1);
     Some(())
 }
 
-fn empty(world: &mut World, random_start: bool, dice: &mut impl Dice) -> Option<()> {
+fn empty(world: &mut World, random_start: bool, rng: &mut Rng) -> Option<()> {
     room_with_goal(world);
-    start(world, random_start, dice)
+    start(world, random_start, rng)
 }
 
-fn door_key(world: &mut World, dice: &mut impl Dice) -> Option<()> {
+fn door_key(world: &mut World, rng: &mut Rng) -> Option<()> {
     room_with_goal(world);
     let (width, height) = (world.grid.width(), world.grid.height());
-    let split = dice.between(2, width - 2);
+    let split = between(rng, 2, width - 2);
     world.grid.vertical((split, 0), height, Cell::WALL);
     let left = Area {
         top: (0, 0),
         size: (split, height),
     };
-    world.place_agent(left, MANY_TRIES, dice)?;
+    world.place_agent(left, MANY_TRIES, rng)?;
     let door = Cell::door(ObjectColor::Yellow, DoorState::Locked);
-    world.grid.set((split, dice.between(1, height - 2)), door);
+    world.grid.set((split, between(rng, 1, height - 2)), door);
     let key = Cell::new(Object::Key, ObjectColor::Yellow);
-    world.place(key, left, MANY_TRIES, dice, |_| false)?;
+    world.place(key, left, MANY_TRIES, rng, |_| false)?;
     Some(())
 }
 
-fn lava_gap(world: &mut World, dice: &mut impl Dice) -> Option<()> {
+fn lava_gap(world: &mut World, rng: &mut Rng) -> Option<()> {
     room_with_goal(world);
     let (width, height) = (world.grid.width(), world.grid.height());
     world.agent = (1, 1);
-    let gap = (dice.between(2, width - 2), dice.between(1, height - 1));
+    let gap = (between(rng, 2, width - 2), between(rng, 1, height - 1));
     world.grid.vertical((gap.0, 1), height - 2, Cell::LAVA);
     world.grid.set(gap, Cell::EMPTY);
     Some(())
@@ -306,19 +306,19 @@ fn dist_shift(world: &mut World, strip_row: i32) {
     world.task = Task::ReachGoal;
 }
 
-fn go_to_door(world: &mut World, dice: &mut impl Dice) -> Option<()> {
-    let width = dice.between(5, world.grid.width() + 1);
-    let height = dice.between(5, world.grid.height() + 1);
+fn go_to_door(world: &mut World, rng: &mut Rng) -> Option<()> {
+    let width = between(rng, 5, world.grid.width() + 1);
+    let height = between(rng, 5, world.grid.height() + 1);
     world.grid.wall_rect((0, 0), width, height);
     let doors: [Position; 4] = [
-        (dice.between(2, width - 2), 0),
-        (dice.between(2, width - 2), height - 1),
-        (0, dice.between(2, height - 2)),
-        (width - 1, dice.between(2, height - 2)),
+        (between(rng, 2, width - 2), 0),
+        (between(rng, 2, width - 2), height - 1),
+        (0, between(rng, 2, height - 2)),
+        (width - 1, between(rng, 2, height - 2)),
     ];
     let mut colors = Vec::with_capacity(doors.len());
     while colors.len() < doors.len() {
-        let color = draw_color(dice);
+        let color = draw_color(rng);
         if !colors.contains(&color) {
             colors.push(color);
         }
@@ -330,21 +330,21 @@ fn go_to_door(world: &mut World, dice: &mut impl Dice) -> Option<()> {
         top: (0, 0),
         size: (width, height),
     };
-    world.place_agent(room, MANY_TRIES, dice)?;
-    world.task = Task::GoToDoor(doors[dice.between(0, 4) as usize]);
+    world.place_agent(room, MANY_TRIES, rng)?;
+    world.task = Task::GoToDoor(doors[between(rng, 0, 4) as usize]);
     Some(())
 }
 
-fn red_blue_doors(world: &mut World, size: i32, dice: &mut impl Dice) -> Option<()> {
+fn red_blue_doors(world: &mut World, size: i32, rng: &mut Rng) -> Option<()> {
     world.grid.wall_rect((0, 0), 2 * size, size);
     world.grid.wall_rect((size / 2, 0), size, size);
     let middle = Area {
         top: (size / 2, 0),
         size: (size, size),
     };
-    world.place_agent(middle, MANY_TRIES, dice)?;
-    let red = (size / 2, dice.between(1, size - 1));
-    let blue = (size / 2 + size - 1, dice.between(1, size - 1));
+    world.place_agent(middle, MANY_TRIES, rng)?;
+    let red = (size / 2, between(rng, 1, size - 1));
+    let blue = (size / 2 + size - 1, between(rng, 1, size - 1));
     for (at, color) in [(red, ObjectColor::Red), (blue, ObjectColor::Blue)] {
         world.grid.set(at, Cell::door(color, DoorState::Closed));
     }
@@ -356,14 +356,14 @@ fn dynamic_obstacles(
     world: &mut World,
     obstacles: u8,
     random_start: bool,
-    dice: &mut impl Dice,
+    rng: &mut Rng,
 ) -> Option<()> {
     room_with_goal(world);
     world.task = Task::AvoidObstacles;
-    start(world, random_start, dice)?;
+    start(world, random_start, rng)?;
     for _ in 0..obstacles {
         let ball = Cell::new(Object::Ball, ObjectColor::Blue);
-        let at = world.place(ball, world.everywhere(), OBSTACLE_TRIES, dice, |_| false)?;
+        let at = world.place(ball, world.everywhere(), OBSTACLE_TRIES, rng, |_| false)?;
         world.obstacles.push(at);
     }
     Some(())

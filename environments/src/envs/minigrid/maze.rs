@@ -3,15 +3,16 @@
 use super::{
     grid::{Cell, DoorState, ObjectColor, Position},
     level::room_with_goal,
-    world::{Area, Dice, MANY_TRIES, Task, World},
+    world::{Area, MANY_TRIES, Task, World, between},
 };
+use crate::rng::Rng;
 
 /// Rivers of `obstacle` across the room, with a gap in each on the way to the goal.
 pub(super) fn crossing(
     world: &mut World,
     count: usize,
     obstacle: Cell,
-    dice: &mut impl Dice,
+    rng: &mut Rng,
 ) -> Option<()> {
     room_with_goal(world);
     let size = world.grid.width();
@@ -21,7 +22,7 @@ pub(super) fn crossing(
         .map(|at| (true, at))
         .chain(lines().map(|at| (false, at)))
         .collect::<Vec<_>>();
-    shuffle(&mut rivers, dice);
+    shuffle(&mut rivers, rng);
     rivers.truncate(count);
     let sorted = |wanted: bool| {
         let mut lines = rivers
@@ -42,17 +43,17 @@ pub(super) fn crossing(
     // The path crosses each vertical river going right, each horizontal one going down.
     let mut path = vec![true; vertical.len()];
     path.extend(vec![false; horizontal.len()]);
-    shuffle(&mut path, dice);
+    shuffle(&mut path, rng);
     let limits = |lines: &[i32]| [&[0], lines, &[size - 1]].concat();
     let (columns, rows) = (limits(&vertical), limits(&horizontal));
     let (mut column, mut row) = (0, 0);
     for goes_right in path {
         let gap = if goes_right {
-            let y = dice.between(rows[row] + 1, rows[row + 1]);
+            let y = between(rng, rows[row] + 1, rows[row + 1]);
             column += 1;
             (columns[column], y)
         } else {
-            let x = dice.between(columns[column] + 1, columns[column + 1]);
+            let x = between(rng, columns[column] + 1, columns[column + 1]);
             row += 1;
             (x, rows[row])
         };
@@ -62,7 +63,7 @@ pub(super) fn crossing(
 }
 
 /// Four rooms with a gap in each of the walls between.
-pub(super) fn four_rooms(world: &mut World, dice: &mut impl Dice) -> Option<()> {
+pub(super) fn four_rooms(world: &mut World, rng: &mut Rng) -> Option<()> {
     let (width, height) = (world.grid.width(), world.grid.height());
     world.grid.wall_rect((0, 0), width, height);
     let (across, down) = (width / 2, height / 2);
@@ -72,18 +73,18 @@ pub(super) fn four_rooms(world: &mut World, dice: &mut impl Dice) -> Option<()> 
             let (right, bottom) = (left + across, top + down);
             if column == 0 {
                 world.grid.vertical((right, top), down, Cell::WALL);
-                let gap = (right, dice.between(top + 1, bottom));
+                let gap = (right, between(rng, top + 1, bottom));
                 world.grid.set(gap, Cell::EMPTY);
             }
             if row == 0 {
                 world.grid.horizontal((left, bottom), across, Cell::WALL);
-                let gap = (dice.between(left + 1, right), bottom);
+                let gap = (between(rng, left + 1, right), bottom);
                 world.grid.set(gap, Cell::EMPTY);
             }
         }
     }
-    world.place_agent(world.everywhere(), MANY_TRIES, dice)?;
-    world.place(Cell::GOAL, world.everywhere(), MANY_TRIES, dice, |_| false)?;
+    world.place_agent(world.everywhere(), MANY_TRIES, rng)?;
+    world.place(Cell::GOAL, world.everywhere(), MANY_TRIES, rng, |_| false)?;
     world.task = Task::ReachGoal;
     Some(())
 }
@@ -93,11 +94,11 @@ pub(super) fn multi_room(
     world: &mut World,
     count: usize,
     max_size: i32,
-    dice: &mut impl Dice,
+    rng: &mut Rng,
 ) -> Option<()> {
     let (width, height) = (world.grid.width(), world.grid.height());
     // The number of rooms is a draw from a range of one.
-    dice.between(count as i32, count as i32 + 1);
+    between(rng, count as i32, count as i32 + 1);
     let mut plan = Plan {
         width,
         height,
@@ -107,8 +108,8 @@ pub(super) fn multi_room(
     let mut rooms = Vec::new();
     for _ in 0..CHAIN_TRIES {
         plan.rooms.clear();
-        let entry = (dice.between(0, width - 2), dice.between(0, width - 2));
-        plan.add_rooms(count, 2, entry, dice);
+        let entry = (between(rng, 0, width - 2), between(rng, 0, width - 2));
+        plan.add_rooms(count, 2, entry, rng);
         if plan.rooms.len() > rooms.len() {
             rooms.clone_from(&plan.rooms);
         }
@@ -129,7 +130,7 @@ pub(super) fn multi_room(
                 .into_iter()
                 .filter(|color| Some(*color) != last_color)
                 .collect::<Vec<_>>();
-            let color = colors[dice.between(0, colors.len() as i32) as usize];
+            let color = colors[between(rng, 0, colors.len() as i32) as usize];
             world
                 .grid
                 .set(room.entry, Cell::door(color, DoorState::Closed));
@@ -137,8 +138,8 @@ pub(super) fn multi_room(
         }
     }
     let (first, last) = (rooms.first()?.area, rooms.last()?.area);
-    world.place_agent(first, MANY_TRIES, dice)?;
-    world.place(Cell::GOAL, last, MANY_TRIES, dice, |_| false)?;
+    world.place_agent(first, MANY_TRIES, rng)?;
+    world.place(Cell::GOAL, last, MANY_TRIES, rng, |_| false)?;
     world.task = Task::ReachGoal;
     Some(())
 }
@@ -162,22 +163,16 @@ impl Plan {
     /// Adds a room whose door is at `entry` in its wall `entry_wall`, and `left - 1` more after it.
     ///
     /// Walls are right, down, left, up. Returns whether this room found space.
-    fn add_rooms(
-        &mut self,
-        left: usize,
-        entry_wall: i32,
-        entry: Position,
-        dice: &mut impl Dice,
-    ) -> bool {
-        let size_x = dice.between(MIN_ROOM, self.max_size + 1);
-        let size_y = dice.between(MIN_ROOM, self.max_size + 1);
+    fn add_rooms(&mut self, left: usize, entry_wall: i32, entry: Position, rng: &mut Rng) -> bool {
+        let size_x = between(rng, MIN_ROOM, self.max_size + 1);
+        let size_y = between(rng, MIN_ROOM, self.max_size + 1);
         let (x, y) = entry;
         let top = match entry_wall {
             _ if self.rooms.is_empty() => entry,
-            0 => (x - size_x + 1, dice.between(y - size_y + 2, y)),
-            1 => (dice.between(x - size_x + 2, x), y - size_y + 1),
-            2 => (x, dice.between(y - size_y + 2, y)),
-            _ => (dice.between(x - size_x + 2, x), y),
+            0 => (x - size_x + 1, between(rng, y - size_y + 2, y)),
+            1 => (between(rng, x - size_x + 2, x), y - size_y + 1),
+            2 => (x, between(rng, y - size_y + 2, y)),
+            _ => (between(rng, x - size_x + 2, x), y),
         };
         let area = Area {
             top,
@@ -193,14 +188,14 @@ impl Plan {
         for _ in 0..8 {
             let walls = [0, 1, 2, 3].map(|wall| (wall != entry_wall).then_some(wall));
             let walls = walls.into_iter().flatten().collect::<Vec<_>>();
-            let wall = walls[dice.between(0, 3) as usize];
+            let wall = walls[between(rng, 0, 3) as usize];
             let exit = match wall {
-                0 => (top.0 + size_x - 1, top.1 + dice.between(1, size_y - 1)),
-                1 => (top.0 + dice.between(1, size_x - 1), top.1 + size_y - 1),
-                2 => (top.0, top.1 + dice.between(1, size_y - 1)),
-                _ => (top.0 + dice.between(1, size_x - 1), top.1),
+                0 => (top.0 + size_x - 1, top.1 + between(rng, 1, size_y - 1)),
+                1 => (top.0 + between(rng, 1, size_x - 1), top.1 + size_y - 1),
+                2 => (top.0, top.1 + between(rng, 1, size_y - 1)),
+                _ => (top.0 + between(rng, 1, size_x - 1), top.1),
             };
-            if self.add_rooms(left - 1, (wall + 2) % 4, exit, dice) {
+            if self.add_rooms(left - 1, (wall + 2) % 4, exit, rng) {
                 break;
             }
         }
@@ -223,9 +218,9 @@ impl Plan {
 }
 
 /// Puts items into random order (Fisher and Yates).
-fn shuffle<T>(items: &mut [T], dice: &mut impl Dice) {
+fn shuffle<T>(items: &mut [T], rng: &mut Rng) {
     for last in (1..items.len()).rev() {
-        items.swap(last, dice.between(0, last as i32 + 1) as usize);
+        items.swap(last, between(rng, 0, last as i32 + 1) as usize);
     }
 }
 

@@ -9,7 +9,8 @@
 //! Levels with moving obstacles take the first three.
 //!
 //! # Observation space
-//! `Box(0, 255, (7, 7, 3))`: by column, row and channel, what the cells hold: object, colour, state. The agent is in
+//! A `Dict` of `image`, `direction` (`Discrete(4)`: right, down, left, up) and `mission` (a text). Vector environments
+//! have the image alone. The image is `Box(0, 255, (7, 7, 3), uint8)`: by column, row and channel, what the cells hold: object, colour, state. The agent is in
 //! the middle of the last row and looks towards row 0; that cell shows what it carries. Objects: 0 unseen, 1 empty,
 //! 2 wall, 3 floor, 4 door, 5 key, 6 ball, 7 box, 8 goal, 9 lava. Colours: red, green, blue, purple, yellow, grey.
 //! States of doors: 0 open, 1 closed, 2 locked.
@@ -22,26 +23,30 @@
 //!
 //! # Episode end
 //! Terminated by success, by lava, or by a mistake that the level names; truncated after the level's limit.
+//!
+//! # Arguments
+//! `max_steps` (the level's limit), which also scales the rewards.
 
 mod draw;
 mod grid;
 mod ids;
 mod level;
 mod maze;
+mod mission;
 mod rooms;
-#[cfg(test)]
-mod tests;
 mod world;
 
 use world::{Task, World};
 
-pub use grid::{Cell, DoorState, IMAGE_LEN, Object, ObjectColor, Position, VIEW};
+pub use grid::{Cell, DoorState, Image, Object, ObjectColor, Position, VIEW};
 pub use ids::LEVELS;
+pub(super) use ids::specs;
 pub use level::Level;
+pub use mission::WithMission;
 
 use crate::{
-    BoxSpace, Discrete, Env, EnvError, Frame, Info, Observation, Options, RenderMode, Space, State,
-    Step, Value, rng::Rng,
+    BoxSpace, Discrete, Dtype, Env, EnvError, Frame, Info, Metadata, Options, Outcome, RenderMode,
+    Space, State, Step, Value, rng::Rng,
 };
 
 /// The environment.
@@ -56,18 +61,6 @@ pub struct MiniGrid {
     rng: Rng,
 }
 
-/// What an agent sees: `[7, 7, 3]` by column, row, channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GridImage(pub [u8; IMAGE_LEN]);
-
-impl Observation for GridImage {
-    fn write(&self, row: &mut [f32]) {
-        for (number, code) in row.iter_mut().zip(self.0) {
-            *number = f32::from(code);
-        }
-    }
-}
-
 impl MiniGrid {
     /// Makes the environment of a level.
     ///
@@ -79,36 +72,46 @@ impl MiniGrid {
             level,
             world: World::new(level),
             is_started: false,
-            rng: Rng::new(0),
+            rng: Rng::from_entropy(),
         })
     }
 
-    /// Returns what the agent is told to do in this episode.
-    pub fn mission(&self) -> String {
-        let named = |verb: &str, color: ObjectColor, noun: &str| {
-            format!("{verb} the {} {noun}", color.name())
-        };
-        match (self.world.task, self.level) {
-            (Task::OpenDoor(_), _) => "open the door".into(),
-            (Task::OpenInOrder(..), _) => "open the red door then the blue door".into(),
-            (Task::PickUp(cell), _) if cell.object == Object::Ball => {
-                named("pick up", cell.color, "ball")
-            }
-            (Task::PickUp(cell), _) => named("pick up", cell.color, "box"),
-            (Task::GoToDoor(at), _) => named("go to", self.world.grid.get(at).color, "door"),
-            (_, Level::DoorKey { .. }) => {
-                "use the key to open the door and then get to the goal".into()
-            }
-            (_, Level::FourRooms) => "reach the goal".into(),
-            (_, Level::MultiRoom { .. }) => "traverse the rooms to get to the goal".into(),
-            (_, Level::LavaGap { .. } | Level::LavaCrossing { .. }) => {
-                "avoid the lava and get to the green goal square".into()
-            }
-            (_, Level::SimpleCrossing { .. }) => {
-                "find the opening and get to the green goal square".into()
-            }
-            _ => "get to the green goal square".into(),
+    /// Sets after how many steps an episode is cut; rewards count in parts of it.
+    pub fn max_steps(mut self, value: u32) -> MiniGrid {
+        self.world.max_steps = value.max(1);
+        self
+    }
+
+    fn check(&self, action: i64) -> Result<(), EnvError> {
+        if !self.is_started {
+            return Err(EnvError::ResetNeeded);
         }
+        if !(0..self.level.actions()).contains(&action) {
+            return Err(EnvError::InvalidAction {
+                action: action.to_string(),
+                space: self.action_space().to_string(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Lays out a new episode.
+    fn restart(&mut self, seed: Option<u64>) -> Result<(), EnvError> {
+        if let Some(seed) = seed {
+            self.rng = Rng::new(seed);
+        }
+        for _ in 0..LAYOUT_TRIES {
+            self.world.clear();
+            let layout = self.level.generate(&mut self.world, &mut self.rng);
+            if layout.is_some() {
+                self.is_started = true;
+                return Ok(());
+            }
+        }
+        Err(EnvError::NotSupported(format!(
+            "{:?} has no layout that {LAYOUT_TRIES} tries find",
+            self.level
+        )))
     }
 
     /// Returns which way the agent looks: 0 to 3 for right, down, left, up.
@@ -128,62 +131,58 @@ impl MiniGrid {
 }
 
 impl Env for MiniGrid {
-    type Observation = GridImage;
+    type Observation = Image;
     type Action = i64;
 
     fn observation_space(&self) -> Space {
-        let mut space = BoxSpace::new(vec![0.0; IMAGE_LEN], vec![255.0; IMAGE_LEN]);
-        space.shape = vec![VIEW, VIEW, 3];
-        Space::Box(space)
+        Space::Box(BoxSpace::of_dtype(&[VIEW, VIEW, 3], Dtype::U8))
     }
 
     fn action_space(&self) -> Space {
         Space::Discrete(Discrete::new(self.level.actions()))
     }
 
-    fn reset(
+    fn reset(&mut self, seed: Option<u64>, _options: &Options) -> Result<(Image, Info), EnvError> {
+        self.restart(seed)?;
+        Ok((self.world.image(), Info::new()))
+    }
+
+    fn step(&mut self, action: &i64) -> Result<Step<Image>, EnvError> {
+        self.check(*action)?;
+        let outcome = self.world.step(*action, &mut self.rng);
+        Ok(Step {
+            observation: self.world.image(),
+            reward: outcome.reward,
+            terminated: outcome.terminated,
+            truncated: outcome.truncated,
+            info: Info::new(),
+        })
+    }
+
+    fn reset_into(
         &mut self,
         seed: Option<u64>,
         _options: &Options,
-    ) -> Result<(GridImage, Info), EnvError> {
-        if let Some(seed) = seed {
-            self.rng = Rng::new(seed);
-        }
-        for _ in 0..LAYOUT_TRIES {
-            self.world.clear();
-            if self
-                .level
-                .generate(&mut self.world, &mut self.rng)
-                .is_some()
-            {
-                self.is_started = true;
-                return Ok((GridImage(self.world.image()), Info::new()));
-            }
-        }
-        Err(EnvError::NotSupported(format!(
-            "{:?} has no layout that {LAYOUT_TRIES} tries find",
-            self.level
-        )))
+        row: &mut [f32],
+    ) -> Result<(), EnvError> {
+        self.restart(seed)?;
+        write(&self.world.image(), row);
+        Ok(())
     }
 
-    fn step(&mut self, action: &i64) -> Result<Step<GridImage>, EnvError> {
-        if !self.is_started {
-            return Err(EnvError::ResetNeeded);
-        }
-        if !(0..self.level.actions()).contains(action) {
-            return Err(EnvError::InvalidAction {
-                action: action.to_string(),
-                space: self.action_space().to_string(),
-            });
-        }
+    fn step_into(&mut self, action: &i64, row: &mut [f32]) -> Result<Outcome, EnvError> {
+        self.check(*action)?;
         let outcome = self.world.step(*action, &mut self.rng);
-        Ok(Step {
-            observation: GridImage(self.world.image()),
-            reward: outcome.reward,
-            terminated: outcome.terminated,
-            truncated: self.world.elapsed >= self.world.max_steps,
-            info: Info::new(),
-        })
+        write(&self.world.image(), row);
+        Ok(outcome)
+    }
+
+    fn metadata(&self) -> Metadata {
+        Metadata::new(&[RenderMode::Ansi, RenderMode::RgbArray], 10)
+    }
+
+    fn rng_mut(&mut self) -> Option<&mut Rng> {
+        Some(&mut self.rng)
     }
 
     fn render(&mut self, mode: RenderMode) -> Result<Frame, EnvError> {
@@ -229,8 +228,10 @@ impl Env for MiniGrid {
     }
 
     fn set_state(&mut self, state: &State) -> Result<(), EnvError> {
+        let max_steps = self.world.max_steps;
         self.world = read_world(self.level, state)
             .ok_or_else(|| EnvError::InvalidState(format!("it is none of {:?}", self.level)))?;
+        self.world.max_steps = max_steps;
         if let Some(rng) = Rng::restore(&state.rng) {
             self.rng = rng;
         }
@@ -239,7 +240,15 @@ impl Env for MiniGrid {
     }
 
     fn max_episode_steps(&self) -> Option<u32> {
-        Some(self.level.max_steps())
+        Some(self.world.max_steps)
+    }
+}
+
+/// Writes the numbers of an image; flat, so that many convert at once.
+fn write(image: &Image, row: &mut [f32]) {
+    let numbers = image.as_flattened().as_flattened();
+    for (slot, number) in row.iter_mut().zip(numbers) {
+        *slot = f32::from(*number);
     }
 }
 

@@ -3,8 +3,9 @@
 use super::{
     grid::{Cell, DIRECTIONS, DoorState, Object, ObjectColor, Position},
     level::draw_color,
-    world::{Area, Dice, ROOM_TRIES, Task, World},
+    world::{Area, ROOM_TRIES, Task, World, between},
 };
+use crate::rng::Rng;
 
 /// The rooms and their doors; directions are right, down, left, up.
 struct Lattice {
@@ -20,31 +21,27 @@ struct Lattice {
 }
 
 /// The key and the door of one colour, and the agent beside the key.
-pub(super) fn unlock(world: &mut World, dice: &mut impl Dice) -> Option<()> {
-    let mut lattice = Lattice::build(world, 6, 2, 1, dice);
-    let (door, color) = lattice.add_locked_door(world, (0, 0), 0, dice);
-    lattice.add(world, (0, 0), Cell::new(Object::Key, color), dice)?;
-    lattice.place_agent(world, (0, 0), dice)?;
+pub(super) fn unlock(world: &mut World, rng: &mut Rng) -> Option<()> {
+    let mut lattice = Lattice::build(world, 6, 2, 1, rng);
+    let (door, color) = lattice.add_locked_door(world, (0, 0), 0, rng);
+    lattice.add(world, (0, 0), Cell::new(Object::Key, color), rng)?;
+    lattice.place_agent(world, (0, 0), rng)?;
     world.task = Task::OpenDoor(door);
     Some(())
 }
 
 /// A box in the second room; a ball may block the door.
-pub(super) fn unlock_pickup(
-    world: &mut World,
-    is_blocked: bool,
-    dice: &mut impl Dice,
-) -> Option<()> {
-    let mut lattice = Lattice::build(world, 6, 2, 1, dice);
-    let wanted = Cell::new(Object::Box, draw_color(dice));
-    lattice.add(world, (1, 0), wanted, dice)?;
-    let (door, color) = lattice.add_locked_door(world, (0, 0), 0, dice);
+pub(super) fn unlock_pickup(world: &mut World, is_blocked: bool, rng: &mut Rng) -> Option<()> {
+    let mut lattice = Lattice::build(world, 6, 2, 1, rng);
+    let wanted = Cell::new(Object::Box, draw_color(rng));
+    lattice.add(world, (1, 0), wanted, rng)?;
+    let (door, color) = lattice.add_locked_door(world, (0, 0), 0, rng);
     if is_blocked {
-        let ball = Cell::new(Object::Ball, draw_color(dice));
+        let ball = Cell::new(Object::Ball, draw_color(rng));
         world.grid.set((door.0 - 1, door.1), ball);
     }
-    lattice.add(world, (0, 0), Cell::new(Object::Key, color), dice)?;
-    lattice.place_agent(world, (0, 0), dice)?;
+    lattice.add(world, (0, 0), Cell::new(Object::Key, color), rng)?;
+    lattice.place_agent(world, (0, 0), rng)?;
     world.task = Task::PickUp(wanted);
     Some(())
 }
@@ -54,33 +51,27 @@ pub(super) fn key_corridor(
     world: &mut World,
     room_size: i32,
     rows: i32,
-    dice: &mut impl Dice,
+    rng: &mut Rng,
 ) -> Option<()> {
-    let mut lattice = Lattice::build(world, room_size, 3, rows, dice);
+    let mut lattice = Lattice::build(world, room_size, 3, rows, rng);
     for row in 1..rows {
         lattice.remove_wall_above(world, (1, row));
     }
-    let row = dice.between(0, rows);
-    let (_, color) = lattice.add_locked_door(world, (2, row), 2, dice);
-    let wanted = Cell::new(Object::Ball, draw_color(dice));
-    lattice.add(world, (2, row), wanted, dice)?;
-    let key_room = (0, dice.between(0, rows));
-    lattice.add(world, key_room, Cell::new(Object::Key, color), dice)?;
-    lattice.place_agent(world, (1, rows / 2), dice)?;
-    lattice.join_all(world, dice)?;
+    let row = between(rng, 0, rows);
+    let (_, color) = lattice.add_locked_door(world, (2, row), 2, rng);
+    let wanted = Cell::new(Object::Ball, draw_color(rng));
+    lattice.add(world, (2, row), wanted, rng)?;
+    let key_room = (0, between(rng, 0, rows));
+    lattice.add(world, key_room, Cell::new(Object::Key, color), rng)?;
+    lattice.place_agent(world, (1, rows / 2), rng)?;
+    lattice.join_all(world, rng)?;
     world.task = Task::PickUp(wanted);
     Some(())
 }
 
 impl Lattice {
     /// Lays the walls, draws where doors may be, and puts the agent in the middle.
-    fn build(
-        world: &mut World,
-        room_size: i32,
-        columns: i32,
-        rows: i32,
-        dice: &mut impl Dice,
-    ) -> Lattice {
+    fn build(world: &mut World, room_size: i32, columns: i32, rows: i32, rng: &mut Rng) -> Lattice {
         let count = (columns * rows) as usize;
         let mut lattice = Lattice {
             room_size,
@@ -102,12 +93,12 @@ impl Lattice {
                 let (left, top) = lattice.top((column, row));
                 let at = lattice.index((column, row));
                 if column + 1 < columns {
-                    let door = (left + inner, dice.between(top + 1, top + inner));
+                    let door = (left + inner, between(rng, top + 1, top + inner));
                     lattice.door_at[at][0] = Some(door);
                     lattice.door_at[at + 1][2] = Some(door);
                 }
                 if row + 1 < rows {
-                    let door = (dice.between(left + 1, left + inner), top + inner);
+                    let door = (between(rng, left + 1, left + inner), top + inner);
                     lattice.door_at[at][1] = Some(door);
                     lattice.door_at[at + columns as usize][3] = Some(door);
                 }
@@ -139,11 +130,11 @@ impl Lattice {
         world: &mut World,
         room: Position,
         cell: Cell,
-        dice: &mut impl Dice,
+        rng: &mut Rng,
     ) -> Option<Position> {
         let (x, y) = world.agent;
         let is_near = |at: Position| (at.0 - x).abs() + (at.1 - y).abs() < 2;
-        world.place(cell, self.area(room), ROOM_TRIES, dice, is_near)
+        world.place(cell, self.area(room), ROOM_TRIES, rng, is_near)
     }
 
     /// Adds a locked door of a random colour; returns where, and the colour.
@@ -152,9 +143,9 @@ impl Lattice {
         world: &mut World,
         room: Position,
         wall: usize,
-        dice: &mut impl Dice,
+        rng: &mut Rng,
     ) -> (Position, ObjectColor) {
-        let color = draw_color(dice);
+        let color = draw_color(rng);
         let door = Cell::door(color, DoorState::Locked);
         let at = self.add_door(world, room, wall, door);
         let index = self.index(room);
@@ -185,9 +176,9 @@ impl Lattice {
     }
 
     /// Puts the agent into a room, not in front of an object.
-    fn place_agent(&self, world: &mut World, room: Position, dice: &mut impl Dice) -> Option<()> {
+    fn place_agent(&self, world: &mut World, room: Position, rng: &mut Rng) -> Option<()> {
         for _ in 0..ROOM_TRIES {
-            world.place_agent(self.area(room), ROOM_TRIES, dice)?;
+            world.place_agent(self.area(room), ROOM_TRIES, rng)?;
             let ahead = world.grid.get(world.front()).object;
             if matches!(ahead, Object::Empty | Object::Wall) {
                 return Some(());
@@ -197,13 +188,13 @@ impl Lattice {
     }
 
     /// Adds doors until the agent can reach every room.
-    fn join_all(&mut self, world: &mut World, dice: &mut impl Dice) -> Option<()> {
+    fn join_all(&mut self, world: &mut World, rng: &mut Rng) -> Option<()> {
         for _ in 0..JOIN_TRIES {
             if self.reachable(world.agent) == self.is_joined.len() {
                 return Some(());
             }
-            let room = (dice.between(0, self.columns), dice.between(0, self.rows));
-            let wall = dice.between(0, 4) as usize;
+            let room = (between(rng, 0, self.columns), between(rng, 0, self.rows));
+            let wall = between(rng, 0, 4) as usize;
             let index = self.index(room);
             if self.door_at[index][wall].is_none() || self.is_joined[index][wall] {
                 continue;
@@ -212,7 +203,7 @@ impl Lattice {
             if self.is_locked[index] || self.is_locked[next] {
                 continue;
             }
-            let door = Cell::door(draw_color(dice), DoorState::Closed);
+            let door = Cell::door(draw_color(rng), DoorState::Closed);
             self.add_door(world, room, wall, door);
         }
         None

@@ -1,22 +1,10 @@
 //! The rules: what an action does to the grid and the agent, and what it earns.
 
 use super::{
-    grid::{Cell, DIRECTIONS, DoorState, Grid, IMAGE_LEN, Object, Position},
+    grid::{Cell, DIRECTIONS, DoorState, Grid, Image, Object, Position},
     level::Level,
 };
-use crate::rng::Rng;
-
-/// Where whole random numbers come from.
-pub(super) trait Dice {
-    /// Draws from `low..high`.
-    fn between(&mut self, low: i32, high: i32) -> i32;
-}
-
-impl Dice for Rng {
-    fn between(&mut self, low: i32, high: i32) -> i32 {
-        low + self.below((high - low).max(1) as u64) as i32
-    }
-}
+use crate::{Outcome, rng::Rng};
 
 /// What ends an episode well.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -51,13 +39,6 @@ pub(super) struct World {
     pub(super) sees_through_walls: bool,
 }
 
-/// What a step led to.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Outcome {
-    pub(super) reward: f64,
-    pub(super) terminated: bool,
-}
-
 impl World {
     /// Makes the empty world of a level.
     pub(super) fn new(level: Level) -> World {
@@ -86,7 +67,7 @@ impl World {
     }
 
     /// Returns what the agent sees.
-    pub(super) fn image(&self) -> [u8; IMAGE_LEN] {
+    pub(super) fn image(&self) -> Image {
         self.grid.view(
             self.agent,
             self.direction,
@@ -102,18 +83,16 @@ impl World {
     }
 
     /// Does an action from 0 to 6.
-    pub(super) fn step(&mut self, action: i64, dice: &mut impl Dice) -> Outcome {
+    pub(super) fn step(&mut self, action: i64, rng: &mut Rng) -> Outcome {
         match self.task {
             Task::AvoidObstacles => {
                 let ahead = self.grid.get(self.front()).object;
                 let is_blocked = !matches!(ahead, Object::Empty | Object::Goal);
-                self.move_obstacles(dice);
+                self.move_obstacles(rng);
                 let mut outcome = self.act(action);
                 if action == FORWARD && is_blocked {
-                    outcome = Outcome {
-                        reward: -1.0,
-                        terminated: true,
-                    };
+                    outcome.reward = -1.0;
+                    outcome.terminated = true;
                 }
                 outcome
             }
@@ -127,8 +106,12 @@ impl World {
                 outcome
             }
             Task::ReachGoal | Task::OpenDoor(_) | Task::PickUp(_) | Task::GoToDoor(_) => {
-                let outcome = self.act(action);
-                self.judge(action).unwrap_or(outcome)
+                let mut outcome = self.act(action);
+                if let Some(reward) = self.judge(action) {
+                    outcome.reward = reward;
+                    outcome.terminated = true;
+                }
+                outcome
             }
         }
     }
@@ -137,8 +120,8 @@ impl World {
     fn act(&mut self, action: i64) -> Outcome {
         self.elapsed += 1;
         let mut outcome = Outcome {
-            reward: 0.0,
-            terminated: false,
+            truncated: self.elapsed >= self.max_steps,
+            ..Outcome::default()
         };
         let front = self.front();
         let ahead = self.grid.get(front);
@@ -187,20 +170,17 @@ impl World {
         self.grid.set(at, after);
     }
 
-    /// Returns the outcome that the task gives to an action which was just done.
-    fn judge(&self, action: i64) -> Option<Outcome> {
-        let won = Outcome {
-            reward: self.success(),
-            terminated: true,
-        };
-        let lost = Outcome { reward: 0.0, ..won };
+    /// Returns the reward of an action that was just done, where the task ends with it.
+    fn judge(&self, action: i64) -> Option<f64> {
         match (self.task, action) {
-            (Task::OpenDoor(door), TOGGLE) => self.is_open(door).then_some(won),
-            (Task::PickUp(wanted), PICKUP) => (self.carrying == Some(wanted)).then_some(won),
-            (Task::GoToDoor(_), TOGGLE) => Some(lost),
+            (Task::OpenDoor(door), TOGGLE) => self.is_open(door).then(|| self.success()),
+            (Task::PickUp(wanted), PICKUP) => {
+                (self.carrying == Some(wanted)).then(|| self.success())
+            }
+            (Task::GoToDoor(_), TOGGLE) => Some(0.0),
             (Task::GoToDoor((x, y)), DONE) => {
                 let distance = (self.agent.0 - x).abs() + (self.agent.1 - y).abs();
-                Some(if distance == 1 { won } else { lost })
+                Some(if distance == 1 { self.success() } else { 0.0 })
             }
             _ => None,
         }
@@ -216,7 +196,7 @@ impl World {
     }
 
     /// Moves each obstacle to a free cell beside it, if a few tries find one.
-    fn move_obstacles(&mut self, dice: &mut impl Dice) {
+    fn move_obstacles(&mut self, rng: &mut Rng) {
         for at in 0..self.obstacles.len() {
             let old = self.obstacles[at];
             let around = Area {
@@ -224,7 +204,7 @@ impl World {
                 size: (3, 3),
             };
             let ball = self.grid.get(old);
-            if let Some(new) = self.place(ball, around, OBSTACLE_TRIES, dice, |_| false) {
+            if let Some(new) = self.place(ball, around, OBSTACLE_TRIES, rng, |_| false) {
                 self.grid.set(old, Cell::EMPTY);
                 self.obstacles[at] = new;
             }
@@ -237,7 +217,7 @@ impl World {
         cell: Cell,
         area: Area,
         tries: u32,
-        dice: &mut impl Dice,
+        rng: &mut Rng,
         rejects: impl Fn(Position) -> bool,
     ) -> Option<Position> {
         let (left, top) = (area.top.0.max(0), area.top.1.max(0));
@@ -245,7 +225,7 @@ impl World {
         let bottom = (top + area.size.1).min(self.grid.height());
         // The first try does not count.
         for _ in 0..=tries {
-            let at = (dice.between(left, right), dice.between(top, bottom));
+            let at = (between(rng, left, right), between(rng, top, bottom));
             if self.grid.get(at) == Cell::EMPTY && at != self.agent && !rejects(at) {
                 self.grid.set(at, cell);
                 return Some(at);
@@ -255,15 +235,10 @@ impl World {
     }
 
     /// Puts the agent at a random free position of an area, in a random direction.
-    pub(super) fn place_agent(
-        &mut self,
-        area: Area,
-        tries: u32,
-        dice: &mut impl Dice,
-    ) -> Option<()> {
+    pub(super) fn place_agent(&mut self, area: Area, tries: u32, rng: &mut Rng) -> Option<()> {
         self.agent = NOWHERE;
-        self.agent = self.place(Cell::EMPTY, area, tries, dice, |_| false)?;
-        self.direction = dice.between(0, 4) as usize;
+        self.agent = self.place(Cell::EMPTY, area, tries, rng, |_| false)?;
+        self.direction = between(rng, 0, 4) as usize;
         Some(())
     }
 
@@ -274,6 +249,11 @@ impl World {
             size: (self.grid.width(), self.grid.height()),
         }
     }
+}
+
+/// Draws from `low..high`; `low` where that is empty.
+pub(super) fn between(rng: &mut Rng, low: i32, high: i32) -> i32 {
+    low + rng.below((high - low).max(1) as u64) as i32
 }
 
 /// A rectangle of the grid.
