@@ -18,8 +18,10 @@ mod data;
 mod dynamic;
 mod env;
 pub mod envs;
+pub mod multi;
 pub mod registry;
 pub mod render;
+pub mod replay;
 pub mod rng;
 mod space;
 mod value;
@@ -29,6 +31,7 @@ pub mod wrappers;
 pub use data::{Action, Observation};
 pub use dynamic::{DynEnv, Erased};
 pub use env::{Env, EnvError, Frame, Info, Metadata, Options, Outcome, RenderMode, State, Step};
+pub use environments_derive::{Action, Observation};
 pub use registry::{
     EnvBuilder, EnvId, EnvSpec, Kwargs, MakeError, MakeError as UnknownEnv, Vectorization, Warning,
     make, make_vec, make_with, on_warning, register,

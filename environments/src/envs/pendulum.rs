@@ -28,14 +28,21 @@ use crate::{
     RenderMode, Space, State, Step, Value,
     render::{Canvas, Color},
     rng::Rng,
+    vector::lanes::{LanesVectorEnv, PendulumLanes},
 };
 
 pub(super) fn specs() -> Vec<EnvSpec> {
-    let make = |kwargs: &mut Kwargs| -> Result<Pendulum, MakeError> {
-        let gravity = kwargs.take_float("g")?.unwrap_or(10.0);
-        Ok(Pendulum::unlimited().gravity(gravity))
+    let gravity = |kwargs: &mut Kwargs| -> Result<f64, MakeError> {
+        Ok(kwargs.take_float("g")?.unwrap_or(10.0))
     };
-    vec![EnvSpec::new("Pendulum-v1", make).max_episode_steps(200)]
+    let spec = EnvSpec::new("Pendulum-v1", move |kwargs| {
+        Ok(Pendulum::unlimited().gravity(gravity(kwargs)?))
+    });
+    let spec = spec.vector_entry_point(move |kwargs, config| {
+        let gravity = gravity(kwargs)?;
+        Ok(LanesVectorEnv::new(PendulumLanes { gravity }, config))
+    });
+    vec![spec.max_episode_steps(200)]
 }
 
 /// The environment; state order: angle, angular velocity.
@@ -88,11 +95,7 @@ impl Pendulum {
     }
 
     fn observation(&self) -> [f32; 3] {
-        [
-            self.angle.cos() as f32,
-            self.angle.sin() as f32,
-            self.velocity as f32,
-        ]
+        observe([self.angle, self.velocity])
     }
 }
 
@@ -121,6 +124,11 @@ fn draw(angle: f64, torque: f64) -> Canvas {
     }
     canvas.circle(hinge, 0.05 * pixels_per_metre, Color::BLACK);
     canvas
+}
+
+/// Returns what an agent sees of an angle and a velocity.
+pub(crate) fn observe([angle, velocity]: [f64; 2]) -> [f32; 3] {
+    [angle.cos() as f32, angle.sin() as f32, velocity as f32]
 }
 
 fn normalized(angle: f64) -> f64 {
@@ -174,12 +182,12 @@ impl Env for Pendulum {
                 space: self.action_space().to_string(),
             });
         }
-        let torque = f64::from(action[0].clamp(-2.0, 2.0));
+        let torque = f64::from(action[0]).clamp(-TORQUE_MAX, TORQUE_MAX);
         let angle = normalized(self.angle);
         let cost =
             angle * angle + 0.1 * (self.velocity * self.velocity) + 0.001 * (torque * torque);
         let acceleration = 3.0 * self.gravity / 2.0 * self.angle.sin() + 3.0 * torque;
-        self.velocity = (self.velocity + acceleration * DT).clamp(-8.0, 8.0);
+        self.velocity = (self.velocity + acceleration * DT).clamp(-SPEED_MAX, SPEED_MAX);
         self.angle += self.velocity * DT;
         self.elapsed += 1;
         self.last_torque = Some(torque);
@@ -244,4 +252,6 @@ impl Env for Pendulum {
 }
 
 /// Seconds of a step.
-const DT: f64 = 0.05;
+pub(crate) const DT: f64 = 0.05;
+pub(crate) const SPEED_MAX: f64 = 8.0;
+pub(crate) const TORQUE_MAX: f64 = 2.0;

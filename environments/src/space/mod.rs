@@ -115,6 +115,25 @@ impl Space {
         }
     }
 
+    /// Returns a `Box` with the same bounds for all elements, none wider than it had; other spaces stay.
+    ///
+    /// # Panics
+    /// When `low` is above `high` or one is not a number.
+    pub fn narrowed(self, low: Option<f64>, high: Option<f64>) -> Space {
+        let Space::Box(space) = self else {
+            return self;
+        };
+        let bounds = (0..space.len()).map(|at| {
+            let (least, greatest) = space.bounds(at);
+            (
+                low.map_or(least, |low| low.max(least)),
+                high.map_or(greatest, |high| high.min(greatest)),
+            )
+        });
+        let (low, high) = bounds.unzip();
+        Space::Box(BoxSpace::with_bounds(low, high, &space.shape, space.dtype))
+    }
+
     /// Returns the choice, if it is one.
     pub fn as_discrete(&self) -> Option<Discrete> {
         match self {
