@@ -45,8 +45,11 @@ enum Policy {
 fn main() -> ExitCode {
     let args = Args::try_parse().unwrap_or_else(|error| {
         if error.use_stderr() {
-            // One line says what is wrong.
-            eprintln!("{}", error.to_string().lines().next().unwrap_or_default());
+            // One line says what is wrong, and what would be right.
+            let text = error.to_string();
+            let lines = text.lines().map(str::trim);
+            let lines = lines.take_while(|line| !line.is_empty());
+            eprintln!("{}", lines.collect::<Vec<_>>().join(" "));
             std::process::exit(2);
         }
         print!("{error}");

@@ -1,7 +1,8 @@
 //! Board games for self-play: the rules alone, small enough to copy for every node of a search tree.
 //!
 //! [`BoardGame`] is what a tree search needs: whose turn it is, which actions are legal, what follows, who won, and
-//! how a position looks to a network. A multi-agent environment plays one.
+//! how a position looks to a network. [`BoardEnv`](crate::multi::BoardEnv) plays one as a multi-agent
+//! environment.
 
 mod connect_four;
 mod tic_tac_toe;

@@ -116,10 +116,10 @@ impl SimpleSpread {
             }
         }
         for (body, force) in self.bodies.iter_mut().zip(forces) {
-            for axis in 0..2 {
+            for (axis, force) in force.into_iter().enumerate() {
                 body.position[axis] += body.velocity[axis] * DT;
                 body.velocity[axis] *= 1.0 - DAMPING;
-                body.velocity[axis] += force[axis] * DT;
+                body.velocity[axis] += force * DT;
             }
         }
     }
