@@ -275,6 +275,12 @@ pub enum EnvError {
     /// The environment broke its own promise; its author is at fault.
     #[error("the environment is at fault: {0}")]
     Broken(String),
+    /// A step after an episode's end, where nothing resets by itself; call `reset_where` first.
+    #[error("the episode of environment {env} has ended: reset it before the next step")]
+    EpisodeEnded {
+        /// Which of a vector.
+        env: usize,
+    },
     /// A buffer has another size than the environment needs.
     #[error("buffer `{buffer}` has {found} elements and needs {needed}")]
     WrongBuffer {

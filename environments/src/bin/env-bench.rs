@@ -8,7 +8,7 @@ use std::{
 };
 
 use environments::{
-    MakeError, Space, make_vec,
+    EnvBuilder, EnvSpec, MakeError, Space,
     registry::specs,
     rng::Rng,
     vector::{Actions, AutoresetMode, StepBuffers},
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
             continue;
         }
         for count in &settings.envs {
-            match measure(&id, *count, settings.seconds) {
+            match measure(&spec, *count, settings.seconds) {
                 Ok(rate) if settings.json => println!(
                     r#"{{"metric": "env.step.{id}.{count}", "value": {rate:.0}, "unit": "steps/s"}}"#
                 ),
@@ -123,8 +123,9 @@ impl Prepared {
 }
 
 /// Returns environment steps per second of the best of several rounds, after one to warm up.
-fn measure(id: &str, count: usize, seconds: f64) -> Result<f64, MakeError> {
-    let mut envs = make_vec(id, count, AutoresetMode::SameStep)?;
+fn measure(spec: &EnvSpec, count: usize, seconds: f64) -> Result<f64, MakeError> {
+    let builder = EnvBuilder::from_spec(spec.clone());
+    let mut envs = builder.build_vec(count, AutoresetMode::SameStep)?;
     let actions = Prepared::new(&envs.single_action_space(), count, &mut Rng::new(7));
     let mut out = StepBuffers::for_env(&*envs);
     envs.reset(Some(0), &mut out.obs)?;

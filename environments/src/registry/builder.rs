@@ -7,7 +7,7 @@ use crate::{
     DynEnv, Env, EnvError, Frame, Info, Metadata, Options, Outcome, RenderMode, Step, Value,
     dynamic::forward,
     rng::Rng,
-    vector::{AutoresetMode, VectorEnv},
+    vector::{AutoresetMode, ThreadVectorEnv, VectorEnv},
     wrappers::{OrderEnforcing, PassiveEnvChecker, TimeLimit},
 };
 
@@ -48,6 +48,8 @@ pub enum Vectorization {
     Fastest,
     /// One after the other.
     Sync,
+    /// As `Fastest`, divided among this many threads, or as many as there are processors.
+    Threads(usize),
 }
 
 /// Everything that can be said about how an environment is made.
@@ -71,6 +73,7 @@ pub struct EnvBuilder {
     max_episode_steps: Option<Option<u32>>,
     disable_env_checker: Option<bool>,
     vectorization: Vectorization,
+    infos: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -98,6 +101,7 @@ impl EnvBuilder {
             max_episode_steps: None,
             disable_env_checker: None,
             vectorization: Vectorization::Fastest,
+            infos: false,
         }
     }
 
@@ -134,6 +138,12 @@ impl EnvBuilder {
     /// Sets how [`EnvBuilder::build_vec`] steps several.
     pub fn vectorization(mut self, value: Vectorization) -> EnvBuilder {
         self.vectorization = value;
+        self
+    }
+
+    /// Sets whether [`EnvBuilder::build_vec`] collects infos; a form that has them is slower with them.
+    pub fn infos(mut self, value: bool) -> EnvBuilder {
+        self.infos = value;
         self
     }
 
@@ -211,19 +221,29 @@ impl EnvBuilder {
             return Err(invalid("num_envs", "there is one environment or more"));
         }
         let spec = self.spec()?;
-        let mut kwargs = spec.kwargs.clone();
-        let config = VectorConfig {
-            num_envs: count,
-            autoreset_mode: mode,
-            max_episode_steps: spec.max_episode_steps,
+        let make_share = |count| {
+            let mut kwargs = spec.kwargs.clone();
+            let config = VectorConfig {
+                num_envs: count,
+                autoreset_mode: mode,
+                max_episode_steps: spec.max_episode_steps,
+                infos: self.infos,
+            };
+            let make = match (&spec.vector_entry_point, self.vectorization) {
+                (Some(make), Vectorization::Fastest | Vectorization::Threads(_)) => make,
+                _ => &spec.entry_point.vector,
+            };
+            let envs = make(&mut kwargs, &config)?;
+            kwargs.finish()?;
+            Ok(envs)
         };
-        let make = match (&spec.vector_entry_point, self.vectorization) {
-            (Some(make), Vectorization::Fastest) => make,
-            _ => &spec.entry_point.vector,
-        };
-        let envs = make(&mut kwargs, &config)?;
-        kwargs.finish()?;
-        Ok(envs)
+        match self.vectorization {
+            Vectorization::Threads(threads) => {
+                let envs = ThreadVectorEnv::new(count, threads, |count, _| make_share(count))?;
+                Ok(Box::new(envs))
+            }
+            Vectorization::Fastest | Vectorization::Sync => make_share(count),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod builder;
 mod id;
+mod json;
 mod kwargs;
 mod spec;
 mod warning;

@@ -51,6 +51,8 @@ pub struct VectorConfig {
     pub autoreset_mode: AutoresetMode,
     /// After how many steps an episode is cut.
     pub max_episode_steps: Option<u32>,
+    /// Whether infos are wanted.
+    pub infos: bool,
 }
 
 type Maker = Arc<dyn Fn(&mut Kwargs) -> Result<Box<dyn DynEnv>, MakeError> + Send + Sync>;
@@ -97,7 +99,8 @@ impl EnvSpec {
                     })
                     .collect::<Result<Vec<_>, _>>()?;
                 let envs = SyncVectorEnv::from_envs(envs, config.autoreset_mode)?;
-                Ok(Box::new(envs.with_time_limit(config.max_episode_steps)))
+                let envs = envs.with_time_limit(config.max_episode_steps);
+                Ok(Box::new(envs.with_infos(config.infos)))
             }),
         };
         EnvSpec {
@@ -171,6 +174,11 @@ impl EnvSpec {
             name: name.to_owned(),
             wrap: Arc::new(wrap),
         });
+        self
+    }
+
+    pub(super) fn with_id(mut self, id: EnvId) -> EnvSpec {
+        self.id = id;
         self
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::print;
 use crate::{Array, ArrayData, Dtype, Value, rng::Rng};
 
 /// An array of numbers, each within its bounds; infinite bounds are none.
@@ -186,39 +187,23 @@ fn draw(low: f64, high: f64, rng: &mut Rng) -> f64 {
 
 impl fmt::Display for BoxSpace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bound = |f: &mut fmt::Formatter<'_>, pick: &dyn Fn(usize) -> f64| {
-            let first = if self.is_empty() { 0.0 } else { pick(0) };
-            if (0..self.len()).all(|at| pick(at) == first) {
-                number(f, first, self.dtype)
-            } else {
-                write!(f, "[")?;
-                for at in 0..self.len() {
-                    if at > 0 {
-                        write!(f, " ")?;
-                    }
-                    number(f, pick(at), self.dtype)?;
-                }
-                write!(f, "]")
+        let bounds = (0..self.len()).map(|at| self.bounds(at));
+        let (low, high): (Vec<_>, Vec<_>) = bounds.unzip();
+        let short = |numbers: &[f64]| match numbers {
+            [first, rest @ ..] if rest.iter().all(|number| number == first) => {
+                print::scalar(*first, self.dtype)
             }
+            _ => print::array(numbers, &self.shape, self.dtype),
         };
-        write!(f, "Box(")?;
-        bound(f, &|at| self.bounds(at).0)?;
-        write!(f, ", ")?;
-        bound(f, &|at| self.bounds(at).1)?;
-        write!(f, ", (")?;
-        for (at, size) in self.shape.iter().enumerate() {
-            write!(f, "{}{size}", if at > 0 { ", " } else { "" })?;
-        }
+        let sizes = self.shape.iter().map(ToString::to_string);
         let comma = if self.shape.len() == 1 { "," } else { "" };
-        write!(f, "{comma}), {})", self.dtype.name())
-    }
-}
-
-/// Writes a bound as NumPy prints it alone.
-fn number(f: &mut fmt::Formatter<'_>, number: f64, dtype: Dtype) -> fmt::Result {
-    match dtype {
-        Dtype::F32 => write!(f, "{:?}", number as f32),
-        Dtype::F64 => write!(f, "{number:?}"),
-        _ => write!(f, "{number}"),
+        write!(
+            f,
+            "Box({}, {}, ({}{comma}), {})",
+            short(&low),
+            short(&high),
+            sizes.collect::<Vec<_>>().join(", "),
+            self.dtype.name()
+        )
     }
 }

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::{Value, rng::Rng};
+use super::print;
+use crate::{Dtype, Value, rng::Rng};
 
 /// A choice among `n`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,30 +187,16 @@ impl fmt::Display for Discrete {
 
 impl fmt::Display for MultiDiscrete {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "MultiDiscrete(")?;
-        nested(f, &self.nvec, &self.shape)?;
+        let array = |numbers: &[i64]| {
+            let numbers = numbers.iter().map(|number| *number as f64);
+            print::array(&numbers.collect::<Vec<_>>(), &self.shape, Dtype::I64)
+        };
+        write!(f, "MultiDiscrete({}", array(&self.nvec))?;
         if self.start.iter().any(|start| *start != 0) {
-            write!(f, ", start=")?;
-            nested(f, &self.start, &self.shape)?;
+            write!(f, ", start={}", array(&self.start))?;
         }
         write!(f, ")")
     }
-}
-
-/// Writes numbers as NumPy prints an array.
-fn nested(f: &mut fmt::Formatter<'_>, numbers: &[i64], shape: &[usize]) -> fmt::Result {
-    let Some((_, inner)) = shape.split_first() else {
-        return write!(f, "{}", numbers[0]);
-    };
-    write!(f, "[")?;
-    let size = inner.iter().product::<usize>().max(1);
-    for (at, part) in numbers.chunks(size).enumerate() {
-        if at > 0 {
-            write!(f, " ")?;
-        }
-        nested(f, part, inner)?;
-    }
-    write!(f, "]")
 }
 
 impl fmt::Display for MultiBinary {

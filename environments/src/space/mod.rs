@@ -3,9 +3,13 @@
 //! A space is plain data: it compares, prints and prints as JSON, and draws from whatever [`Rng`] it is
 //! given. A [`SpaceSampler`] adds Gymnasium's own generator per space.
 
+mod batch;
 mod boxes;
 mod discrete;
+mod flatten;
+pub(crate) mod json;
 mod nested;
+mod print;
 mod sample;
 mod text;
 

@@ -2,10 +2,16 @@
 
 pub(crate) mod lanes;
 mod sync;
+mod threads;
+mod wrappers;
 
 pub use sync::SyncVectorEnv;
+pub use threads::ThreadVectorEnv;
+pub use wrappers::{
+    Episode, NormalizeObservation, NormalizeReward, RecordEpisodeStatistics, RunningMeanStd,
+};
 
-use crate::{EnvError, Space, State, Value};
+use crate::{EnvError, Info, Space, State, Value};
 
 /// What happens to an environment whose episode has ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,6 +71,10 @@ pub struct StepBuffers {
     pub episode_return: Vec<f64>,
     /// `[n]`: its length; steps.
     pub episode_length: Vec<u32>,
+    /// `[n]`: what else there is to know; empty unless asked for, see [`SyncVectorEnv::with_infos`].
+    pub infos: Vec<Info>,
+    /// `[n]`: the last info of episodes that ended in this step, under `SameStep`; empty unless asked for.
+    pub final_infos: Vec<Info>,
 }
 
 impl StepBuffers {
@@ -80,6 +90,8 @@ impl StepBuffers {
             has_final: vec![false; n],
             episode_return: vec![0.0; n],
             episode_length: vec![0; n],
+            infos: vec![Info::new(); n],
+            final_infos: vec![Info::new(); n],
         }
     }
 
@@ -92,7 +104,9 @@ impl StepBuffers {
         check_len("truncated", self.truncated.len(), n)?;
         check_len("has_final", self.has_final.len(), n)?;
         check_len("episode_return", self.episode_return.len(), n)?;
-        check_len("episode_length", self.episode_length.len(), n)
+        check_len("episode_length", self.episode_length.len(), n)?;
+        check_len("infos", self.infos.len(), n)?;
+        check_len("final_infos", self.final_infos.len(), n)
     }
 }
 
@@ -106,6 +120,16 @@ pub trait VectorEnv: Send {
 
     /// Returns the space of one action.
     fn single_action_space(&self) -> Space;
+
+    /// Returns the space of the observations of all.
+    fn observation_space(&self) -> Space {
+        self.single_observation_space().batch(self.num_envs())
+    }
+
+    /// Returns the space of the actions of all.
+    fn action_space(&self) -> Space {
+        self.single_action_space().batch(self.num_envs())
+    }
 
     /// Returns how many numbers one observation has.
     fn observation_len(&self) -> usize;
@@ -131,6 +155,11 @@ pub trait VectorEnv: Send {
     /// Buffers of the wrong size, actions outside the space, an ended episode under `Disabled`.
     fn step(&mut self, actions: Actions<'_>, out: &mut StepBuffers) -> Result<(), EnvError>;
 
+    /// Writes which choices make sense now, a row each, and returns `true`; `false` where nobody knows.
+    fn action_masks(&self, _masks: &mut [bool]) -> bool {
+        false
+    }
+
     /// Returns the state of each.
     fn states(&self) -> Vec<State>;
 
@@ -139,6 +168,52 @@ pub trait VectorEnv: Send {
     /// # Errors
     /// Another number of states, or states of another shape.
     fn set_states(&mut self, states: &[State]) -> Result<(), EnvError>;
+}
+
+impl<V: VectorEnv + ?Sized> VectorEnv for Box<V> {
+    fn num_envs(&self) -> usize {
+        (**self).num_envs()
+    }
+
+    fn single_observation_space(&self) -> Space {
+        (**self).single_observation_space()
+    }
+
+    fn single_action_space(&self) -> Space {
+        (**self).single_action_space()
+    }
+
+    fn observation_len(&self) -> usize {
+        (**self).observation_len()
+    }
+
+    fn autoreset_mode(&self) -> AutoresetMode {
+        (**self).autoreset_mode()
+    }
+
+    fn action_masks(&self, masks: &mut [bool]) -> bool {
+        (**self).action_masks(masks)
+    }
+
+    fn states(&self) -> Vec<State> {
+        (**self).states()
+    }
+
+    fn set_states(&mut self, states: &[State]) -> Result<(), EnvError> {
+        (**self).set_states(states)
+    }
+
+    fn reset(&mut self, seed: Option<u64>, obs: &mut [f32]) -> Result<(), EnvError> {
+        (**self).reset(seed, obs)
+    }
+
+    fn reset_where(&mut self, mask: &[bool], obs: &mut [f32]) -> Result<(), EnvError> {
+        (**self).reset_where(mask, obs)
+    }
+
+    fn step(&mut self, actions: Actions<'_>, out: &mut StepBuffers) -> Result<(), EnvError> {
+        (**self).step(actions, out)
+    }
 }
 
 /// Checks the length of a buffer.
@@ -151,13 +226,6 @@ fn check_len(buffer: &'static str, found: usize, needed: usize) -> Result<(), En
             needed,
         }),
     }
-}
-
-/// Says that an environment was stepped after its episode.
-fn has_ended(at: usize) -> EnvError {
-    EnvError::NotSupported(format!(
-        "environment {at} has ended: reset it with `reset_where` before the next step"
-    ))
 }
 
 /// How far an environment of a vector is, as it is saved beside the environment's own state.

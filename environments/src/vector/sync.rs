@@ -1,7 +1,7 @@
 //! Environments of one type, stepped one after the other on the calling thread.
 
 use super::{Actions, AutoresetMode, Progress, StepBuffers, VectorEnv, check_len};
-use crate::{Action as _, Env, EnvError, Options, Space, State};
+use crate::{Action as _, Env, EnvError, Info, Observation as _, Options, Outcome, Space, State};
 
 /// A vector of environments; monomorphized, allocates nothing per step.
 pub struct SyncVectorEnv<E: Env> {
@@ -15,6 +15,7 @@ pub struct SyncVectorEnv<E: Env> {
     lengths: Vec<u32>,
     /// After how many steps an episode is cut; the greatest number for never.
     limit: u32,
+    collects_infos: bool,
     options: Options,
 }
 
@@ -56,6 +57,7 @@ impl<E: Env> SyncVectorEnv<E> {
             returns: vec![0.0; count],
             lengths: vec![0; count],
             limit: u32::MAX,
+            collects_infos: false,
             options: Options::new(),
         })
     }
@@ -63,6 +65,12 @@ impl<E: Env> SyncVectorEnv<E> {
     /// Cuts episodes after `limit` steps, as [`TimeLimit`](crate::wrappers::TimeLimit) does.
     pub fn with_time_limit(mut self, limit: Option<u32>) -> SyncVectorEnv<E> {
         self.limit = limit.unwrap_or(u32::MAX);
+        self
+    }
+
+    /// Sets whether infos are written; without them observations are written in place.
+    pub fn with_infos(mut self, value: bool) -> SyncVectorEnv<E> {
+        self.collects_infos = value;
         self
     }
 
@@ -78,12 +86,19 @@ impl<E: Env> SyncVectorEnv<E> {
         }
     }
 
-    fn restart(&mut self, at: usize, seed: Option<u64>, row: &mut [f32]) -> Result<(), EnvError> {
-        self.envs[at].reset_into(seed, &self.options, row)?;
+    fn restart(&mut self, at: usize, seed: Option<u64>, row: &mut [f32]) -> Result<Info, EnvError> {
+        let mut info = Info::new();
+        if self.collects_infos {
+            let (observation, first) = self.envs[at].reset(seed, &self.options)?;
+            observation.write(row);
+            info = first;
+        } else {
+            self.envs[at].reset_into(seed, &self.options, row)?;
+        }
         self.has_ended[at] = false;
         self.returns[at] = 0.0;
         self.lengths[at] = 0;
-        Ok(())
+        Ok(info)
     }
 
     fn step_one(
@@ -97,16 +112,27 @@ impl<E: Env> SyncVectorEnv<E> {
         out.has_final[at] = false;
         if self.has_ended[at] {
             if self.mode == AutoresetMode::Disabled {
-                return Err(super::has_ended(at));
+                return Err(EnvError::EpisodeEnded { env: at });
             }
-            self.restart(at, None, &mut out.obs[row])?;
+            out.infos[at] = self.restart(at, None, &mut out.obs[row])?;
             out.rewards[at] = 0.0;
             out.terminated[at] = false;
             out.truncated[at] = false;
             return Ok(());
         }
         let row = &mut out.obs[row];
-        let outcome = self.envs[at].step_into(action, row)?;
+        let outcome = if self.collects_infos {
+            let step = self.envs[at].step(action)?;
+            step.observation.write(row);
+            out.infos[at] = step.info;
+            Outcome {
+                reward: step.reward,
+                terminated: step.terminated,
+                truncated: step.truncated,
+            }
+        } else {
+            self.envs[at].step_into(action, row)?
+        };
         self.returns[at] += outcome.reward;
         self.lengths[at] += 1;
         let truncated = outcome.truncated || self.lengths[at] >= self.limit;
@@ -121,11 +147,12 @@ impl<E: Env> SyncVectorEnv<E> {
         if self.mode == AutoresetMode::SameStep {
             out.final_obs[at * d..][..d].copy_from_slice(row);
             out.has_final[at] = true;
-            self.restart(at, None, row)
+            let first = self.restart(at, None, row)?;
+            out.final_infos[at] = std::mem::replace(&mut out.infos[at], first);
         } else {
             self.has_ended[at] = true;
-            Ok(())
         }
+        Ok(())
     }
 }
 
@@ -197,6 +224,13 @@ impl<E: Env> VectorEnv for SyncVectorEnv<E> {
             }
         }
         Ok(())
+    }
+
+    fn action_masks(&self, masks: &mut [bool]) -> bool {
+        let width = masks.len() / self.envs.len();
+        let mut rows = masks.chunks_exact_mut(width.max(1));
+        let mut envs = self.envs.iter();
+        envs.all(|env| rows.next().is_some_and(|row| env.action_mask(row)))
     }
 
     fn states(&self) -> Vec<State> {

@@ -116,10 +116,10 @@ impl Level {
             Level::RedBlueDoors { size } => within("size", size, 4, MAX_SIZE / 2),
             Level::KeyCorridor { room_size, rows } => {
                 within("room_size", room_size, 3, 32)?;
-                within("rows", rows, 1, 8)
+                within("rows", rows, 1, rooms::MAX_ROWS)
             }
             Level::LavaCrossing { size, crossings } | Level::SimpleCrossing { size, crossings } => {
-                within("size", size, 5, MAX_SIZE)?;
+                within("size", size, 5, maze::MAX_CROSSING_SIZE)?;
                 within("crossings", crossings, 0, 2 * ((size - 3) / 2))?;
                 within("size modulo 2", size % 2, 1, 1)
             }
@@ -128,7 +128,7 @@ impl Level {
                 rooms,
                 max_room_size,
             } => {
-                within("rooms", rooms, 1, 6)?;
+                within("rooms", rooms, 1, maze::MAX_CHAIN as u8)?;
                 within("max_room_size", max_room_size, 4, 10)
             }
             Level::DynamicObstacles {
@@ -316,15 +316,17 @@ fn go_to_door(world: &mut World, rng: &mut Rng) -> Option<()> {
         (0, between(rng, 2, height - 2)),
         (width - 1, between(rng, 2, height - 2)),
     ];
-    let mut colors = Vec::with_capacity(doors.len());
-    while colors.len() < doors.len() {
-        let color = draw_color(rng);
-        if !colors.contains(&color) {
-            colors.push(color);
-        }
-    }
-    for (at, color) in doors.iter().zip(&colors) {
-        world.grid.set(*at, Cell::door(*color, DoorState::Closed));
+    let mut colors = [None; 4];
+    for door in 0..doors.len() {
+        let color = loop {
+            let color = draw_color(rng);
+            if !colors.contains(&Some(color)) {
+                break color;
+            }
+        };
+        colors[door] = Some(color);
+        let closed = Cell::door(color, DoorState::Closed);
+        world.grid.set(doors[door], closed);
     }
     let room = Area {
         top: (0, 0),

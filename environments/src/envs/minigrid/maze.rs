@@ -17,45 +17,46 @@ pub(super) fn crossing(
     room_with_goal(world);
     let size = world.grid.width();
     world.agent = (1, 1);
-    let lines = || (2..size - 2).step_by(2);
-    let mut rivers = lines()
-        .map(|at| (true, at))
-        .chain(lines().map(|at| (false, at)))
-        .collect::<Vec<_>>();
-    shuffle(&mut rivers, rng);
-    rivers.truncate(count);
-    let sorted = |wanted: bool| {
-        let mut lines = rivers
-            .iter()
-            .filter(|(is_vertical, _)| *is_vertical == wanted)
-            .map(|(_, at)| *at)
-            .collect::<Vec<_>>();
-        lines.sort_unstable();
-        lines
-    };
-    let (vertical, horizontal) = (sorted(true), sorted(false));
-    for y in &horizontal {
+    let lines = (size as usize - 3) / 2;
+    let mut rivers = [(false, 0); MAX_RIVERS];
+    let rivers = &mut rivers[..2 * lines];
+    for (at, river) in rivers.iter_mut().enumerate() {
+        *river = (at < lines, 2 + 2 * (at % lines) as i32);
+    }
+    shuffle(rivers, rng);
+    let rivers = &mut rivers[..count];
+    rivers.sort_unstable();
+    let horizontals = rivers.partition_point(|(is_vertical, _)| !is_vertical);
+    let (horizontal, vertical) = rivers.split_at(horizontals);
+    for (_, y) in horizontal {
         world.grid.horizontal((1, *y), size - 2, obstacle);
     }
-    for x in &vertical {
+    for (_, x) in vertical {
         world.grid.vertical((*x, 1), size - 2, obstacle);
     }
     // The path crosses each vertical river going right, each horizontal one going down.
-    let mut path = vec![true; vertical.len()];
-    path.extend(vec![false; horizontal.len()]);
-    shuffle(&mut path, rng);
-    let limits = |lines: &[i32]| [&[0], lines, &[size - 1]].concat();
-    let (columns, rows) = (limits(&vertical), limits(&horizontal));
+    let mut path = [false; MAX_RIVERS];
+    path[..vertical.len()].fill(true);
+    let path = &mut path[..count];
+    shuffle(path, rng);
+    let limit = |rivers: &[(bool, i32)], at: usize| match at.checked_sub(1) {
+        None => 0,
+        Some(at) => rivers.get(at).map_or(size - 1, |(_, at)| *at),
+    };
     let (mut column, mut row) = (0, 0);
     for goes_right in path {
-        let gap = if goes_right {
-            let y = between(rng, rows[row] + 1, rows[row + 1]);
+        let gap = if *goes_right {
+            let y = between(rng, limit(horizontal, row) + 1, limit(horizontal, row + 1));
             column += 1;
-            (columns[column], y)
+            (limit(vertical, column), y)
         } else {
-            let x = between(rng, columns[column] + 1, columns[column + 1]);
+            let x = between(
+                rng,
+                limit(vertical, column) + 1,
+                limit(vertical, column + 1),
+            );
             row += 1;
-            (x, rows[row])
+            (x, limit(horizontal, row))
         };
         world.grid.set(gap, Cell::EMPTY);
     }
@@ -103,37 +104,32 @@ pub(super) fn multi_room(
         width,
         height,
         max_size,
-        rooms: Vec::new(),
+        rooms: [Room::NONE; MAX_CHAIN],
+        len: 0,
     };
-    let mut rooms = Vec::new();
-    for _ in 0..CHAIN_TRIES {
-        plan.rooms.clear();
+    // The first longest chain counts, and only one of full length is long enough.
+    let is_planned = (0..CHAIN_TRIES).any(|_| {
+        plan.len = 0;
         let entry = (between(rng, 0, width - 2), between(rng, 0, width - 2));
         plan.add_rooms(count, 2, entry, rng);
-        if plan.rooms.len() > rooms.len() {
-            rooms.clone_from(&plan.rooms);
-        }
-        if rooms.len() >= count {
-            break;
-        }
-    }
-    if rooms.len() < count {
+        plan.len == count
+    });
+    if !is_planned {
         return None;
     }
+    let rooms = &plan.rooms[..count];
     let mut last_color = None;
     for (at, room) in rooms.iter().enumerate() {
         world
             .grid
             .wall_rect(room.area.top, room.area.size.0, room.area.size.1);
         if at > 0 {
-            let colors = ObjectColor::BY_NAME
-                .into_iter()
-                .filter(|color| Some(*color) != last_color)
-                .collect::<Vec<_>>();
-            let color = colors[between(rng, 0, colors.len() as i32) as usize];
-            world
-                .grid
-                .set(room.entry, Cell::door(color, DoorState::Closed));
+            let others = |color: &ObjectColor| Some(*color) != last_color;
+            let colors = ObjectColor::BY_NAME.into_iter().filter(others);
+            let drawn = between(rng, 0, colors.clone().count() as i32);
+            let color = colors.clone().nth(drawn as usize)?;
+            let door = Cell::door(color, DoorState::Closed);
+            world.grid.set(room.entry, door);
             last_color = Some(color);
         }
     }
@@ -151,12 +147,25 @@ struct Room {
     entry: Position,
 }
 
+impl Room {
+    /// What stands in places of a chain that are not taken.
+    const NONE: Room = Room {
+        area: Area {
+            top: (0, 0),
+            size: (0, 0),
+        },
+        entry: (0, 0),
+    };
+}
+
 /// Rooms that are being chained.
 struct Plan {
     width: i32,
     height: i32,
     max_size: i32,
-    rooms: Vec<Room>,
+    rooms: [Room; MAX_CHAIN],
+    /// How many of the rooms there are yet.
+    len: usize,
 }
 
 impl Plan {
@@ -168,7 +177,7 @@ impl Plan {
         let size_y = between(rng, MIN_ROOM, self.max_size + 1);
         let (x, y) = entry;
         let top = match entry_wall {
-            _ if self.rooms.is_empty() => entry,
+            _ if self.len == 0 => entry,
             0 => (x - size_x + 1, between(rng, y - size_y + 2, y)),
             1 => (between(rng, x - size_x + 2, x), y - size_y + 1),
             2 => (x, between(rng, y - size_y + 2, y)),
@@ -181,14 +190,15 @@ impl Plan {
         if !self.has_space(area) {
             return false;
         }
-        self.rooms.push(Room { area, entry });
+        self.rooms[self.len] = Room { area, entry };
+        self.len += 1;
         if left == 1 {
             return true;
         }
         for _ in 0..8 {
-            let walls = [0, 1, 2, 3].map(|wall| (wall != entry_wall).then_some(wall));
-            let walls = walls.into_iter().flatten().collect::<Vec<_>>();
-            let wall = walls[between(rng, 0, 3) as usize];
+            // One of the three other walls.
+            let drawn = between(rng, 0, 3);
+            let wall = drawn + i32::from(drawn >= entry_wall);
             let exit = match wall {
                 0 => (top.0 + size_x - 1, top.1 + between(rng, 1, size_y - 1)),
                 1 => (top.0 + between(rng, 1, size_x - 1), top.1 + size_y - 1),
@@ -208,7 +218,7 @@ impl Plan {
         if x < 0 || y < 0 || x + across > self.width || y + down >= self.height {
             return false;
         }
-        let older = self.rooms.len().saturating_sub(1);
+        let older = self.len.saturating_sub(1);
         self.rooms[..older].iter().all(|room| {
             let (left, top) = room.area.top;
             let (width, height) = room.area.size;
@@ -224,6 +234,12 @@ fn shuffle<T>(items: &mut [T], rng: &mut Rng) {
     }
 }
 
+/// The most cells across a crossing.
+pub(super) const MAX_CROSSING_SIZE: u8 = 35;
+/// The most rivers of a crossing.
+const MAX_RIVERS: usize = MAX_CROSSING_SIZE as usize - 3;
+/// The most rooms of a chain.
+pub(super) const MAX_CHAIN: usize = 6;
 const MIN_ROOM: i32 = 4;
 
 /// Chains tried before the layout counts as failed.

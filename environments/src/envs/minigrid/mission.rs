@@ -3,42 +3,47 @@
 use std::collections::BTreeMap;
 
 use super::{
-    MiniGrid,
-    grid::{Image, Object, ObjectColor},
+    MiniGrid, VIEW,
+    grid::{Image, Object},
     level::Level,
     world::Task,
 };
 use crate::{
-    BoxSpace, Dict, Discrete, Dtype, Env, EnvError, Info, Observation as _, Options, Space, Step,
-    TextSpace, Value, dynamic::forward,
+    BoxSpace, Dict, Discrete, Dtype, Env, EnvError, Info, Observation as _, Options, Outcome,
+    Space, Step, TextSpace, Value, dynamic::forward,
 };
 
 impl MiniGrid {
     /// Returns what the agent is told to do in this episode.
     pub fn mission(&self) -> String {
-        let named = |verb: &str, color: ObjectColor, noun: &str| {
-            format!("{verb} the {} {noun}", color.name())
-        };
+        self.mission_parts().concat()
+    }
+
+    /// Returns the mission as texts to be joined.
+    fn mission_parts(&self) -> [&'static str; 3] {
+        let whole = |text| [text, "", ""];
         match (self.world.task, self.level) {
-            (Task::OpenDoor(_), _) => "open the door".into(),
-            (Task::OpenInOrder(..), _) => "open the red door then the blue door".into(),
+            (Task::OpenDoor(_), _) => whole("open the door"),
+            (Task::OpenInOrder(..), _) => whole("open the red door then the blue door"),
             (Task::PickUp(cell), _) if cell.object == Object::Ball => {
-                named("pick up", cell.color, "ball")
+                ["pick up the ", cell.color.name(), " ball"]
             }
-            (Task::PickUp(cell), _) => named("pick up", cell.color, "box"),
-            (Task::GoToDoor(at), _) => named("go to", self.world.grid.get(at).color, "door"),
+            (Task::PickUp(cell), _) => ["pick up the ", cell.color.name(), " box"],
+            (Task::GoToDoor(at), _) => {
+                ["go to the ", self.world.grid.get(at).color.name(), " door"]
+            }
             (_, Level::DoorKey { .. }) => {
-                "use the key to open the door and then get to the goal".into()
+                whole("use the key to open the door and then get to the goal")
             }
-            (_, Level::FourRooms) => "reach the goal".into(),
-            (_, Level::MultiRoom { .. }) => "traverse the rooms to get to the goal".into(),
+            (_, Level::FourRooms) => whole("reach the goal"),
+            (_, Level::MultiRoom { .. }) => whole("traverse the rooms to get to the goal"),
             (_, Level::LavaGap { .. } | Level::LavaCrossing { .. }) => {
-                "avoid the lava and get to the green goal square".into()
+                whole("avoid the lava and get to the green goal square")
             }
             (_, Level::SimpleCrossing { .. }) => {
-                "find the opening and get to the green goal square".into()
+                whole("find the opening and get to the green goal square")
             }
-            _ => "get to the green goal square".into(),
+            _ => whole("get to the green goal square"),
         }
     }
 }
@@ -61,6 +66,21 @@ impl WithMission {
     }
 }
 
+impl WithMission {
+    /// Writes direction, image and mission, as the dict is flattened.
+    fn write(&self, row: &mut [f32]) {
+        let (direction, rest) = row.split_at_mut(1);
+        direction[0] = self.0.direction() as f32;
+        let (image, mission) = rest.split_at_mut(VIEW * VIEW * 3);
+        super::write(&self.0.world.image(), image);
+        let letters = self.0.mission_parts().into_iter().flat_map(str::bytes);
+        let padded = letters.map(f32::from).chain(std::iter::repeat(0.0));
+        for (slot, letter) in mission.iter_mut().zip(padded) {
+            *slot = letter;
+        }
+    }
+}
+
 impl Env for WithMission {
     type Observation = Value;
     type Action = i64;
@@ -69,7 +89,7 @@ impl Env for WithMission {
 
     fn observation_space(&self) -> Space {
         let letters = ('a'..='z').chain([' ']);
-        let image = BoxSpace::of_dtype(&[super::VIEW, super::VIEW, 3], Dtype::U8);
+        let image = BoxSpace::of_dtype(&[VIEW, VIEW, 3], Dtype::U8);
         Space::Dict(Dict::new([
             ("image", Space::Box(image)),
             ("direction", Space::Discrete(Discrete::new(4))),
@@ -92,6 +112,24 @@ impl Env for WithMission {
     fn step(&mut self, action: &i64) -> Result<Step<Value>, EnvError> {
         let step = self.0.step(action)?;
         Ok(step.map(|image| self.observation(&image)))
+    }
+
+    fn reset_into(
+        &mut self,
+        seed: Option<u64>,
+        _options: &Options,
+        row: &mut [f32],
+    ) -> Result<(), EnvError> {
+        self.0.restart(seed)?;
+        self.write(row);
+        Ok(())
+    }
+
+    fn step_into(&mut self, action: &i64, row: &mut [f32]) -> Result<Outcome, EnvError> {
+        self.0.check(*action)?;
+        let outcome = self.0.world.step(*action, &mut self.0.rng);
+        self.write(row);
+        Ok(outcome)
     }
 }
 

@@ -13,11 +13,11 @@ struct Lattice {
     columns: i32,
     rows: i32,
     /// By room, row by row: where a door in each of the four walls would be.
-    door_at: Vec<[Option<Position>; 4]>,
+    door_at: [[Option<Position>; 4]; MAX_ROOMS],
     /// By room: which walls have a door or are gone.
-    is_joined: Vec<[bool; 4]>,
+    is_joined: [[bool; 4]; MAX_ROOMS],
     /// By room: whether its last door is locked.
-    is_locked: Vec<bool>,
+    is_locked: [bool; MAX_ROOMS],
 }
 
 /// The key and the door of one colour, and the agent beside the key.
@@ -72,14 +72,13 @@ pub(super) fn key_corridor(
 impl Lattice {
     /// Lays the walls, draws where doors may be, and puts the agent in the middle.
     fn build(world: &mut World, room_size: i32, columns: i32, rows: i32, rng: &mut Rng) -> Lattice {
-        let count = (columns * rows) as usize;
         let mut lattice = Lattice {
             room_size,
             columns,
             rows,
-            door_at: vec![[None; 4]; count],
-            is_joined: vec![[false; 4]; count],
-            is_locked: vec![false; count],
+            door_at: [[None; 4]; MAX_ROOMS],
+            is_joined: [[false; 4]; MAX_ROOMS],
+            is_locked: [false; MAX_ROOMS],
         };
         for row in 0..rows {
             for column in 0..columns {
@@ -190,7 +189,7 @@ impl Lattice {
     /// Adds doors until the agent can reach every room.
     fn join_all(&mut self, world: &mut World, rng: &mut Rng) -> Option<()> {
         for _ in 0..JOIN_TRIES {
-            if self.reachable(world.agent) == self.is_joined.len() {
+            if self.reachable(world.agent) == self.columns * self.rows {
                 return Some(());
             }
             let room = (between(rng, 0, self.columns), between(rng, 0, self.rows));
@@ -210,19 +209,27 @@ impl Lattice {
     }
 
     /// Counts the rooms that doors join to the room of a position.
-    fn reachable(&self, from: Position) -> usize {
+    fn reachable(&self, from: Position) -> i32 {
         let inner = self.room_size - 1;
-        let mut is_reached = vec![false; self.is_joined.len()];
-        let mut open = vec![(from.0 / inner, from.1 / inner)];
-        while let Some(room) = open.pop() {
-            let index = self.index(room);
-            if std::mem::replace(&mut is_reached[index], true) {
-                continue;
-            }
-            let joined = (0..4).filter(|wall| self.is_joined[index][*wall]);
-            open.extend(joined.map(|wall| neighbor(room, wall)));
+        let mut is_reached = [false; MAX_ROOMS];
+        let mut count = 0;
+        self.reach(
+            (from.0 / inner, from.1 / inner),
+            &mut is_reached,
+            &mut count,
+        );
+        count
+    }
+
+    fn reach(&self, room: Position, is_reached: &mut [bool; MAX_ROOMS], count: &mut i32) {
+        let index = self.index(room);
+        if std::mem::replace(&mut is_reached[index], true) {
+            return;
         }
-        is_reached.iter().filter(|reached| **reached).count()
+        *count += 1;
+        for wall in (0..4).filter(|wall| self.is_joined[index][*wall]) {
+            self.reach(neighbor(room, wall), is_reached, count);
+        }
     }
 }
 
@@ -232,6 +239,11 @@ fn neighbor((column, row): Position, wall: usize) -> Position {
 }
 
 const UP: usize = 3;
+
+/// The most rows of rooms.
+pub(super) const MAX_ROWS: u8 = 8;
+/// The most rooms: three columns of them.
+const MAX_ROOMS: usize = 3 * MAX_ROWS as usize;
 
 /// Tries to add a door before the layout counts as failed.
 const JOIN_TRIES: u32 = 5_000;

@@ -322,7 +322,7 @@ impl<K: Dynamics<S, D>, const S: usize, const D: usize> VectorEnv for LanesVecto
         }
         let waiting = self.has_ended.iter().position(|ended| *ended);
         if let (Some(at), AutoresetMode::Disabled) = (waiting, self.mode) {
-            return Err(super::has_ended(at));
+            return Err(EnvError::EpisodeEnded { env: at });
         }
         self.advance_all(actions, out);
         out.has_final.fill(false);
