@@ -17,6 +17,7 @@ mod data;
 mod dynamic;
 mod env;
 pub mod envs;
+mod physics;
 pub mod registry;
 pub mod rng;
 mod space;
