@@ -153,16 +153,6 @@ impl ContactSolver {
         }
         deepest
     }
-
-    /// Returns the impulses of all points.
-    pub fn impulses(&self) -> impl Iterator<Item = [f32; 2]> {
-        self.constraints.iter().flat_map(|constraint| {
-            constraint
-                .points
-                .iter()
-                .map(|point| [point.normal_impulse, point.tangent_impulse])
-        })
-    }
 }
 
 impl Constraint {

@@ -20,7 +20,7 @@ pub(crate) struct Island {
     in_island: Vec<bool>,
     pub contact_solver: ContactSolver,
     velocities: Vec<Velocity>,
-    snapshot: Vec<f32>,
+    velocities_before: Vec<Velocity>,
 }
 
 /// What a step acts on.
@@ -145,59 +145,26 @@ impl Island {
         bodies[body].update_transform();
     }
 
-    /// Does the velocity iterations, or as many as lead to the same result.
+    /// Does the velocity iterations.
     ///
-    /// An iteration is a function of velocities and impulses alone. Once they are what they were some
-    /// iterations ago, usually one, all that follows is a repetition, and only the rest of the division of
-    /// what is left by that period needs to be done.
+    /// Velocities usually settle in a few of them, and then only the impulses of joints go on growing, by
+    /// the same amounts each time. Those iterations are done without computing the amounts again.
     fn iterate_velocities(&mut self, joints: &mut [RevoluteJoint], iterations: u32) {
-        let mut snapshot_at = None;
-        let mut done = 0;
-        let mut end = iterations;
-        while done < end {
+        let mut is_settled = false;
+        for _ in 0..iterations {
+            if is_settled && self.joints.iter().all(|at| joints[*at].can_repeat()) {
+                for at in &self.joints {
+                    joints[*at].repeat();
+                }
+                continue;
+            }
+            self.velocities_before.clone_from(&self.velocities);
             for at in &self.joints {
                 joints[*at].solve_velocity(&mut self.velocities);
             }
             self.contact_solver.solve_velocities(&mut self.velocities);
-            done += 1;
-            if let Some(at) = snapshot_at
-                && self.equals_snapshot(joints)
-            {
-                let period = done - at;
-                end = done + (end - done) % period;
-                snapshot_at = None;
-            } else if done.is_multiple_of(SNAPSHOT_EVERY) && end == iterations {
-                self.take_snapshot(joints);
-                snapshot_at = Some(done);
-            }
+            is_settled = self.contacts.is_empty() && self.velocities_before == self.velocities;
         }
-    }
-
-    fn take_snapshot(&mut self, joints: &[RevoluteJoint]) {
-        let mut snapshot = std::mem::take(&mut self.snapshot);
-        snapshot.clear();
-        snapshot.extend(self.solver_state(joints));
-        self.snapshot = snapshot;
-    }
-
-    fn equals_snapshot(&self, joints: &[RevoluteJoint]) -> bool {
-        self.solver_state(joints)
-            .zip(&self.snapshot)
-            .all(|(now, then)| now == *then)
-    }
-
-    fn solver_state(&self, joints: &[RevoluteJoint]) -> impl Iterator<Item = f32> {
-        let velocities = self.bodies.iter().flat_map(|at| {
-            let Velocity { linear, angular } = self.velocities[*at];
-            [angular, linear.x, linear.y]
-        });
-        let joints = self.joints.iter().flat_map(move |at| {
-            let impulses = &joints[*at].impulses;
-            let point = impulses.point;
-            [point.x, point.y, impulses.limit, impulses.motor]
-        });
-        let contacts = self.contact_solver.impulses().flatten();
-        velocities.chain(joints).chain(contacts)
     }
 
     /// Moves bodies out of each other; returns whether the errors are within the slops.
@@ -240,8 +207,6 @@ const CORRECTION: f32 = 0.2;
 /// The same at an impact.
 const IMPACT_CORRECTION: f32 = 0.75;
 const IMPACT_POSITION_ITERATIONS: u32 = 20;
-/// How often the state is remembered: longer periods than this are not found.
-const SNAPSHOT_EVERY: u32 = 4;
 /// Below these a body is still; m/s and rad/s.
 const LINEAR_SLEEP: f32 = 0.01;
 const ANGULAR_SLEEP: f32 = 2.0 / 180.0 * std::f32::consts::PI;

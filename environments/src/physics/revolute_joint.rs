@@ -55,6 +55,15 @@ struct Prepared {
     mass: EffectiveMass,
     motor_mass: f32,
     motor_impulse_max: f32,
+    /// What the last iteration added, if nothing else happened in it.
+    last_change: Option<Change>,
+}
+
+/// What an iteration adds to the impulses of point and limit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Change {
+    point: Vec2,
+    limit: f32,
 }
 
 /// The symmetric matrix from velocity errors to impulses, `[xx xy xz; xy yy yz; xz yz zz]`, and its parts
@@ -121,6 +130,7 @@ impl RevoluteJoint {
             mass: EffectiveMass::new([m_a, m_b], [i_a, i_b], [arm_a, arm_b]),
             motor_mass: 1.0 / (i_a + i_b),
             motor_impulse_max: dt * self.max_motor_torque,
+            last_change: None,
         };
         let angle = b.sweep.angle - a.sweep.angle - self.reference_angle;
         let limit = if angle <= self.lower_angle {
@@ -150,35 +160,64 @@ impl RevoluteJoint {
 
     /// Does one velocity iteration: motor, then limit and point.
     pub fn solve_velocity(&mut self, velocities: &mut [Velocity]) {
-        let prepared = &self.prepared;
+        let prepared = &mut self.prepared;
         let (mut v_a, mut v_b) = (velocities[self.body_a], velocities[self.body_b]);
         let (i_a, i_b) = (prepared.inverse_inertia_a, prepared.inverse_inertia_b);
 
         let excess = v_b.angular - v_a.angular - self.motor_speed;
-        let old = self.impulses.motor;
-        let most = prepared.motor_impulse_max;
-        self.impulses.motor = clamp(old + -prepared.motor_mass * excess, -most, most);
-        let motor = self.impulses.motor - old;
-        v_a.angular -= i_a * motor;
-        v_b.angular += i_b * motor;
+        let (old, most) = (self.impulses.motor, prepared.motor_impulse_max);
+        let wanted = old + -prepared.motor_mass * excess;
+        // A branch, and not `clamp`: the processor foresees a motor at its limit and need not wait for the
+        // velocities, each of which depends on the one before.
+        let stays = (wanted >= most && old == most) || (wanted <= -most && old == -most);
+        if !stays {
+            self.impulses.motor = clamp(wanted, -most, most);
+            let motor = self.impulses.motor - old;
+            v_a.angular -= i_a * motor;
+            v_b.angular += i_b * motor;
+        }
 
         let apart = v_b.at(prepared.arm_b) - v_a.linear - prepared.arm_a.turned_at(v_a.angular);
-        let (p, turn) = if self.limit == Limit::Inactive {
-            let p = prepared.mass.solve2(-apart);
-            self.impulses.point += p;
-            (p, 0.0)
+        let mut change = if self.limit == Limit::Inactive {
+            Change {
+                point: prepared.mass.solve2(-apart),
+                limit: 0.0,
+            }
         } else {
-            let impulse = prepared.mass.solve3(apart, v_b.angular - v_a.angular);
-            let mass = &prepared.mass;
-            self.impulses
-                .accumulate_at_limit(self.limit, mass, apart, impulse)
+            prepared.mass.solve3(apart, v_b.angular - v_a.angular)
         };
+        let pulls = self.limit.pulls(self.impulses.limit + change.limit);
+        if pulls {
+            let push = Vec2::new(prepared.mass.xz, prepared.mass.yz) * self.impulses.limit;
+            change.point = prepared.mass.solve2(-apart + push);
+            change.limit = -self.impulses.limit;
+            self.impulses.limit = 0.0;
+        } else {
+            self.impulses.limit += change.limit;
+        }
+        self.impulses.point += change.point;
+        let Change { point: p, limit } = change;
         v_a.linear -= p * prepared.inverse_mass_a;
-        v_a.angular -= i_a * (prepared.arm_a.cross(p) + turn);
+        v_a.angular -= i_a * (prepared.arm_a.cross(p) + limit);
         v_b.linear += p * prepared.inverse_mass_b;
-        v_b.angular += i_b * (prepared.arm_b.cross(p) + turn);
+        v_b.angular += i_b * (prepared.arm_b.cross(p) + limit);
         velocities[self.body_a] = v_a;
         velocities[self.body_b] = v_b;
+        prepared.last_change = (stays && !pulls).then_some(change);
+    }
+
+    /// Returns whether the next iteration, with the same velocities, does what the last one did.
+    pub fn can_repeat(&self) -> bool {
+        let change = self.prepared.last_change;
+        change.is_some_and(|change| !self.limit.pulls(self.impulses.limit + change.limit))
+    }
+
+    /// Does what the last iteration did; [`RevoluteJoint::can_repeat`] says when.
+    pub fn repeat(&mut self) {
+        if let Some(change) = self.prepared.last_change {
+            self.impulses.point += change.point;
+            self.impulses.limit += change.limit;
+        }
     }
 
     /// Does one position iteration; returns whether the errors are within the slops.
@@ -237,33 +276,14 @@ impl RevoluteJoint {
     }
 }
 
-impl Impulses {
-    /// Adds a limit's impulse unless the limit would pull; returns what is applied.
-    fn accumulate_at_limit(
-        &mut self,
-        limit: Limit,
-        mass: &EffectiveMass,
-        apart: Vec2,
-        impulse: [f32; 3],
-    ) -> (Vec2, f32) {
-        let [x, y, turn] = [-impulse[0], -impulse[1], -impulse[2]];
-        let sum = self.limit + turn;
-        let pulls = match limit {
-            Limit::Lower => sum < 0.0,
-            Limit::Upper => sum > 0.0,
+impl Limit {
+    /// Returns whether an impulse would pull towards the limit; it may only push away.
+    fn pulls(self, impulse: f32) -> bool {
+        match self {
+            Limit::Lower => impulse < 0.0,
+            Limit::Upper => impulse > 0.0,
             Limit::Inactive => false,
-        };
-        if !pulls {
-            let p = Vec2::new(x, y);
-            self.point += p;
-            self.limit = sum;
-            return (p, turn);
         }
-        let p = mass.solve2(-apart + Vec2::new(mass.xz, mass.yz) * self.limit);
-        let turn = -self.limit;
-        self.point += p;
-        self.limit = 0.0;
-        (p, turn)
     }
 }
 
@@ -300,17 +320,20 @@ impl EffectiveMass {
         )
     }
 
-    fn solve3(&self, b: Vec2, z: f32) -> [f32; 3] {
+    /// Returns the impulses against errors of the point and of the angle.
+    fn solve3(&self, b: Vec2, z: f32) -> Change {
         let inverse = self.inverse_determinant3;
         let b = [b.x, b.y, z];
         let first = [self.xx, self.xy, self.xz];
         let second = [self.xy, self.yy, self.yz];
         let third = [self.xz, self.yz, self.zz];
-        [
-            inverse * dot3(b, self.cross),
-            inverse * dot3(first, cross3(b, third)),
-            inverse * dot3(first, cross3(second, b)),
-        ]
+        Change {
+            point: -Vec2::new(
+                inverse * dot3(b, self.cross),
+                inverse * dot3(first, cross3(b, third)),
+            ),
+            limit: -(inverse * dot3(first, cross3(second, b))),
+        }
     }
 }
 
