@@ -13,12 +13,16 @@
 //! # Ok::<(), environments::EnvError>(())
 //! ```
 
+pub mod board;
 mod data;
 mod dynamic;
 mod env;
 pub mod envs;
+pub mod multi;
 mod physics;
 pub mod registry;
+pub mod render;
+pub mod replay;
 pub mod rng;
 mod space;
 mod value;

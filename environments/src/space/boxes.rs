@@ -56,7 +56,7 @@ impl BoxSpace {
     pub fn with_bounds(low: Vec<f64>, high: Vec<f64>, shape: &[usize], dtype: Dtype) -> BoxSpace {
         assert_eq!(
             low.len(),
-            shape.iter().product(),
+            shape.iter().product::<usize>(),
             "the bounds fill the shape"
         );
         let narrow = |bounds: &[f64]| bounds.iter().map(|bound| *bound as f32).collect::<Vec<_>>();

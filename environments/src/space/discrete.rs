@@ -118,7 +118,7 @@ impl MultiDiscrete {
         assert_eq!(nvec.len(), start.len(), "each choice has a start");
         assert_eq!(
             nvec.len(),
-            shape.iter().product(),
+            shape.iter().product::<usize>(),
             "the choices fill the shape"
         );
         MultiDiscrete {

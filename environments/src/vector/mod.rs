@@ -1,10 +1,11 @@
 //! Several environments stepped together, into contiguous buffers that the caller owns.
 
+pub(crate) mod lanes;
 mod sync;
 
 pub use sync::SyncVectorEnv;
 
-use crate::{EnvError, Space, State};
+use crate::{EnvError, Space, State, Value};
 
 /// What happens to an environment whose episode has ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +26,24 @@ pub enum Actions<'a> {
     Discrete(&'a [i64]),
     /// `action_len` numbers each.
     Continuous(&'a [f32]),
+}
+
+impl<'a> Actions<'a> {
+    /// Returns the choices, if they are some.
+    pub fn discrete(self) -> Option<&'a [i64]> {
+        match self {
+            Actions::Discrete(choices) => Some(choices),
+            Actions::Continuous(_) => None,
+        }
+    }
+
+    /// Returns the numbers, if they are some.
+    pub fn continuous(self) -> Option<&'a [f32]> {
+        match self {
+            Actions::Continuous(values) => Some(values),
+            Actions::Discrete(_) => None,
+        }
+    }
 }
 
 /// What a step writes; `n` environments with observations of `d` numbers.
@@ -62,6 +81,18 @@ impl StepBuffers {
             episode_return: vec![0.0; n],
             episode_length: vec![0; n],
         }
+    }
+
+    /// Checks that every buffer fits `n` environments with observations of `d` numbers.
+    fn check(&self, n: usize, d: usize) -> Result<(), EnvError> {
+        check_len("obs", self.obs.len(), n * d)?;
+        check_len("final_obs", self.final_obs.len(), n * d)?;
+        check_len("rewards", self.rewards.len(), n)?;
+        check_len("terminated", self.terminated.len(), n)?;
+        check_len("truncated", self.truncated.len(), n)?;
+        check_len("has_final", self.has_final.len(), n)?;
+        check_len("episode_return", self.episode_return.len(), n)?;
+        check_len("episode_length", self.episode_length.len(), n)
     }
 }
 
@@ -108,4 +139,50 @@ pub trait VectorEnv: Send {
     /// # Errors
     /// Another number of states, or states of another shape.
     fn set_states(&mut self, states: &[State]) -> Result<(), EnvError>;
+}
+
+/// Checks the length of a buffer.
+fn check_len(buffer: &'static str, found: usize, needed: usize) -> Result<(), EnvError> {
+    match found == needed {
+        true => Ok(()),
+        false => Err(EnvError::WrongBuffer {
+            buffer,
+            found,
+            needed,
+        }),
+    }
+}
+
+/// Says that an environment was stepped after its episode.
+fn has_ended(at: usize) -> EnvError {
+    EnvError::NotSupported(format!(
+        "environment {at} has ended: reset it with `reset_where` before the next step"
+    ))
+}
+
+/// How far an environment of a vector is, as it is saved beside the environment's own state.
+struct Progress {
+    has_ended: bool,
+    episode_return: f64,
+    length: u32,
+}
+
+impl Progress {
+    fn save(&self, mut state: State) -> State {
+        let extra = &mut state.extra;
+        extra.insert("vector.has_ended".into(), Value::Bool(self.has_ended));
+        extra.insert("vector.return".into(), Value::Float(self.episode_return));
+        state.elapsed = u64::from(self.length);
+        state
+    }
+
+    fn load(state: &State) -> Result<Progress, EnvError> {
+        let number = state.extra.get("vector.return").and_then(Value::as_float);
+        Ok(Progress {
+            has_ended: state.extra.get("vector.has_ended") == Some(&Value::Bool(true)),
+            episode_return: number.unwrap_or(0.0),
+            length: u32::try_from(state.elapsed)
+                .map_err(|error| EnvError::InvalidState(error.to_string()))?,
+        })
+    }
 }

@@ -1,7 +1,7 @@
 //! Environments of one type, stepped one after the other on the calling thread.
 
-use super::{Actions, AutoresetMode, StepBuffers, VectorEnv};
-use crate::{Action as _, Env, EnvError, Options, Space, State, Value};
+use super::{Actions, AutoresetMode, Progress, StepBuffers, VectorEnv, check_len};
+use crate::{Action as _, Env, EnvError, Options, Space, State};
 
 /// A vector of environments; monomorphized, allocates nothing per step.
 pub struct SyncVectorEnv<E: Env> {
@@ -71,18 +71,6 @@ impl<E: Env> SyncVectorEnv<E> {
         &mut self.envs
     }
 
-    fn check(buffer: &'static str, found: usize, needed: usize) -> Result<(), EnvError> {
-        if found == needed {
-            Ok(())
-        } else {
-            Err(EnvError::WrongBuffer {
-                buffer,
-                found,
-                needed,
-            })
-        }
-    }
-
     fn wrong_kind(&self) -> EnvError {
         EnvError::InvalidAction {
             action: "of another kind".into(),
@@ -109,9 +97,7 @@ impl<E: Env> SyncVectorEnv<E> {
         out.has_final[at] = false;
         if self.has_ended[at] {
             if self.mode == AutoresetMode::Disabled {
-                return Err(EnvError::NotSupported(format!(
-                    "environment {at} has ended: reset it with `reset_where` before the next step"
-                )));
+                return Err(super::has_ended(at));
             }
             self.restart(at, None, &mut out.obs[row])?;
             out.rewards[at] = 0.0;
@@ -166,7 +152,7 @@ impl<E: Env> VectorEnv for SyncVectorEnv<E> {
 
     fn reset(&mut self, seed: Option<u64>, obs: &mut [f32]) -> Result<(), EnvError> {
         let d = self.observation_len;
-        Self::check("obs", obs.len(), self.envs.len() * d)?;
+        check_len("obs", obs.len(), self.envs.len() * d)?;
         for (at, row) in obs.chunks_exact_mut(d).enumerate() {
             self.restart(at, seed.map(|seed| seed.wrapping_add(at as u64)), row)?;
         }
@@ -175,8 +161,8 @@ impl<E: Env> VectorEnv for SyncVectorEnv<E> {
 
     fn reset_where(&mut self, mask: &[bool], obs: &mut [f32]) -> Result<(), EnvError> {
         let d = self.observation_len;
-        Self::check("mask", mask.len(), self.envs.len())?;
-        Self::check("obs", obs.len(), self.envs.len() * d)?;
+        check_len("mask", mask.len(), self.envs.len())?;
+        check_len("obs", obs.len(), self.envs.len() * d)?;
         for (at, row) in obs
             .chunks_exact_mut(d)
             .enumerate()
@@ -189,12 +175,10 @@ impl<E: Env> VectorEnv for SyncVectorEnv<E> {
 
     fn step(&mut self, actions: Actions<'_>, out: &mut StepBuffers) -> Result<(), EnvError> {
         let (n, d) = (self.envs.len(), self.observation_len);
-        Self::check("obs", out.obs.len(), n * d)?;
-        Self::check("final_obs", out.final_obs.len(), n * d)?;
-        Self::check("rewards", out.rewards.len(), n)?;
+        out.check(n, d)?;
         match actions {
             Actions::Discrete(choices) => {
-                Self::check("actions", choices.len(), n * self.action_len)?;
+                check_len("actions", choices.len(), n * self.action_len)?;
                 for (at, choice) in choices.chunks_exact(self.action_len).enumerate() {
                     let Some(action) = E::Action::from_indices(choice) else {
                         return Err(self.wrong_kind());
@@ -203,7 +187,7 @@ impl<E: Env> VectorEnv for SyncVectorEnv<E> {
                 }
             }
             Actions::Continuous(values) => {
-                Self::check("actions", values.len(), n * self.action_len)?;
+                check_len("actions", values.len(), n * self.action_len)?;
                 for (at, row) in values.chunks_exact(self.action_len).enumerate() {
                     let Some(action) = E::Action::from_values(row) else {
                         return Err(self.wrong_kind());
@@ -216,34 +200,25 @@ impl<E: Env> VectorEnv for SyncVectorEnv<E> {
     }
 
     fn states(&self) -> Vec<State> {
-        self.envs
-            .iter()
-            .enumerate()
-            .map(|(at, env)| {
-                let mut state = env.state();
-                state
-                    .extra
-                    .insert("vector.has_ended".into(), Value::Bool(self.has_ended[at]));
-                state
-                    .extra
-                    .insert("vector.return".into(), Value::Float(self.returns[at]));
-                state.elapsed = u64::from(self.lengths[at]);
-                state
-            })
-            .collect()
+        let state = |(at, env): (usize, &E)| {
+            let progress = Progress {
+                has_ended: self.has_ended[at],
+                episode_return: self.returns[at],
+                length: self.lengths[at],
+            };
+            progress.save(env.state())
+        };
+        self.envs.iter().enumerate().map(state).collect()
     }
 
     fn set_states(&mut self, states: &[State]) -> Result<(), EnvError> {
-        Self::check("states", states.len(), self.envs.len())?;
+        check_len("states", states.len(), self.envs.len())?;
         for (at, state) in states.iter().enumerate() {
+            let progress = Progress::load(state)?;
             self.envs[at].set_state(state)?;
-            self.has_ended[at] = state.extra.get("vector.has_ended") == Some(&Value::Bool(true));
-            self.returns[at] = match state.extra.get("vector.return") {
-                Some(Value::Float(value)) => *value,
-                _ => 0.0,
-            };
-            self.lengths[at] = u32::try_from(state.elapsed)
-                .map_err(|error| EnvError::InvalidState(error.to_string()))?;
+            self.has_ended[at] = progress.has_ended;
+            self.returns[at] = progress.episode_return;
+            self.lengths[at] = progress.length;
         }
         Ok(())
     }
