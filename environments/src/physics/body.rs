@@ -93,6 +93,23 @@ impl Body {
         self.sweep.angle
     }
 
+    /// Returns the corners in the world; m.
+    pub fn outline(&self) -> Vec<(f64, f64)> {
+        let corners = self.polygon.vertices().iter();
+        corners
+            .map(|corner| {
+                let Vec2 { x, y } = self.transform.apply(*corner);
+                (f64::from(x), f64::from(y))
+            })
+            .collect()
+    }
+
+    /// Returns where a point given in the body's frame is; m.
+    pub fn in_world(&self, x: f64, y: f64) -> (f64, f64) {
+        let Vec2 { x, y } = self.transform.apply(Vec2::from_f64(x, y));
+        (f64::from(x), f64::from(y))
+    }
+
     /// Adds a force at the centre of mass for the next step; N.
     pub fn apply_force(&mut self, force: Vec2) {
         self.wake();

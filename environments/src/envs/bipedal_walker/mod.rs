@@ -31,6 +31,7 @@
 //! `hardcore` (false).
 
 mod heuristic;
+mod picture;
 mod terrain;
 mod walker;
 
@@ -39,8 +40,8 @@ pub use heuristic::BipedalWalkerHeuristic;
 use walker::{Outcome, Walker};
 
 use crate::{
-    BoxSpace, Env, EnvError, EnvSpec, Info, Kwargs, MakeError, Options, Space, State, Step,
-    rng::Rng,
+    BoxSpace, Env, EnvError, EnvSpec, Frame, Info, Kwargs, MakeError, Metadata, Options,
+    RenderMode, Space, State, Step, rng::Rng,
 };
 
 pub(super) fn specs() -> Vec<EnvSpec> {
@@ -173,6 +174,22 @@ impl Env for BipedalWalker {
             truncated: self.limit.is_some_and(|limit| self.elapsed >= limit),
             info: Info::new(),
         })
+    }
+
+    fn render(&mut self, mode: RenderMode) -> Result<Frame, EnvError> {
+        if mode != RenderMode::RgbArray {
+            return Err(EnvError::NotSupported(format!(
+                "BipedalWalker does not render {mode:?}"
+            )));
+        }
+        if !self.is_started {
+            return Err(EnvError::ResetNeeded);
+        }
+        Ok(picture::draw(&self.walker).into_frame())
+    }
+
+    fn metadata(&self) -> Metadata {
+        Metadata::new(&[RenderMode::RgbArray], 50)
     }
 
     fn state(&self) -> State {

@@ -153,7 +153,7 @@ impl Walker {
     }
 
     /// Returns the ends of one of the ten rays of the lidar, from straight down to nearly straight ahead.
-    pub fn ray(&self, ray: usize) -> (Vec2, Vec2) {
+    fn ray(&self, ray: usize) -> (Vec2, Vec2) {
         let from = self.world.bodies[HULL].position();
         let angle = 1.5 * ray as f64 / 10.0;
         let to = Vec2::from_f64(
@@ -161,6 +161,24 @@ impl Walker {
             f64::from(from.y) - angle.cos() * LIDAR_RANGE,
         );
         (from, to)
+    }
+
+    /// Returns a ray of the lidar up to where it meets the ground; m.
+    pub fn ray_until_ground(&self, ray: usize) -> ((f64, f64), (f64, f64)) {
+        let (from, to) = self.ray(ray);
+        let end = from + (to - from) * self.world.ray_cast(from, to);
+        let wide = |point: Vec2| (f64::from(point.x), f64::from(point.y));
+        (wide(from), wide(end))
+    }
+
+    /// Returns how far the hull is from the left end; m.
+    pub fn x(&self) -> f64 {
+        f64::from(self.world.bodies[HULL].position().x)
+    }
+
+    /// Returns the corners of the hull, then of each leg's upper and lower part; m.
+    pub fn outlines(&self) -> impl Iterator<Item = Vec<(f64, f64)>> {
+        self.world.bodies.iter().map(Body::outline)
     }
 
     /// Returns everything that later steps depend on: how many blocks, the line's heights, the blocks'

@@ -206,6 +206,21 @@ impl Lander {
         ]
     }
 
+    /// Returns the moon's corners, from the left; m.
+    pub fn surface(&self) -> [(f64, f64); CHUNKS] {
+        surface(&self.heights)
+    }
+
+    /// Returns the corners of the lander, then of its legs; m.
+    pub fn outlines(&self) -> impl Iterator<Item = Vec<(f64, f64)>> {
+        self.world.bodies.iter().map(Body::outline)
+    }
+
+    /// Returns where a point given in the lander's frame is; m.
+    pub fn in_world(&self, x: f64, y: f64) -> (f64, f64) {
+        self.world.bodies[LANDER].in_world(x, y)
+    }
+
     /// Returns everything that later steps depend on: 12 heights, the indexes of wind and turbulence, both
     /// legs' contacts, whether it crashed, the last shaping (twice 0 for none), then the world.
     pub fn save(&self) -> Vec<f64> {
@@ -245,7 +260,7 @@ impl Lander {
 }
 
 /// Returns the moon's corners, from the left: heights smoothed over three, the pad in the middle.
-pub(super) fn surface(heights: &[f64; CHUNKS + 1]) -> [(f64, f64); CHUNKS] {
+fn surface(heights: &[f64; CHUNKS + 1]) -> [(f64, f64); CHUNKS] {
     let mut heights = *heights;
     heights[CHUNKS / 2 - 2..=CHUNKS / 2 + 2].fill(PAD_Y);
     std::array::from_fn(|at| {

@@ -29,48 +29,34 @@
 //! truncated after 1,000 steps.
 //!
 //! # Arguments
-//! `gravity` (-10, within -12 and 0), `enable_wind` (false), `wind_power` (15), `turbulence_power` (1.5).
+//! `gravity` (-10, within -12 and 0), `enable_wind` (false), `wind_power` (15), `turbulence_power` (1.5), and
+//! for `make` `continuous` (false).
 
+mod either;
 mod heuristic;
 mod lander;
+mod picture;
 
 pub use heuristic::{lunar_lander_heuristic, lunar_lander_heuristic_continuous};
 
+use either::EitherLunarLander;
 use lander::{Lander, Outcome, Thrust};
 
 use crate::{
-    BoxSpace, Discrete, Env, EnvError, EnvSpec, Info, Kwargs, MakeError, Options, Space, State,
-    Step, rng::Rng,
+    BoxSpace, Discrete, Env, EnvError, EnvSpec, Frame, Info, Kwargs, MakeError, Metadata, Options,
+    RenderMode, Space, State, Step, rng::Rng,
 };
 
 pub(super) fn specs() -> Vec<EnvSpec> {
-    let make = |kwargs: &mut Kwargs| -> Result<LunarLander, MakeError> {
-        expect_continuous(kwargs, false, "LunarLanderContinuous-v3")?;
-        LunarLander::unlimited(LunarLanderConfig::take(kwargs)?)
-    };
-    let make_continuous = |kwargs: &mut Kwargs| -> Result<LunarLanderContinuous, MakeError> {
-        expect_continuous(kwargs, true, "LunarLander-v3")?;
-        LunarLanderContinuous::unlimited(LunarLanderConfig::take(kwargs)?)
-    };
-    vec![
-        EnvSpec::new("LunarLander-v3", make)
-            .max_episode_steps(LIMIT)
-            .reward_threshold(200.0),
-        EnvSpec::new("LunarLanderContinuous-v3", make_continuous)
-            .max_episode_steps(LIMIT)
-            .reward_threshold(200.0),
-    ]
-}
-
-/// Takes `continuous`, which Gymnasium has as an argument: here the two forms are two types.
-fn expect_continuous(kwargs: &mut Kwargs, expected: bool, other: &str) -> Result<(), MakeError> {
-    match kwargs.take_bool("continuous")? {
-        Some(value) if value != expected => Err(MakeError::InvalidArgument {
-            argument: "continuous".into(),
-            reason: format!("make `{other}` for that"),
-        }),
-        _ => Ok(()),
-    }
+    ["LunarLander-v3", "LunarLanderContinuous-v3"]
+        .into_iter()
+        .map(|id| {
+            EnvSpec::new(id, EitherLunarLander::make)
+                .kwarg("continuous", id.contains("Continuous"))
+                .max_episode_steps(LIMIT)
+                .reward_threshold(200.0)
+        })
+        .collect()
 }
 
 /// The arguments.
@@ -139,6 +125,8 @@ impl LunarLanderConfig {
 struct Core {
     config: LunarLanderConfig,
     lander: Lander,
+    /// The last step's, for the picture.
+    thrust: Thrust,
     elapsed: u32,
     limit: Option<u32>,
     is_started: bool,
@@ -150,6 +138,7 @@ impl Core {
         Core {
             config,
             lander: Lander::default(),
+            thrust: Thrust::default(),
             elapsed: 0,
             limit,
             is_started: false,
@@ -171,6 +160,7 @@ impl Core {
         }
         self.elapsed = 0;
         self.is_started = true;
+        self.thrust = Thrust::default();
         let outcome = self.lander.reset(&self.config, &mut self.rng);
         outcome.observation.map(|value| value as f32)
     }
@@ -181,6 +171,7 @@ impl Core {
             reward,
             terminated,
         } = self.lander.step(thrust, &self.config, &mut self.rng);
+        self.thrust = thrust;
         self.elapsed = self.elapsed.saturating_add(1);
         Step {
             observation: observation.map(|value| value as f32),
@@ -189,6 +180,18 @@ impl Core {
             truncated: self.limit.is_some_and(|limit| self.elapsed >= limit),
             info: Info::new(),
         }
+    }
+
+    fn render(&self, mode: RenderMode) -> Result<Frame, EnvError> {
+        if mode != RenderMode::RgbArray {
+            return Err(EnvError::NotSupported(format!(
+                "LunarLander does not render {mode:?}"
+            )));
+        }
+        if !self.is_started {
+            return Err(EnvError::ResetNeeded);
+        }
+        Ok(picture::draw(&self.lander, self.thrust).into_frame())
     }
 
     fn state(&self) -> State {
@@ -212,6 +215,7 @@ impl Core {
                 EnvError::InvalidState("its values are not of this environment".into())
             })?;
         }
+        self.thrust = Thrust::default();
         self.is_started = !state.values.is_empty();
         self.elapsed = elapsed;
         if let Some(rng) = Rng::restore(&state.rng) {
@@ -307,6 +311,14 @@ impl Env for LunarLander {
         }))
     }
 
+    fn render(&mut self, mode: RenderMode) -> Result<Frame, EnvError> {
+        self.core.render(mode)
+    }
+
+    fn metadata(&self) -> Metadata {
+        METADATA
+    }
+
     fn state(&self) -> State {
         self.core.state()
     }
@@ -396,6 +408,14 @@ impl Env for LunarLanderContinuous {
         }))
     }
 
+    fn render(&mut self, mode: RenderMode) -> Result<Frame, EnvError> {
+        self.core.render(mode)
+    }
+
+    fn metadata(&self) -> Metadata {
+        METADATA
+    }
+
     fn state(&self) -> State {
         self.core.state()
     }
@@ -414,3 +434,4 @@ impl Env for LunarLanderContinuous {
 }
 
 const LIMIT: u32 = 1000;
+const METADATA: Metadata = Metadata::new(&[RenderMode::RgbArray], 50);
