@@ -119,6 +119,7 @@ mod dynamic;
 mod env;
 pub mod envs;
 pub mod multi;
+mod physics;
 pub mod registry;
 pub mod render;
 pub mod replay;

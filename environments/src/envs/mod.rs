@@ -1,7 +1,10 @@
 //! The environments, one file each; each file lists what it registers in `specs`.
 
 pub(crate) mod acrobot;
+mod bipedal_walker;
 pub(crate) mod cartpole;
+mod draw;
+mod lunar_lander;
 pub mod minatar;
 pub mod minigrid;
 pub(crate) mod mountain_car;
@@ -10,7 +13,12 @@ pub(crate) mod pendulum;
 pub mod toy;
 
 pub use acrobot::{Acrobot, Equations};
+pub use bipedal_walker::{BipedalWalker, BipedalWalkerHeuristic};
 pub use cartpole::CartPole;
+pub use lunar_lander::{
+    LunarLander, LunarLanderConfig, LunarLanderContinuous, lunar_lander_heuristic,
+    lunar_lander_heuristic_continuous,
+};
 pub use minigrid::MiniGrid;
 pub use mountain_car::MountainCar;
 pub use mountain_car_continuous::MountainCarContinuous;
@@ -23,7 +31,9 @@ use crate::EnvSpec;
 pub(crate) fn specs() -> Vec<EnvSpec> {
     [
         acrobot::specs(),
+        bipedal_walker::specs(),
         cartpole::specs(),
+        lunar_lander::specs(),
         minatar::specs(),
         minigrid::specs(),
         mountain_car::specs(),
