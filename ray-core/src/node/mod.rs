@@ -479,7 +479,7 @@ impl NodeState {
                     );
                 }
                 ActorCommand::CancelLeaseRequest { request } => {
-                    self.scheduler.cancel_request(here, request, now)
+                    self.scheduler.cancel_placement(here, request, now)
                 }
                 ActorCommand::StartActor {
                     actor,

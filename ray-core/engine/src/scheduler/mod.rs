@@ -226,6 +226,27 @@ impl NodeScheduler {
         self.leases.len()
     }
 
+    /// Returns a line a lease, a worker and a request: who has what and who waits for what.
+    pub fn describe(&self) -> Vec<String> {
+        let leases = self.leases.iter().map(|(id, lease)| {
+            let (requester, worker) = (lease.requester, lease.worker);
+            format!("{id}: {worker} for {requester}, holds {}", lease.held)
+        });
+        let workers = self.workers.iter().map(|(id, worker)| {
+            format!("{id}: {:?}, blocked {} times", worker.state, worker.blocked)
+        });
+        let requests = self.requests.iter().map(|request| {
+            let Request {
+                requester,
+                request,
+                shape,
+                ..
+            } = request;
+            format!("{request} of {requester}: waits for {shape}")
+        });
+        leases.chain(workers).chain(requests).collect()
+    }
+
     fn fits(&self, shape: &Resources) -> bool {
         shape
             .0
@@ -289,10 +310,22 @@ impl NodeScheduler {
         self.schedule(now);
     }
 
-    /// A process does not need the worker any more that it asked for.
+    /// A process does not need the worker any more that it asked for its tasks.
     pub fn cancel_request(&mut self, requester: ProcessId, request: RequestId, _now: Time) {
-        self.requests
-            .retain(|waiting| waiting.requester != requester || waiting.request != request);
+        self.requests.retain(|waiting| {
+            (waiting.requester, waiting.request) != (requester, request)
+                || waiting.kind != LeaseKind::Task
+        });
+    }
+
+    /// The directory does not need the worker any more that it asked for an actor.
+    ///
+    /// The directory counts its questions apart from those of the process that it lives in.
+    pub fn cancel_placement(&mut self, requester: ProcessId, request: RequestId, _now: Time) {
+        self.requests.retain(|waiting| {
+            (waiting.requester, waiting.request) != (requester, request)
+                || waiting.kind == LeaseKind::Task
+        });
     }
 
     /// A holder gives a lease back; the worker is free for others.
@@ -380,6 +413,8 @@ impl NodeScheduler {
         let Some(worker) = self.workers.remove(&process) else {
             return;
         };
+        // What it asked for itself must not be granted in between.
+        self.requests.retain(|waiting| waiting.requester != process);
         match worker.state {
             WorkerState::Leased(lease) => {
                 if let Some(ended) = self.leases.remove(&lease) {
