@@ -362,6 +362,12 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         let shape = ShapeId(position as u32);
         let queue = &mut self.shapes[position];
         queue.requests.retain(|other| *other != request);
+        if self.dead.contains(&worker) {
+            // Its death overtook the grant: ask for another.
+            self.commands.push_back(Command::ReturnLease { lease });
+            return self.dispatch(shape, now);
+        }
+        let queue = &mut self.shapes[position];
         queue.leases.push(lease);
         self.leases.insert(
             lease,
@@ -671,6 +677,19 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             }
         }
         Ok(())
+    }
+
+    /// Returns a line a call that has not ended, in the order of submission: where it is.
+    pub fn describe_tasks(&self) -> Vec<String> {
+        let mut tasks = self.tasks.iter().collect::<Vec<_>>();
+        tasks.sort_unstable_by_key(|(index, _)| **index);
+        let describe = |(index, task): (&u64, &Task<P>)| {
+            format!(
+                "t{:x}.{index}: {:?} {:?}, attempt {}, waits for {} arguments",
+                self.process.0, task.kind, task.stage, task.attempt, task.waiting
+            )
+        };
+        tasks.into_iter().map(describe).collect()
     }
 
     /// Cancels everything that a call running here has submitted.
