@@ -58,7 +58,7 @@ pub enum ActorState {
 
 pub(super) struct ActorQueue {
     state: ActorState,
-    /// Calls not sent yet, in order.
+    /// Calls not sent yet, in the order of submission.
     queue: VecDeque<u64>,
     /// Calls sent, in order; ended ones are skipped.
     sent: VecDeque<u64>,
@@ -147,6 +147,9 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             queue.pending -= (before - queue.queue.len()) as u64;
             return;
         };
+        if process == self.process {
+            return self.refuse_calls_to_itself(actor);
+        }
         let mut held_back = VecDeque::new();
         while let Some(index) = queue.queue.pop_front() {
             let Some(task) = self.tasks.get_mut(&index) else {
@@ -187,6 +190,20 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         }
     }
 
+    /// A process has no connection to itself: calls of an actor that lives here fail instead of waiting.
+    fn refuse_calls_to_itself(&mut self, actor: ActorId) {
+        let failure = Arc::new(Failure::ActorUnavailable {
+            actor,
+            cause: "it lives in the process that calls it".into(),
+        });
+        while let Some(queue) = self.actors.get_mut(&actor)
+            && let Some(index) = queue.queue.pop_front()
+        {
+            queue.pending -= 1;
+            self.fail_task(index, &failure);
+        }
+    }
+
     /// A call ended; its place in the list of sent ones is cleared.
     pub(super) fn on_call_ended(&mut self, actor: ActorId) {
         let Some(queue) = self.actors.get_mut(&actor) else {
@@ -202,14 +219,16 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         }
     }
 
-    /// A call that failed in user code and may be tried again goes to the end of the queue.
+    /// A call that failed in user code and may be tried again takes its old place among those not sent:
+    /// behind them it could wait for one that waits for its result.
     pub(super) fn requeue_call(&mut self, actor: ActorId, index: u64) {
         if let Some(task) = self.tasks.get_mut(&index) {
             task.stage = Stage::Queued;
         }
         let queue = self.actor_mut(actor);
         queue.sent.retain(|other| *other != index);
-        queue.queue.push_back(index);
+        let place = queue.queue.partition_point(|other| *other < index);
+        queue.queue.insert(place, index);
         queue.pending += 1;
         self.pump_actor(actor);
     }
@@ -301,6 +320,8 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         }
         if let Some(queue) = self.actors.get_mut(&actor) {
             again.append(&mut queue.queue);
+            // One that was tried again had been sent behind later ones.
+            again.make_contiguous().sort_unstable();
             queue.queue = again;
         }
     }
