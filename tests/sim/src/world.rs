@@ -1,0 +1,541 @@
+//! The world of one seed: one thread, a virtual clock, a queue of events.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ray_engine::{
+    failure::Failure,
+    ids::{ActorId, ObjectId, ProcessId},
+    owner::ObjectState,
+    time::Time,
+};
+
+use crate::{
+    Violation,
+    executor::Executor,
+    invariants::Invariants,
+    network::Network,
+    node::Node,
+    process::Process,
+    rng::Chance,
+    scenario::Profile,
+    trace::Trace,
+    user::{Context, Role},
+    wire::{Fate, Message, Payload, Value},
+};
+
+/// The driver, whose process has the node role too.
+pub const DRIVER: ProcessId = ProcessId(1);
+
+/// Something that happens at its time.
+#[derive(Debug)]
+enum Event {
+    Deliver(ProcessId, ProcessId),
+    Step(ProcessId, u64, u64),
+    OwnerTick(ProcessId),
+    ExecutorTick(ProcessId),
+    NodeTick,
+    Spawned(ProcessId),
+    Exited(ProcessId),
+    Closed {
+        at: ProcessId,
+        peer: ProcessId,
+        is_goodbye: bool,
+    },
+    Kill,
+    Cut,
+}
+
+/// Everything there is.
+pub struct World {
+    pub(crate) now: Time,
+    pub(crate) chance: Chance,
+    pub(crate) profile: Profile,
+    pub(crate) processes: BTreeMap<ProcessId, Process>,
+    pub(crate) node: Node,
+    pub(crate) invariants: Invariants,
+    /// Blocking questions to the node and who waits for the answer.
+    pub(crate) requests: BTreeMap<u64, (ProcessId, u64, u64)>,
+    /// Actors that outlive their creators, to be killed at the end.
+    pub(crate) detached: Vec<ActorId>,
+    network: Network,
+    events: BTreeMap<(Time, u64), Event>,
+    next_number: u64,
+    next_process: u64,
+    node_tick_at: Option<Time>,
+    roots_left: u32,
+    /// Processes that have been started and have not said so yet.
+    starting: BTreeSet<ProcessId>,
+    events_done: u64,
+    violation: Option<Violation>,
+    trace: Trace,
+}
+
+impl World {
+    /// Returns the world of `seed` before its first event.
+    pub fn new(seed: u64, trace: Trace) -> World {
+        let mut chance = Chance::new(seed);
+        let profile = Profile::draw(&mut chance);
+        let mut world = World {
+            now: Time(1_000_000),
+            processes: BTreeMap::from([(DRIVER, Process::new(DRIVER, None, 1))]),
+            node: Node::new(profile.total.clone(), profile.scheduler),
+            invariants: Invariants::default(),
+            requests: BTreeMap::new(),
+            detached: Vec::new(),
+            network: Network::new(profile.weather),
+            events: BTreeMap::new(),
+            next_number: 1,
+            next_process: DRIVER.0 + 1,
+            node_tick_at: None,
+            roots_left: profile.roots,
+            starting: BTreeSet::new(),
+            events_done: 0,
+            violation: None,
+            trace,
+            profile,
+            chance,
+        };
+        world.begin();
+        world
+    }
+
+    fn begin(&mut self) {
+        let payload = Payload {
+            args: Vec::new(),
+            handles: Vec::new(),
+            depth: 0,
+            steps: self.profile.root_steps,
+            step_nanos: 200_000,
+            may_block: true,
+            fate: Fate::Return,
+            returns: 0,
+            call: None,
+        };
+        for _ in 0..self.profile.roots {
+            let id = self.fresh_number();
+            let context = Context::new(Role::Root, Vec::new(), Vec::new(), &payload);
+            self.process(DRIVER).contexts.insert(id, context);
+            self.wake_context(DRIVER, id, 0, 1);
+        }
+        let kept = self.profile.scheduler.workers_kept;
+        self.node.scheduler.prestart(kept, self.now);
+        self.settle_node();
+        self.next_fault(Event::Kill, self.profile.kill_nanos);
+        self.next_fault(Event::Cut, self.profile.cut_nanos);
+    }
+
+    /// Lets everything happen until nothing is left to happen, or a promise is broken.
+    pub fn run(mut self) -> Outcome {
+        while self.violation.is_none() {
+            let Some(((time, _), event)) = self.events.pop_first() else {
+                self.judge_the_end();
+                break;
+            };
+            self.now = self.now.max(time);
+            self.events_done += 1;
+            if self.events_done > EVENTS_MAX || self.now > TIME_MAX {
+                let text = format!(
+                    "it is still busy after {} events and {} ms",
+                    self.events_done,
+                    self.now.0 / 1_000_000
+                );
+                self.fail("every wait ends", text);
+                break;
+            }
+            self.happen(event);
+            self.check_each_step();
+        }
+        Outcome {
+            events: self.events_done,
+            hash: self.trace.hash(),
+            has_faults: self.profile.has_faults,
+            violation: self.violation,
+            lines: self.trace.into_lines(),
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Deliver(from, to) => self.deliver(from, to),
+            Event::Step(at, id, generation) => {
+                self.trace
+                    .note(self.now, at, 1, id, || format!("step of {id}"));
+                self.step(at, id, generation);
+            }
+            Event::OwnerTick(at) => {
+                let now = self.now;
+                if let Some(process) = self.processes.get_mut(&at) {
+                    process.tick_at = None;
+                    process.owner.on_timeout(now);
+                    self.settle(at);
+                }
+            }
+            Event::ExecutorTick(at) => self.on_executor_tick(at),
+            Event::NodeTick => {
+                self.node_tick_at = None;
+                self.node.scheduler.on_timeout(self.now);
+                self.settle_node();
+            }
+            Event::Spawned(process) => self.on_spawned(process),
+            Event::Exited(process) => {
+                self.trace.note(self.now, DRIVER, 2, process.0, || {
+                    format!("{process} has ended")
+                });
+                self.on_worker_exit(process);
+            }
+            Event::Closed {
+                at,
+                peer,
+                is_goodbye,
+            } => self.on_closed(at, peer, is_goodbye),
+            Event::Kill => {
+                self.kill_somebody();
+                self.next_fault(Event::Kill, self.profile.kill_nanos);
+            }
+            Event::Cut => {
+                self.cut_something();
+                self.next_fault(Event::Cut, self.profile.cut_nanos);
+            }
+        }
+    }
+
+    fn deliver(&mut self, from: ProcessId, to: ProcessId) {
+        let Some(message) = self.network.take(from, to, self.now) else {
+            return;
+        };
+        if !self.processes.contains_key(&to) {
+            return;
+        }
+        self.trace.note_message(self.now, from, to, &message);
+        self.on_address(to, from);
+        if let Some(for_the_node) = self.on_message(to, from, message) {
+            self.on_node_message(from, for_the_node);
+        }
+    }
+
+    /// Puts a message on the wire.
+    pub(crate) fn post(&mut self, from: ProcessId, to: ProcessId, message: Message) {
+        let is_repeated =
+            is_harmless_to_repeat(&message) && self.chance.percent(self.profile.repeat_percent);
+        let slowness = self
+            .processes
+            .get(&from)
+            .map_or(1, |process| process.slowness);
+        for message in std::iter::repeat_n(message, 1 + usize::from(is_repeated)) {
+            let arrival =
+                self.network
+                    .post(from, to, message, slowness, self.now, &mut self.chance);
+            if let Some(arrival) = arrival {
+                self.schedule(arrival, Event::Deliver(from, to));
+            }
+        }
+    }
+
+    fn schedule(&mut self, at: Time, event: Event) {
+        let number = self.fresh_number();
+        self.events.insert((at, number), event);
+    }
+
+    pub(crate) fn wake_context(&mut self, at: ProcessId, id: u64, generation: u64, delay: u64) {
+        let slowness = self
+            .processes
+            .get(&at)
+            .map_or(1, |process| process.slowness);
+        let due = Time(self.now.0 + delay * slowness);
+        self.schedule(due, Event::Step(at, id, generation));
+    }
+
+    pub(crate) fn wake_owner(&mut self, at: ProcessId, due: Time) {
+        self.schedule(due, Event::OwnerTick(at));
+    }
+
+    pub(crate) fn wake_executor(&mut self, at: ProcessId, due: Time) {
+        self.schedule(due, Event::ExecutorTick(at));
+    }
+
+    pub(crate) fn wake_node(&mut self, due: Time) {
+        if self.node_tick_at.is_none_or(|armed| due < armed) {
+            self.node_tick_at = Some(due);
+            self.schedule(due, Event::NodeTick);
+        }
+    }
+
+    /// Returns a number that nothing else has.
+    pub(crate) fn fresh_number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number
+    }
+
+    /// Starts a worker process; whether that works shows later.
+    pub(crate) fn spawn(&mut self) -> ProcessId {
+        let process = ProcessId(self.next_process);
+        self.next_process += 1;
+        self.starting.insert(process);
+        let delay = self.chance.between(300_000, 20_000_000);
+        self.schedule(Time(self.now.0 + delay), Event::Spawned(process));
+        process
+    }
+
+    fn on_spawned(&mut self, id: ProcessId) {
+        self.starting.remove(&id);
+        if self.faults_go_on() && self.chance.percent(self.profile.spawn_failure_percent) {
+            self.trace
+                .note(self.now, id, 3, 0, || format!("{id} cannot be started"));
+            self.invariants.reads.on_failed_start();
+            // Either it never existed, or it ends before it is ready.
+            if self.chance.percent(50) {
+                return self.on_spawn_failed(id);
+            }
+            return self.schedule(Time(self.now.0 + 1_000_000), Event::Exited(id));
+        }
+        let slowness = if self.chance.percent(self.profile.slow_percent) {
+            self.chance.between(2, 20)
+        } else {
+            1
+        };
+        let mut process = Process::new(id, Some(Executor::default()), slowness);
+        process.peers.insert(DRIVER);
+        self.processes.insert(id, process);
+        self.send(id, DRIVER, Message::WorkerReady);
+    }
+
+    /// Ends a process at once; part of what it said is lost.
+    pub(crate) fn kill(&mut self, id: ProcessId) {
+        if self.processes.remove(&id).is_none() {
+            return;
+        }
+        self.trace
+            .note(self.now, id, 4, 0, || format!("{id} is killed"));
+        self.invariants.references.on_crash(id);
+        if self.node.workers.get(&id) == Some(&false) {
+            self.invariants.reads.on_failed_start();
+        }
+        self.network.lose_output_of(id, &mut self.chance);
+        self.notice_exit(id);
+    }
+
+    /// Ends a process that has said everything it had to say.
+    pub(crate) fn exit(&mut self, id: ProcessId) {
+        let Some(process) = self.processes.remove(&id) else {
+            return;
+        };
+        self.trace
+            .note(self.now, id, 5, 0, || format!("{id} exits"));
+        for peer in process.peers {
+            let heard = self.network.last_arrival(id, peer).max(self.now);
+            let event = Event::Closed {
+                at: peer,
+                peer: id,
+                is_goodbye: true,
+            };
+            self.schedule(Time(heard.0 + 1), event);
+        }
+        self.notice_exit(id);
+    }
+
+    /// The node hears a process out, then notices that it is gone.
+    fn notice_exit(&mut self, id: ProcessId) {
+        let heard = self.network.last_arrival(id, DRIVER).max(self.now);
+        let delay = self.chance.below(self.profile.notice_nanos) + 1;
+        self.schedule(Time(heard.0 + delay), Event::Exited(id));
+    }
+
+    fn on_closed(&mut self, at: ProcessId, peer: ProcessId, is_goodbye: bool) {
+        if !self.processes.contains_key(&at) {
+            return;
+        }
+        self.trace
+            .note(self.now, at, 6, peer.0, || format!("{at} lost {peer}"));
+        if at == DRIVER {
+            // How a process ends that said goodbye tells its exit.
+            if !is_goodbye {
+                self.kill(peer);
+            }
+        } else if peer == DRIVER {
+            // A worker without its node is of no use.
+            self.kill(at);
+        } else {
+            if !is_goodbye {
+                // The node decides who is dead; one that cannot be reached must be.
+                self.send(at, DRIVER, Message::KillWorker(peer));
+            }
+            self.on_process_died(at, peer);
+        }
+    }
+
+    /// Returns whether the driver's program has not ended.
+    pub(crate) fn driver_goes_on(&self) -> bool {
+        self.roots_left > 0
+    }
+
+    fn faults_go_on(&self) -> bool {
+        self.driver_goes_on() && self.now < FAULTS_END
+    }
+
+    fn next_fault(&mut self, event: Event, mean_nanos: u64) {
+        if mean_nanos > 0 && self.faults_go_on() {
+            let delay = self.chance.below(mean_nanos * 2) + 1;
+            self.schedule(Time(self.now.0 + delay), event);
+        }
+    }
+
+    fn kill_somebody(&mut self) {
+        let workers = self.processes.keys().copied().collect::<Vec<_>>();
+        let Some(position) = self.chance.position(workers.len()) else {
+            return;
+        };
+        if workers[position] != DRIVER && self.faults_go_on() {
+            self.kill(workers[position]);
+        }
+    }
+
+    fn cut_something(&mut self) {
+        let connections = self.network.connections();
+        let Some(position) = self.chance.position(connections.len()) else {
+            return;
+        };
+        let (one, other) = connections[position];
+        let both_live = [one, other]
+            .iter()
+            .all(|id| self.processes.contains_key(id));
+        if !both_live || !self.faults_go_on() {
+            return;
+        }
+        self.trace.note(self.now, one, 7, other.0, || {
+            format!("{one} and {other} are cut")
+        });
+        self.network.cut(one, other, &mut self.chance);
+        // Whoever cannot be reached is as good as crashed: it is going to be killed.
+        self.invariants.references.on_crash(one.max(other));
+        if one != DRIVER {
+            self.invariants.references.on_crash(one);
+        }
+        for (at, peer) in [(one, other), (other, one)] {
+            let delay = self.chance.below(10_000_000) + 1;
+            let event = Event::Closed {
+                at,
+                peer,
+                is_goodbye: false,
+            };
+            self.schedule(Time(self.now.0 + delay), event);
+        }
+    }
+
+    /// One of the driver's threads is done; with the last one everything is let go.
+    pub(crate) fn on_root_ended(&mut self) {
+        self.roots_left -= 1;
+        if self.roots_left == 0 {
+            for actor in std::mem::take(&mut self.detached) {
+                self.send(DRIVER, DRIVER, Message::KillActor(actor, true));
+            }
+        }
+    }
+
+    /// Looks at an object's outcome as user code or an owner sees it.
+    pub(crate) fn observe(&mut self, at: ProcessId, object: ObjectId) {
+        let verdict = match self.process(at).owner.state(object) {
+            ObjectState::Pending => return,
+            ObjectState::Ready(value) => {
+                let value = value.clone();
+                return self.check_value(at, object, &value);
+            }
+            ObjectState::Failed(failure) => {
+                self.invariants.publish.on_failure(object, at);
+                self.invariants
+                    .reads
+                    .on_failure(object, &failure, &self.invariants.references)
+            }
+            ObjectState::Unknown => self.invariants.reads.on_failure(
+                object,
+                &Failure::ObjectFreed(object),
+                &self.invariants.references,
+            ),
+        };
+        self.judge("nothing freed while reachable", verdict);
+    }
+
+    /// Looks at an object's value, if it has one; perhaps nobody holds it any more.
+    pub(crate) fn observe_value(&mut self, at: ProcessId, object: ObjectId) {
+        if let ObjectState::Ready(value) = self.process(at).owner.state(object) {
+            let value = value.clone();
+            self.check_value(at, object, &value);
+        }
+    }
+
+    pub(crate) fn check_value(&mut self, at: ProcessId, object: ObjectId, value: &Value) {
+        let verdict = self.invariants.publish.on_value(object, at, value);
+        self.judge("published once", verdict);
+    }
+
+    /// Notes the first broken promise.
+    pub(crate) fn fail(&mut self, invariant: &'static str, text: String) {
+        self.violation.get_or_insert(Violation { invariant, text });
+    }
+
+    pub(crate) fn judge(&mut self, invariant: &'static str, verdict: Result<(), String>) {
+        if let Err(text) = verdict {
+            self.fail(invariant, text);
+        }
+    }
+
+    fn check_each_step(&mut self) {
+        let in_flight = self.network.in_flight();
+        let verdict = self
+            .invariants
+            .queues
+            .check(&self.processes, &self.node, in_flight);
+        self.judge("queues are bounded", verdict);
+    }
+
+    fn judge_the_end(&mut self) {
+        let verdict =
+            crate::invariants::waits_end::check(&self.processes, &self.requests, &self.node);
+        self.judge("every wait ends", verdict);
+        if self.roots_left > 0 {
+            let text = format!("{} threads of the driver have not ended", self.roots_left);
+            self.fail("every wait ends", text);
+        }
+        let verdict = self.invariants.references.check_empty(&self.processes);
+        self.judge("counts are the reachable set", verdict);
+        let verdict = crate::invariants::leases::check(&self.processes, &self.node);
+        self.judge("leases return", verdict);
+        let verdict = crate::invariants::resources::check_whole(&self.profile, &self.node);
+        self.judge("resources add up", verdict);
+    }
+}
+
+/// How a seed went.
+pub struct Outcome {
+    /// How many events happened.
+    pub events: u64,
+    /// Stands for all of them.
+    pub hash: u64,
+    /// Whether the seed had faults.
+    pub has_faults: bool,
+    /// The broken promise, if one was broken.
+    pub violation: Option<Violation>,
+    /// The trace, when one was asked for.
+    pub lines: Vec<String>,
+}
+
+/// Answers of stale attempts and news that are no news may come twice without harm.
+fn is_harmless_to_repeat(message: &Message) -> bool {
+    match message {
+        Message::Done { outcome, .. } => outcome
+            .iter()
+            .flatten()
+            .all(|(_, contained)| contained.is_empty()),
+        Message::Answer { outcome, .. } => {
+            outcome.iter().all(|(_, contained)| contained.is_empty())
+        }
+        Message::ActorState(..) | Message::RecallLease(_) | Message::ProcessDied(_) => true,
+        _ => false,
+    }
+}
+
+/// More events than this are a livelock.
+const EVENTS_MAX: u64 = 200_000;
+/// No fault happens after this.
+const FAULTS_END: Time = Time(2_000_000_000);
+/// Everything has ended by then.
+const TIME_MAX: Time = Time(120_000_000_000);
