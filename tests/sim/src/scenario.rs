@@ -103,7 +103,7 @@ impl Profile {
         let cut_nanos = rate(chance, 25, 5_000_000, 80_000_000);
         let spawn_failure_percent = rate(chance, 20, 5, 25);
         let slow_percent = rate(chance, 30, 10, 50);
-        let repeat_percent = rate(chance, 30, 1, 15);
+        let repeat_percent = rate(chance, 40, 5, 40);
         let notice_nanos = rate(chance, 90, 1_000, 40_000_000).max(1_000);
         let bad_end_percent = rate(chance, 70, 2, 20);
         let total = Resources::new()

@@ -30,6 +30,7 @@ pub const DRIVER: ProcessId = ProcessId(1);
 #[derive(Debug)]
 enum Event {
     Deliver(ProcessId, ProcessId),
+    Repeat(ProcessId, ProcessId, Message),
     Step(ProcessId, u64, u64),
     OwnerTick(ProcessId),
     ExecutorTick(ProcessId),
@@ -157,6 +158,10 @@ impl World {
     fn happen(&mut self, event: Event) {
         match event {
             Event::Deliver(from, to) => self.deliver(from, to),
+            Event::Repeat(from, to, message) if self.processes.contains_key(&from) => {
+                self.post_once(from, to, message);
+            }
+            Event::Repeat(..) => {}
             Event::Step(at, id, generation) => {
                 self.trace
                     .note(self.now, at, 1, id, || format!("step of {id}"));
@@ -215,19 +220,28 @@ impl World {
 
     /// Puts a message on the wire.
     pub(crate) fn post(&mut self, from: ProcessId, to: ProcessId, message: Message) {
-        let is_repeated =
-            is_harmless_to_repeat(&message) && self.chance.percent(self.profile.repeat_percent);
+        if is_harmless_to_repeat(&message) && self.chance.percent(self.profile.repeat_percent) {
+            // Answers may come again much later, other news only at once.
+            let delay = match message {
+                Message::Done { .. } | Message::Answer { .. } => self.chance.below(3_000_000),
+                _ => 0,
+            };
+            let event = Event::Repeat(from, to, message.clone());
+            self.schedule(Time(self.now.0 + delay), event);
+        }
+        self.post_once(from, to, message);
+    }
+
+    fn post_once(&mut self, from: ProcessId, to: ProcessId, message: Message) {
         let slowness = self
             .processes
             .get(&from)
             .map_or(1, |process| process.slowness);
-        for message in std::iter::repeat_n(message, 1 + usize::from(is_repeated)) {
-            let arrival =
-                self.network
-                    .post(from, to, message, slowness, self.now, &mut self.chance);
-            if let Some(arrival) = arrival {
-                self.schedule(arrival, Event::Deliver(from, to));
-            }
+        let arrival = self
+            .network
+            .post(from, to, message, slowness, self.now, &mut self.chance);
+        if let Some(arrival) = arrival {
+            self.schedule(arrival, Event::Deliver(from, to));
         }
     }
 
@@ -528,7 +542,7 @@ fn is_harmless_to_repeat(message: &Message) -> bool {
         Message::Answer { outcome, .. } => {
             outcome.iter().all(|(_, contained)| contained.is_empty())
         }
-        Message::ActorState(..) | Message::RecallLease(_) | Message::ProcessDied(_) => true,
+        Message::RecallLease(_) | Message::ProcessDied(_) => true,
         _ => false,
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::{
     failure::{Failure, WorkerExit},
     ids::{ActorId, LeaseId, ProcessId, RequestId},
+    planted::{Bug, is_planted},
     resources::Resources,
     time::Time,
 };
@@ -514,7 +515,9 @@ impl ActorDirectory {
             return;
         }
         actor.state = DirectoryState::Dead { failure };
-        if let Some(request) = actor.request.take() {
+        if !is_planted(Bug::PlacementNotCancelled)
+            && let Some(request) = actor.request.take()
+        {
             self.commands
                 .push_back(Command::CancelLeaseRequest { request });
         }

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     failure::Failure,
     ids::{ActorId, ObjectId, ProcessId, TaskId},
+    planted::{Bug, is_planted},
     time::Time,
 };
 
@@ -319,6 +320,9 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             }
         }
         if let Some(queue) = self.actors.get_mut(&actor) {
+            if is_planted(Bug::ResentAtWrongEnd) {
+                return queue.queue.append(&mut again);
+            }
             again.append(&mut queue.queue);
             // One that was tried again had been sent behind later ones.
             again.make_contiguous().sort_unstable();

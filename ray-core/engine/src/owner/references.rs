@@ -6,6 +6,7 @@ use super::{Command, ObjectState, Owner};
 use crate::{
     failure::Failure,
     ids::{ObjectId, ProcessId},
+    planted::{Bug, is_planted},
     time::Time,
 };
 
@@ -502,7 +503,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     }
 
     pub(super) fn forget_borrower(&mut self, process: ProcessId) {
-        if !self.borrowers.remove(&process) {
+        if !self.borrowers.remove(&process) || is_planted(Bug::CreditsKeptOnDeath) {
             return;
         }
         let mut touched = Vec::new();

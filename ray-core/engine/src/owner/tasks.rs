@@ -6,6 +6,7 @@ use super::{Command, Owner, ShapeId, references::Owned};
 use crate::{
     failure::Failure,
     ids::{ActorId, LeaseId, ObjectId, ProcessId, RequestId, TaskId},
+    planted::{Bug, is_planted},
     time::Time,
 };
 
@@ -305,6 +306,9 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     /// Gives a lease back that others wait for, as soon as it has nothing in flight: its queue may be
     /// waiting for what the others hold up.
     fn give_back_recalled(&mut self, id: LeaseId) {
+        if is_planted(Bug::RecalledLeaseKept) && self.shapes.iter().any(|s| !s.queue.is_empty()) {
+            return;
+        }
         if self
             .leases
             .get(&id)
@@ -432,7 +436,8 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         let Some(found) = self.tasks.get_mut(&index) else {
             return;
         };
-        if found.attempt != attempt || found.stage != Stage::Sent(worker) {
+        let is_stale = found.attempt != attempt && !is_planted(Bug::StaleAttemptAccepted);
+        if is_stale || found.stage != Stage::Sent(worker) {
             return;
         }
         let kind = found.kind;
