@@ -113,7 +113,16 @@ impl Core {
 
     /// Notes a connected peer.
     pub(crate) fn on_peer(&mut self, peer: &Peer) {
-        self.peers.insert(ProcessId(peer.process()), peer.clone());
+        let process = ProcessId(peer.process());
+        self.peers.insert(process, peer.clone());
+        self.send_waiting(process);
+    }
+
+    /// Sends what waited for an address, before anything that is said later.
+    fn send_waiting(&mut self, process: ProcessId) {
+        for message in self.locating.remove(&process).unwrap_or_default() {
+            self.send(process, message);
+        }
     }
 
     /// Returns the peer for `process` at `addr`, connecting on first use.
@@ -135,19 +144,14 @@ impl Core {
     pub(crate) fn on_address(&mut self, process: ProcessId, addr: SocketAddr) {
         if process != self.process && !self.dead.contains_key(&process) {
             self.peer_at(process, addr);
+            self.send_waiting(process);
         }
     }
 
     /// The node answered where a process is.
     pub(crate) fn on_located(&mut self, process: ProcessId, addr: Option<SocketAddr>, now: Time) {
-        let waiting = self.locating.remove(&process).unwrap_or_default();
         match addr {
-            Some(addr) => {
-                self.on_address(process, addr);
-                for message in waiting {
-                    self.send(process, message);
-                }
-            }
+            Some(addr) => self.on_address(process, addr),
             None => self.on_process_died(
                 process,
                 WorkerExit {
@@ -214,14 +218,15 @@ impl Core {
                 }
             }
             let actor = creation.actor;
-            if failure.is_some() || is_ready {
+            if let Some(failure) = failure {
+                // Nothing is placed that could not be constructed.
+                self.creations.remove(&actor);
+                self.send_to_node(Message::ConstructFailed { actor, failure });
+            } else if is_ready {
                 self.send_to_node(Message::CreateActor {
                     request: 0,
                     creation,
                 });
-                if let Some(failure) = failure {
-                    self.send_to_node(Message::ConstructFailed { actor, failure });
-                }
             } else {
                 self.unready.push((creation, dependencies));
             }
@@ -471,7 +476,7 @@ impl Core {
         incarnation: u64,
     ) {
         let Some(creation) = self.creations.get(&actor) else {
-            tracing::error!(%actor, "asked to construct an actor that this process did not create");
+            tracing::debug!(%actor, "asked to construct an actor that has ended");
             return;
         };
         let (args, constructor, class) =
@@ -641,9 +646,6 @@ impl Core {
         addr: SocketAddr,
         now: Time,
     ) {
-        if self.dead.contains_key(&worker) {
-            self.send_to_node(Message::ReturnLease { lease });
-        }
         self.on_address(worker, addr);
         self.owner
             .on_lease_granted(RequestId(request), lease, worker, now);
