@@ -197,6 +197,7 @@ impl NodeRole {
             }
             Message::Blocked => state.scheduler.on_worker_blocked(from, now),
             Message::Unblocked => state.scheduler.on_worker_unblocked(from, now),
+            Message::StayedBusy => state.scheduler.on_worker_stayed(from, now),
             Message::KillWorker { worker } => {
                 if let Some(worker) = state.workers.get(&worker) {
                     self.start.kill(worker.pid);
@@ -591,7 +592,7 @@ impl NodeState {
             SchedulerCommand::RecallLease { requester, lease } => {
                 out.push((requester, Message::RecallLease { lease }));
             }
-            SchedulerCommand::StopWorker { process } => out.push((process, Message::Shutdown)),
+            SchedulerCommand::StopWorker { process } => out.push((process, Message::StopIdle)),
             SchedulerCommand::KillWorker { process } => {
                 if let Some(worker) = self.workers.get(&process) {
                     kill.push(worker.pid);

@@ -453,14 +453,15 @@ impl Runtime {
                     executor.stop(crate::worker::execute::Stop::Graceful(cause), &this);
                 }
             }
-            Message::Shutdown => {
-                self.closed.store(true, Ordering::Release);
-                if let Some(executor) = &self.executor {
-                    executor.stop(
-                        crate::worker::execute::Stop::Now("the job ended".into()),
-                        &this,
-                    );
-                    executor.interrupt_blocked();
+            Message::Shutdown => self.end_worker(&this, "the job ended"),
+            Message::StopIdle => {
+                let is_needed = self.with_core(|core, _| {
+                    core.owner.pending_tasks() > 0 || core.owner.owned_objects() > 0
+                });
+                if is_needed {
+                    self.send_to_node(Message::StayedBusy);
+                } else {
+                    self.end_worker(&this, "it was idle");
                 }
             }
             Message::RecallSegments => self.return_segments(true),
@@ -484,6 +485,15 @@ impl Runtime {
                     tracing::warn!(%from, ?for_the_node, "a message for a node reached a worker")
                 }
             },
+        }
+    }
+
+    /// Ends this worker at once.
+    fn end_worker(&self, this: &Arc<Runtime>, cause: &str) {
+        self.closed.store(true, Ordering::Release);
+        if let Some(executor) = &self.executor {
+            executor.stop(crate::worker::execute::Stop::Now(cause.to_owned()), this);
+            executor.interrupt_blocked();
         }
     }
 
@@ -513,6 +523,10 @@ impl Runtime {
         if let Some(node) = &self.node_role {
             node.on_connection_lost(process, reason);
         } else {
+            if !matches!(reason, CloseReason::Closed(_)) {
+                // The node decides who is dead: whoever cannot be reached must not live on.
+                self.send_to_node(Message::KillWorker { worker: process });
+            }
             self.with_core(|core, now| {
                 core.on_process_died(
                     process,
