@@ -148,6 +148,18 @@ fn calls_in_flight_at_a_crash_fail_or_are_sent_again_in_order() {
 }
 
 #[test]
+fn a_life_that_replaces_another_without_notice_gets_the_calls_in_order() {
+    let mut owner = owner();
+    let lost = call(&mut owner, 0);
+    let again = call(&mut owner, 1);
+    owner.submit_call(plain(&[lost.result(0)]), NOW);
+    let behind = call(&mut owner, 1);
+    commands(&mut owner);
+    come_alive(&mut owner, SECOND_LIFE, 1);
+    assert_eq!(sent(&mut owner), [(again, 1, 0), (behind, 0, 1)]);
+}
+
+#[test]
 fn an_answer_of_an_earlier_life_is_ignored() {
     let mut owner = owner();
     let task = call(&mut owner, 1);

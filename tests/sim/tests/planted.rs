@@ -1,7 +1,7 @@
 //! Plants bugs in the engine and has the simulation find each, and nothing without them.
 
 use ray_engine::planted::{Bug, plant};
-use ray_sim::play;
+use ray_sim::{play, report};
 
 const SEEDS: u64 = 200;
 
@@ -45,4 +45,18 @@ fn calls_sent_again_at_the_wrong_end_are_found() {
 #[test]
 fn a_placement_that_outlives_its_actor_is_found() {
     assert_eq!(find(Bug::PlacementNotCancelled).1, "every wait ends");
+}
+
+#[test]
+fn a_broken_seed_says_what_happened_last_and_how_to_play_it_again() {
+    let (seed, invariant) = find(Bug::CreditsKeptOnDeath);
+    plant(Some(Bug::CreditsKeptOnDeath));
+    let violation = play(seed).violation.expect("it was found above");
+    let text = report(seed, &violation);
+    plant(None);
+    assert!(text.contains(invariant), "{text}");
+    assert!(text.contains(&format!(
+        "SIM_SEED={seed} SIM_TRACE=1 cargo test -p ray-sim"
+    )));
+    assert!(text.lines().count() > 20, "{text}");
 }

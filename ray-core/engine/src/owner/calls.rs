@@ -264,7 +264,12 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             (_, ActorState::Alive { .. }) => true,
             _ => false,
         };
-        queue.state = state.clone();
+        queue.state = if is_new_life {
+            // Nothing is sent to the new life before what was in flight at the old one is settled.
+            ActorState::Restarting
+        } else {
+            state.clone()
+        };
         match state {
             ActorState::Pending => {}
             ActorState::Alive { .. } => {
@@ -272,6 +277,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
                     self.resend_or_fail(actor, None);
                     if let Some(queue) = self.actors.get_mut(&actor) {
                         queue.next_seq = 0;
+                        queue.state = state;
                     }
                 }
                 self.pump_actor(actor);
