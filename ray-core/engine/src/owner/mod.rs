@@ -18,6 +18,7 @@
 //! finished attempt is published, once. Actor calls keep their order per actor.
 
 mod calls;
+mod leases;
 mod references;
 mod tasks;
 
@@ -35,8 +36,9 @@ pub use calls::{ActorState, CallSubmit};
 pub use tasks::TaskSubmit;
 
 use calls::ActorQueue;
+use leases::{Lease, ShapeQueue};
 use references::{Borrowed, Owned};
-use tasks::{Lease, ShapeQueue, Task};
+use tasks::Task;
 
 /// Stands for one set of resources in this owner.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
