@@ -492,6 +492,10 @@ pub(crate) enum Message {
         nodes: Vec<NodeRow>,
     },
     Shutdown,
+    /// The worker ends unless others need what it owns.
+    StopIdle,
+    /// They do: the worker stays.
+    StayedBusy,
 }
 
 impl Message {

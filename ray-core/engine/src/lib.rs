@@ -12,6 +12,10 @@ pub mod draws;
 pub mod failure;
 pub mod ids;
 pub mod owner;
+#[cfg(feature = "planted")]
+pub mod planted;
+#[cfg(not(feature = "planted"))]
+mod planted;
 pub mod resources;
 pub mod scheduler;
 pub mod spec;

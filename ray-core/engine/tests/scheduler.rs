@@ -204,6 +204,37 @@ fn a_dead_requester_has_its_workers_ended_and_its_requests_forgotten() {
 }
 
 #[test]
+fn a_cancelled_placement_leaves_the_task_of_the_same_number() {
+    let mut scheduler = scheduler(&[]);
+    let kind = LeaseKind::Actor {
+        actor: ActorId {
+            owner: DRIVER,
+            index: 1,
+        },
+        running: Resources::new(),
+    };
+    ask(&mut scheduler, DRIVER, 1, cpus(1));
+    scheduler.request_lease(DRIVER, RequestId(1), JOB, cpus(1), kind, NOW);
+    scheduler.cancel_placement(DRIVER, RequestId(1), NOW);
+    assert_eq!(scheduler.waiting_requests(), 1);
+    scheduler.cancel_request(DRIVER, RequestId(1), NOW);
+    assert_eq!(scheduler.waiting_requests(), 0);
+}
+
+#[test]
+fn a_dying_worker_gets_nothing_that_it_asked_for() {
+    let mut scheduler = scheduler(&[FIRST]);
+    ask(&mut scheduler, DRIVER, 1, cpus(1));
+    commands(&mut scheduler);
+    ask(&mut scheduler, FIRST, 1, cpus(2));
+    scheduler.on_spawn_started(SECOND, JOB, NOW);
+    scheduler.on_worker_ready(SECOND, NOW);
+    commands(&mut scheduler);
+    scheduler.on_worker_died(FIRST, NOW);
+    assert_eq!(grants(&commands(&mut scheduler)), []);
+}
+
+#[test]
 fn workers_that_fail_to_start_are_given_up_after_some() {
     let mut scheduler = scheduler(&[]);
     ask(&mut scheduler, DRIVER, 1, cpus(1));

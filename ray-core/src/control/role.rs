@@ -20,13 +20,14 @@ use ray_engine::{
 use super::nodes::Nodes;
 use crate::{
     actor::CallLimits,
-    runtime::Runtime,
+    runtime::{Runtime, courier::Courier},
     wire::{ActorCreation, ActorStatus, JobSpec, Location, Message},
 };
 
 /// What the control process knows and decides.
 pub(crate) struct ControlRole {
     pub(super) state: Mutex<ControlState>,
+    courier: Courier,
 }
 
 pub(super) struct ControlState {
@@ -71,6 +72,7 @@ impl ControlRole {
             ..ClusterConfig::default()
         };
         ControlRole {
+            courier: Courier::default(),
             state: Mutex::new(ControlState {
                 directory: ActorDirectory::new(),
                 scheduler: ClusterScheduler::new(config, seed),
@@ -94,11 +96,10 @@ impl ControlRole {
             let mut state = self.state.lock();
             let result = f(&mut state, &mut out);
             state.run_commands(runtime, &mut out);
+            self.courier.queue(out);
             (result, state.scheduler.poll_timeout())
         };
-        for (to, message) in out {
-            runtime.send(to, message);
-        }
+        self.courier.carry(runtime);
         if let Some(at) = timeout {
             runtime.clock.arm(at);
         }

@@ -87,7 +87,7 @@ impl NodeState {
                 let Some(addr) = self.workers.get(&worker).and_then(|worker| worker.addr) else {
                     return self.scheduler.return_lease(lease, now);
                 };
-                let was_placed = self.placed.remove(&(requester, request));
+                let was_placed = self.placed.remove(&(requester, request, actor.is_some()));
                 let request = request.0;
                 let granted = match actor {
                     Some(_) => Message::ActorPlaced {
@@ -115,7 +115,7 @@ impl NodeState {
                 failure,
                 actor,
             } => {
-                let was_placed = self.placed.remove(&(requester, request));
+                let was_placed = self.placed.remove(&(requester, request, actor.is_some()));
                 let request = request.0;
                 let refused = match actor {
                     Some(_) => Message::ActorPlaceRefused { request, failure },
@@ -154,7 +154,7 @@ impl NodeState {
             Command::RecallLease { requester, lease } => {
                 wishes.out.push((requester, Message::RecallLease { lease }));
             }
-            Command::StopWorker { process } => wishes.out.push((process, Message::Shutdown)),
+            Command::StopWorker { process } => wishes.out.push((process, Message::StopIdle)),
             Command::KillWorker { process } => {
                 if let Some(worker) = self.workers.get(&process) {
                     wishes.kill.push(worker.pid);

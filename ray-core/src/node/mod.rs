@@ -40,13 +40,14 @@ use self::{
 };
 use crate::{
     config::{FAULT_AHEAD_BYTES_MAX, FAULT_AHEAD_BYTES_MIN},
-    runtime::Runtime,
+    runtime::{Runtime, courier::Courier},
     wire::{JobSpec, Location, Message, NodeRow},
 };
 
 /// What the node knows and decides.
 pub(crate) struct NodeRole {
     state: Mutex<NodeState>,
+    courier: Courier,
     pages: PageDemand,
     pub(crate) start: WorkerStart,
 }
@@ -82,7 +83,7 @@ struct NodeState {
     own_job: JobId,
     workers: BTreeMap<ProcessId, Worker>,
     /// Requests that the control role handed to this node and that are not settled.
-    placed: BTreeSet<(ProcessId, RequestId)>,
+    placed: BTreeSet<Placed>,
     /// Processes that asked for segments when there were none.
     segment_queue: VecDeque<segments::SegmentRequest>,
     /// Dead writers whose values may still be read.
@@ -111,6 +112,10 @@ struct Worker {
     addr: Option<SocketAddr>,
     ready: bool,
 }
+
+/// Who asked, which question, and whether it is for an actor: the directory counts its questions
+/// apart from those of the process that it lives in.
+type Placed = (ProcessId, RequestId, bool);
 
 /// What to send where, once the node's lock is given back.
 type Outbox = Vec<(ProcessId, Message)>;
@@ -141,6 +146,7 @@ impl NodeRole {
                 failed_start: None,
                 shutting_down: false,
             }),
+            courier: Courier::default(),
             pages: PageDemand {
                 lent: Mutex::new(Some(0)),
                 changed: Condvar::new(),
@@ -176,6 +182,7 @@ impl NodeRole {
             state.tell_control(runtime, &mut wishes.out);
             let timeout = state.scheduler.poll_timeout();
             self.note_lent(&mut state);
+            self.courier.queue(std::mem::take(&mut wishes.out));
             (result, timeout)
         };
         for pid in wishes.kill {
@@ -188,9 +195,7 @@ impl NodeRole {
                 self.on_worker_start_failed(runtime, process);
             }
         }
-        for (to, message) in wishes.out {
-            runtime.send(to, message);
-        }
+        self.courier.carry(runtime);
         if let Some(at) = timeout {
             runtime.clock.arm(at);
         }
@@ -313,8 +318,11 @@ impl NodeRole {
             }
             Message::CancelPlaced { requester, request } => {
                 let request = RequestId(request);
-                state.placed.remove(&(requester, request));
-                state.scheduler.cancel_request(requester, request, now);
+                if state.placed.remove(&(requester, request, true)) {
+                    state.scheduler.cancel_placement(requester, request, now);
+                } else if state.placed.remove(&(requester, request, false)) {
+                    state.scheduler.cancel_request(requester, request, now);
+                }
             }
             Message::ReturnLease { lease } => state.scheduler.return_lease(lease, now),
             Message::WorkerReady { pid, addr } => {
@@ -330,6 +338,7 @@ impl NodeRole {
             }
             Message::Blocked => state.scheduler.on_worker_blocked(from, now),
             Message::Unblocked => state.scheduler.on_worker_unblocked(from, now),
+            Message::StayedBusy => state.scheduler.on_worker_stayed(from, now),
             Message::KillWorker { worker } => {
                 if let Some(worker) = state.workers.get(&worker) {
                     self.start.kill(worker.pid);
@@ -597,7 +606,8 @@ impl NodeState {
             out.push((control, Message::LeaseRejected { requester, request }));
             return;
         }
-        self.placed.insert((requester, request));
+        self.placed
+            .insert((requester, request, demand.actor.is_some()));
         let kind = match demand.actor {
             Some((actor, running)) => LeaseKind::Actor { actor, running },
             None => LeaseKind::Task,
@@ -657,7 +667,7 @@ impl NodeState {
     /// A process is gone that may have asked for workers or segments.
     fn on_process_gone(&mut self, process: ProcessId, now: Time) {
         self.scheduler.on_process_died(process, now);
-        self.placed.retain(|(requester, _)| *requester != process);
+        self.placed.retain(|(requester, ..)| *requester != process);
         self.segment_queue.retain(|asked| asked.asker != process);
     }
 

@@ -499,14 +499,15 @@ impl Runtime {
                     self.stop_wanted.store(true, Ordering::Release);
                 }
             }
-            Message::Shutdown => {
-                self.closed.store(true, Ordering::Release);
-                if let Some(executor) = &self.executor {
-                    executor.stop(
-                        crate::worker::execute::Stop::Now("the job ended".into()),
-                        &this,
-                    );
-                    executor.interrupt_blocked();
+            Message::Shutdown => self.end_worker(&this, "the job ended"),
+            Message::StopIdle => {
+                let is_needed = self.with_core(|core, _| {
+                    core.owner.pending_tasks() > 0 || core.owner.owned_objects() > 0
+                });
+                if is_needed {
+                    self.send_to_node(Message::StayedBusy);
+                } else {
+                    self.end_worker(&this, "it was idle");
                 }
             }
             Message::RecallSegments => self.return_segments(true),
@@ -569,6 +570,15 @@ impl Runtime {
         }
     }
 
+    /// Ends this worker at once.
+    fn end_worker(&self, this: &Arc<Runtime>, cause: &str) {
+        self.closed.store(true, Ordering::Release);
+        if let Some(executor) = &self.executor {
+            executor.stop(crate::worker::execute::Stop::Now(cause.to_owned()), this);
+            executor.interrupt_blocked();
+        }
+    }
+
     /// A process is gone.
     pub(crate) fn on_process_died(&self, process: ProcessId, exit: WorkerExit) {
         self.with_core(|core, now| core.on_process_died(process, exit, now));
@@ -606,6 +616,13 @@ impl Runtime {
         {
             node.on_connection_lost(process, reason);
         } else {
+            if !matches!(reason, CloseReason::Closed(_)) {
+                // Its node decides who is dead: whoever cannot be reached must not live on.
+                let node = process.node_process();
+                if process != node {
+                    self.send(node, Message::KillWorker { worker: process });
+                }
+            }
             self.with_core(|core, now| {
                 core.on_process_died(
                     process,

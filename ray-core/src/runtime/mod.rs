@@ -1,6 +1,7 @@
 //! The one runtime of this process: owner table, executor, node role, and the threads that drive them.
 
 pub(crate) mod clock;
+pub(crate) mod courier;
 pub(crate) mod fetch;
 pub(crate) mod inbound;
 pub(crate) mod membership;

@@ -129,7 +129,16 @@ impl Core {
 
     /// Notes a connected peer.
     pub(crate) fn on_peer(&mut self, peer: &Peer) {
-        self.peers.insert(ProcessId(peer.process()), peer.clone());
+        let process = ProcessId(peer.process());
+        self.peers.insert(process, peer.clone());
+        self.send_waiting(process);
+    }
+
+    /// Sends what waited for an address, before anything that is said later.
+    fn send_waiting(&mut self, process: ProcessId) {
+        for message in self.locating.remove(&process).unwrap_or_default() {
+            self.send(process, message);
+        }
     }
 
     /// Returns the peer for `process` at `addr`, connecting on first use.
@@ -158,19 +167,14 @@ impl Core {
     pub(crate) fn on_address(&mut self, process: ProcessId, addr: SocketAddr) {
         if process != self.process && !self.dead.contains_key(&process) {
             self.peer_at(process, addr);
+            self.send_waiting(process);
         }
     }
 
     /// The node answered where a process is.
     pub(crate) fn on_located(&mut self, process: ProcessId, at: Location, now: Time) {
         match at {
-            Location::At(addr) => {
-                let waiting = self.locating.remove(&process).unwrap_or_default();
-                self.on_address(process, addr);
-                for message in waiting {
-                    self.send(process, message);
-                }
-            }
+            Location::At(addr) => self.on_address(process, addr),
             Location::AskNode(addr) => {
                 let node = process.node_process();
                 self.know(node, addr);
@@ -262,14 +266,15 @@ impl Core {
                 }
             }
             let actor = creation.actor;
-            if failure.is_some() || is_ready {
+            if let Some(failure) = failure {
+                // Nothing is placed that could not be constructed.
+                self.creations.remove(&actor);
+                self.send_to_control(Message::ConstructFailed { actor, failure });
+            } else if is_ready {
                 self.send_to_control(Message::CreateActor {
                     request: 0,
                     creation,
                 });
-                if let Some(failure) = failure {
-                    self.send_to_control(Message::ConstructFailed { actor, failure });
-                }
             } else {
                 self.unready.push((creation, dependencies));
             }
@@ -544,7 +549,7 @@ impl Core {
         incarnation: u64,
     ) {
         let Some(creation) = self.creations.get(&actor) else {
-            tracing::error!(%actor, "asked to construct an actor that this process did not create");
+            tracing::debug!(%actor, "asked to construct an actor that has ended");
             return;
         };
         let (args, constructor, class) =
@@ -719,9 +724,6 @@ impl Core {
     ) {
         if from != self.node_process {
             self.lease_nodes.insert(lease, from);
-        }
-        if self.dead.contains_key(&worker) {
-            self.send(from, Message::ReturnLease { lease });
         }
         self.on_address(worker, addr);
         self.owner

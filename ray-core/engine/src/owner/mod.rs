@@ -5,14 +5,20 @@
 //! carries one *credit* of it: before the message leaves, the sender opens the credit with the owner
 //! (in its own table when it is the owner). The receiver gives all its credits back when its last
 //! handle goes. Open and release travel from one process to the owner in order, and a sender holds the
-//! reference until after its open left, so a sum of zero means that nobody has it. A release may
-//! overtake an open from a third process: sums are signed and the object lives while any is not zero.
+//! reference until after its open left. A release may overtake an open from a third process: sums are
+//! signed, and the object lives while any is above zero. That is enough: of the opens on their way take the
+//! one sent first; everything that its sender was given before has been opened, it has not released yet,
+//! and so its own sum is above zero. A sum that stays below zero is what a crash leaves of an open that
+//! was never sent; it keeps nothing alive. A reference that is sent to its owner needs no credit: the
+//! sender's release follows the message on the same connection. What a crash can leave behind is the credit
+//! of a message that was lost after its open had left: such an object stays until the receiver ends.
 //!
 //! # Tasks
 //! A task waits for its arguments, then in the queue of its shape for a lease, then runs. The first
 //! finished attempt is published, once. Actor calls keep their order per actor.
 
 mod calls;
+mod leases;
 mod references;
 mod tasks;
 
@@ -33,8 +39,9 @@ pub use calls::{ActorState, CallSubmit};
 pub use tasks::TaskSubmit;
 
 use calls::ActorQueue;
+use leases::{Lease, ShapeQueue};
 use references::{Borrowed, Owned};
-use tasks::{Lease, ShapeQueue, Task};
+use tasks::Task;
 
 /// Stands for one set of resources in this owner.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -162,6 +169,8 @@ pub struct Owner<P, V> {
     actors: FxHashMap<ActorId, ActorQueue>,
     /// Processes that ever had a credit of ours.
     borrowers: FxHashSet<ProcessId>,
+    /// Processes that are gone; an id is never used twice.
+    dead: FxHashSet<ProcessId>,
     commands: VecDeque<Command<V>>,
 }
 
@@ -182,6 +191,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             idle: VecDeque::new(),
             actors: FxHashMap::default(),
             borrowers: FxHashSet::default(),
+            dead: FxHashSet::default(),
             commands: VecDeque::new(),
         }
     }
@@ -242,6 +252,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     /// A process is gone: as worker, as borrower, as owner of what is borrowed here.
     pub fn on_process_died(&mut self, process: ProcessId, failure: Failure, now: Time) {
         self.now = now;
+        self.dead.insert(process);
         self.forget_borrower(process);
         self.fail_borrowed_of(process);
         self.fail_worker(process, &failure, now);
