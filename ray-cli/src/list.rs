@@ -5,7 +5,7 @@ use ray_core::control::{Answer, Filter, Query, Row, Table};
 use crate::{
     Failed,
     connect::Connect,
-    table::{Format, lines, printable},
+    table::{Format, lines, print, printable},
 };
 
 /// The options of `ray list`.
@@ -69,15 +69,11 @@ pub fn list(options: &ListOptions) -> Result<(), Failed> {
         return Err(crate::OTHER_ANSWER.into());
     };
     if options.format == Format::Json {
-        for row in &rows {
-            println!("{}", row.to_json());
-        }
+        print(rows.iter().map(Row::to_json))?;
     } else {
         let columns = options.table.columns();
         let cells: Vec<Vec<String>> = rows.iter().map(|row| cells(row, columns)).collect();
-        for line in lines(columns, &cells) {
-            println!("{line}");
-        }
+        print(lines(columns, &cells))?;
     }
     if rows.len() < total {
         eprintln!(
@@ -101,13 +97,11 @@ pub fn get(options: &GetOptions) -> Result<(), Failed> {
         return Err(crate::OTHER_ANSWER.into());
     };
     if options.format == Format::Json {
-        println!("{}", row.to_json());
-        return Ok(());
+        return Ok(print([row.to_json()])?);
     }
-    for column in options.table.columns() {
-        println!("{column:24}{}", printable(&row.text(column)));
-    }
-    Ok(())
+    let columns = options.table.columns().iter();
+    let shown = columns.map(|column| format!("{column:24}{}", printable(&row.text(column))));
+    Ok(print(shown)?)
 }
 
 /// Runs `ray summary`.
@@ -122,15 +116,15 @@ pub fn summary(options: &SummaryOptions) -> Result<(), Failed> {
         return Err(crate::OTHER_ANSWER.into());
     };
     if options.format == Format::Json {
-        for line in &summary.lines {
+        let objects = summary.lines.iter().map(|line| {
             let named = summary.columns.iter().zip(&line.values);
             let mut object: serde_json::Map<String, serde_json::Value> = named
                 .map(|(column, value)| (column.clone(), value.as_str().into()))
                 .collect();
             object.insert("count".into(), line.count.into());
-            println!("{}", serde_json::Value::Object(object));
-        }
-        return Ok(());
+            serde_json::Value::Object(object)
+        });
+        return Ok(print(objects)?);
     }
     let mut columns: Vec<&str> = summary.columns.iter().map(String::as_str).collect();
     columns.push("count");
@@ -143,9 +137,7 @@ pub fn summary(options: &SummaryOptions) -> Result<(), Failed> {
             cells
         })
         .collect();
-    for line in lines(&columns, &rows) {
-        println!("{line}");
-    }
+    print(lines(&columns, &rows))?;
     Ok(())
 }
 

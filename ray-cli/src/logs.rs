@@ -11,7 +11,7 @@ use ray_core::control::{Answer, Client, LogFile, Query};
 use crate::{
     Failed,
     connect::Connect,
-    table::{lines, size},
+    table::{lines, print, size},
 };
 
 /// How often `--follow` looks for more.
@@ -49,9 +49,7 @@ fn list(client: &Client) -> Result<(), Failed> {
         .into_iter()
         .map(|file| vec![file.name, size(file.bytes as f64)])
         .collect();
-    for line in lines(&["file", "size"], &rows) {
-        println!("{line}");
-    }
+    print(lines(&["file", "size"], &rows))?;
     Ok(())
 }
 
@@ -80,9 +78,8 @@ fn follow_all(client: &Client) -> Result<(), Failed> {
                 if whole == 0 {
                     break;
                 }
-                for line in text[..whole].lines() {
-                    println!("({}) {line}", file.name);
-                }
+                let whole_lines = text[..whole].lines();
+                print(whole_lines.map(|line| format!("({}) {line}", file.name)))?;
                 *offset = next - (text.len() - whole) as u64;
             }
         }

@@ -4,8 +4,8 @@ mod bench;
 mod connect;
 mod list;
 mod logs;
-#[cfg(test)]
 mod options;
+mod start;
 mod status;
 mod stop;
 mod table;
@@ -31,6 +31,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Start the head of a new cluster, or a node that joins one.
+    Start(start::Options),
     /// End the cluster, or one of its nodes.
     Stop(stop::Options),
     /// Show whether the cluster is well, what it has, and what waits.
@@ -55,6 +57,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
+        Command::Start(options) => start::run(options),
         Command::Stop(options) => stop::run(&options),
         Command::Status(options) => status::run(&options),
         Command::List(options) => list::list(&options),
@@ -67,9 +70,16 @@ fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever read the output, `head` for example, has seen enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("ray: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn is_broken_pipe(error: &Failed) -> bool {
+    let error = error.downcast_ref::<std::io::Error>();
+    error.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }

@@ -7,7 +7,7 @@ use ray_core::control::ClusterStatus;
 use crate::{
     Failed,
     connect::Connect,
-    table::{Format, lines, printable, size, span},
+    table::{Format, lines, print, printable, size, span},
 };
 
 /// The options of `ray status`.
@@ -31,9 +31,7 @@ pub fn run(options: &Options) -> Result<(), Failed> {
         println!("{}", serde_json::to_string(&status)?);
         return Ok(());
     }
-    for line in describe(client.address(), &status) {
-        println!("{line}");
-    }
+    print(describe(client.address(), &status))?;
     Ok(())
 }
 

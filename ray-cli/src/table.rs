@@ -1,5 +1,10 @@
 //! Tables for people: aligned columns, nothing of what is shown can steer the terminal.
 
+use std::{
+    fmt::Display,
+    io::{self, Write as _},
+};
+
 /// How to print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
@@ -34,6 +39,18 @@ pub fn lines(columns: &[&str], rows: &[Vec<String>]) -> Vec<String> {
         padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     cells.iter().map(line).collect()
+}
+
+/// Prints lines.
+///
+/// # Errors
+/// What standard output refused; `main` takes a reader that has seen enough for no failure.
+pub fn print(lines: impl IntoIterator<Item = impl Display>) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for line in lines {
+        writeln!(out, "{line}")?;
+    }
+    out.flush()
 }
 
 /// Returns a text that is safe to print: names come from programs, and escapes move the cursor.

@@ -5,7 +5,7 @@ use ray_core::control::{Answer, Command, Role};
 use crate::{
     Failed,
     connect::Connect,
-    table::{Format, lines, span},
+    table::{Format, lines, print, span},
 };
 
 /// What to do with tokens.
@@ -122,10 +122,8 @@ fn list(options: &ListOptions) -> Result<(), Failed> {
         return Err(crate::OTHER_ANSWER.into());
     };
     if options.format == Format::Json {
-        for token in &tokens {
-            println!("{}", serde_json::to_string(token)?);
-        }
-        return Ok(());
+        let objects: Result<Vec<String>, _> = tokens.iter().map(serde_json::to_string).collect();
+        return Ok(print(objects?)?);
     }
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
@@ -145,12 +143,10 @@ fn list(options: &ListOptions) -> Result<(), Failed> {
             ]
         })
         .collect();
-    for line in lines(
+    print(lines(
         &["token_id", "role", "state", "time_left", "uses_left"],
         &rows,
-    ) {
-        println!("{line}");
-    }
+    ))?;
     Ok(())
 }
 
