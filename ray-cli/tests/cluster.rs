@@ -74,7 +74,13 @@ impl User {
     }
 
     fn start_head(&self) -> (Started, String) {
-        let head = self.start(&["--head", "--port", "0", "--num-cpus", "1"]);
+        self.start_head_with(&[])
+    }
+
+    fn start_head_with(&self, more: &[&str]) -> (Started, String) {
+        let mut arguments = vec!["--head", "--port", "0", "--num-cpus", "1"];
+        arguments.extend(more);
+        let head = self.start(&arguments);
         let address = head.first.split([' ', ',']).nth(2).expect("an address");
         let address = address.to_owned();
         (head, address)
@@ -237,4 +243,33 @@ fn a_head_that_was_killed_is_not_waited_for() {
     assert!(user.fails(&["status"]).contains("nothing listens"));
     assert!(user.ok(&["stop"]).contains("had ended already"));
     assert!(user.fails(&["status"]).contains("no head of yours runs"));
+}
+
+#[test]
+fn a_head_started_again_in_its_folder_is_the_same_cluster() {
+    let user = User::new();
+    let folder = user.dir.path().join("run");
+    let folder = ["--run-dir", folder.to_str().expect("UTF-8")];
+    let (mut head, _) = user.start_head_with(&folder);
+    let token = user.ok(&["token", "create", "--role", "viewer", "--uses", "0"]);
+    let cluster = |status: String| status.split(' ').nth(1).map(str::to_owned);
+    let before = cluster(user.ok(&["status"]));
+    let mut second = vec!["start", "--head", "--port", "0"];
+    second.extend(folder);
+    assert!(user.fails(&second).contains("in use by another head"));
+    head.child.kill().expect("it runs");
+    head.child.wait().expect("it is dead");
+
+    let (_head, address) = user.start_head_with(&folder);
+    let stranger = User::new();
+    let mut ask = stranger.command(&["status"]);
+    ask.env("RAY_ADDRESS", &address)
+        .env("RAY_TOKEN", token.trim());
+    let answered = ask.output().expect("it runs");
+    assert!(answered.status.success(), "{}", text(&answered.stderr));
+    assert_eq!(cluster(text(&answered.stdout)), before);
+    // The dead head's own token went with it.
+    let listed = user.ok(&["token", "list"]);
+    let admins = listed.lines().filter(|line| line.contains("admin"));
+    assert_eq!(admins.count(), 1, "{listed}");
 }

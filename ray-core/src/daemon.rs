@@ -59,7 +59,8 @@ pub struct HeadConfig {
     pub port: u16,
     /// How long work that no node can run waits for one that can; `None` for ever. Default 10 s.
     pub infeasible_grace: Option<Duration>,
-    /// Where the cluster's state is kept; default: in the run's folder.
+    /// The file of the cluster's state, with its keys in a folder `ca` beside it; default: in the run's
+    /// folder. A head that finds both is the same cluster again, and its tokens are good.
     pub store: Option<PathBuf>,
 }
 
@@ -135,17 +136,18 @@ impl HeadConfig {
     /// A port that is taken, a store that another head has, options out of range.
     pub fn start(self) -> Result<Daemon> {
         let run_dir = begin_log(&self.node, "head")?;
-        let membership = Membership::found()?;
+        let store_path = self.store.unwrap_or_else(|| run_dir.join("control.redb"));
+        let store = RedbStore::open(&store_path)
+            .map_err(|error| system("could not open the control store")(&error))?;
+        // The store is this head's alone by now, so nobody else makes keys beside it.
+        let membership = Membership::found_in(&store_path.with_file_name("ca"))?;
         let (process, fingerprint) = (membership.process, membership.ca.fingerprint());
         let identity = membership
             .ca
             .issue_desk()
             .map_err(|error| system("could not make keys")(&error))?;
-        let store_path = self.store.unwrap_or_else(|| run_dir.join("control.redb"));
-        let store = RedbStore::open(&store_path)
-            .map_err(|error| system("could not open the control store")(&error))?;
         let tokens = Arc::new(TokenOffice::open(fingerprint, Arc::new(store))?);
-        let admin = tokens.create(Role::Admin, None, None)?;
+        let admin = tokens.create_for_head()?;
         let bind = self
             .node
             .config

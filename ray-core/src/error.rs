@@ -172,6 +172,9 @@ pub enum Error {
         /// What was seen there, and what to do.
         reason: String,
     },
+    /// The cluster's head understood the question and said no; its text says why.
+    #[error("the head refused: {0}")]
+    Refused(String),
     /// The runtime environment of the call could not be set up.
     #[error("the runtime environment failed: {0}")]
     RuntimeEnv(String),

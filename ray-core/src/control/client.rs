@@ -155,9 +155,7 @@ fn refusal(code: RefusalCode, text: String) -> Error {
     match code {
         RefusalCode::Token | RefusalCode::Clock => Error::Unauthenticated(text),
         RefusalCode::Version => Error::VersionMismatch(text),
-        RefusalCode::Request | RefusalCode::Failed | RefusalCode::Other => {
-            Error::System(format!("the head refused: {text}"))
-        }
+        RefusalCode::Request | RefusalCode::Failed | RefusalCode::Other => Error::Refused(text),
     }
 }
 

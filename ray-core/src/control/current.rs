@@ -100,12 +100,7 @@ impl Current {
             run_dir: self.run_dir.clone(),
         };
         let write = || -> io::Result<()> {
-            let mut builder = fs::DirBuilder::new();
-            match builder.mode(0o700).create(folder) {
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                other => other?,
-            }
-            check_owner(&fs::symlink_metadata(folder)?, 0o077)?;
+            private_folder(folder)?;
             let fresh = folder.join(format!("{FILE}.{}", std::process::id()));
             fs::remove_file(&fresh).ok();
             let mut file = fs::OpenOptions::new()
@@ -133,8 +128,25 @@ const FILE: &str = "current.json";
 fn folder() -> PathBuf {
     match std::env::var_os("XDG_RUNTIME_DIR") {
         Some(dir) if Path::new(&dir).is_absolute() => Path::new(&dir).join("ray-rs"),
-        _ => std::env::temp_dir().join(format!("ray-rs-{}", uid())),
+        _ => temporary_folder(),
     }
+}
+
+/// Returns this user's folder for what need not outlive the machine's next start.
+pub(crate) fn temporary_folder() -> PathBuf {
+    std::env::temp_dir().join(format!("ray-rs-{}", uid()))
+}
+
+/// Makes a folder that only this user may enter, or checks that the one there is so.
+///
+/// # Errors
+/// What the file system refused, or a folder that somebody else made or may enter.
+pub(crate) fn private_folder(folder: &Path) -> io::Result<()> {
+    match fs::DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        other => other?,
+    }
+    check_owner(&fs::symlink_metadata(folder)?, 0o077)
 }
 
 fn uid() -> u32 {

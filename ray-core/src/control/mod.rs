@@ -8,7 +8,7 @@
 
 pub(crate) mod api;
 pub(crate) mod client;
-mod current;
+pub(crate) mod current;
 pub(crate) mod desk;
 mod hex;
 mod listener;

@@ -43,6 +43,9 @@ pub(crate) struct TokenRecord {
     uses_left: Option<u32>,
     /// Hashes of the keys that joined, so that a request sent again spends nothing.
     bearers: Vec<String>,
+    /// Made by a head for its own user; the next head on the store replaces it.
+    #[serde(default)]
+    is_heads: bool,
 }
 
 impl TokenRecord {
@@ -127,10 +130,24 @@ impl TokenBook {
             expires: ttl.map(|ttl| WallSeconds(now.0.saturating_add(ttl.as_secs()))),
             uses_left: uses,
             bearers: Vec::new(),
+            is_heads: false,
         };
         let id = record.id();
         self.records.insert(id, record);
         Ok(id)
+    }
+
+    /// Notes that a token is the head's own.
+    pub(crate) fn give_to_head(&mut self, id: TokenId) {
+        if let Some(record) = self.records.get_mut(&id) {
+            record.is_heads = true;
+        }
+    }
+
+    /// Returns the tokens that heads made for themselves.
+    pub(crate) fn of_heads(&self) -> Vec<TokenId> {
+        let own = self.records.iter().filter(|(_, record)| record.is_heads);
+        own.map(|(id, _)| *id).collect()
     }
 
     /// Returns whether the token is good for `needed`, spending nothing.

@@ -49,20 +49,46 @@ impl TokenOffice {
         ttl: Option<Duration>,
         uses: Option<u32>,
     ) -> Result<Token> {
+        let mut book = self.book.lock();
+        self.add(&mut book, role, ttl, uses).map(|(token, _)| token)
+    }
+
+    /// Makes the token by which a head's own user asks it; those of earlier heads are worthless then.
+    ///
+    /// # Errors
+    /// As [`TokenOffice::create`].
+    pub(crate) fn create_for_head(&self) -> Result<Token> {
+        let mut book = self.book.lock();
+        for id in book.of_heads() {
+            self.store.delete(key(id)).map_err(stored)?;
+            book.revoke(id);
+        }
+        let (token, id) = self.add(&mut book, Role::Admin, None, None)?;
+        book.give_to_head(id);
+        self.write_down(&book, id)?;
+        Ok(token)
+    }
+
+    fn add(
+        &self,
+        book: &mut TokenBook,
+        role: Role,
+        ttl: Option<Duration>,
+        uses: Option<u32>,
+    ) -> Result<(Token, TokenId)> {
         let token = Token::generate(self.fingerprint)?;
         let now = wall_now();
-        let mut book = self.book.lock();
         for id in book.sweep(now) {
             self.store.delete(key(id)).map_err(stored)?;
         }
         let id = book
             .add(token.secret(), role, ttl, uses, now)
-            .map_err(|refusal| Error::System(refusal.to_string()))?;
-        if let Err(error) = self.write_down(&book, id) {
+            .map_err(|refusal| Error::Refused(refusal.to_string()))?;
+        if let Err(error) = self.write_down(book, id) {
             book.revoke(id);
             return Err(error);
         }
-        Ok(token)
+        Ok((token, id))
     }
 
     /// Returns whether a token is good for `needed`, spending nothing.
@@ -170,5 +196,19 @@ mod tests {
         assert_eq!(office.revoke(&id.to_string()).ok(), Some(true));
         drop(office);
         assert_eq!(open().list(), []);
+    }
+
+    #[test]
+    fn a_later_head_makes_the_earlier_ones_token_worthless() {
+        let store: Arc<dyn ControlStore> = Arc::new(RedbStore::in_memory().expect("a store"));
+        let open = || TokenOffice::open([1; 32], store.clone()).expect("a book");
+        let office = open();
+        let first = office.create_for_head().expect("a token");
+        let other = office.create(Role::Admin, None, None).expect("a token");
+        let office = open();
+        let second = office.create_for_head().expect("a token");
+        let check = |token: &Token| office.check(token.secret(), Role::Admin);
+        assert_eq!(check(&first), Err(TokenRefusal::Unknown));
+        assert!(check(&second).is_ok() && check(&other).is_ok());
     }
 }

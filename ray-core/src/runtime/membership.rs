@@ -1,6 +1,6 @@
 //! How a process comes to belong to a cluster: it founds one, or joins one with a token.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::Path};
 
 use ray_engine::ids::ProcessId;
 use ray_net::tls::{ClusterCa, NodeKey};
@@ -32,6 +32,24 @@ impl Membership {
                 .map_err(|error| system("could not make keys")(&error))?,
             control: None,
         })
+    }
+
+    /// Founds a cluster whose authority is kept in `folder`, or takes up the one that is there.
+    ///
+    /// # Errors
+    /// A folder or file that others may read, or what the file system refused.
+    pub(crate) fn found_in(folder: &Path) -> Result<Membership> {
+        let failed = system("could not keep the cluster's keys");
+        if let Some(ca) = ClusterCa::load(folder).map_err(|error| failed(&error))? {
+            return Ok(Membership {
+                process: fresh_node_process(),
+                ca,
+                control: None,
+            });
+        }
+        let membership = Membership::found()?;
+        membership.ca.save(folder).map_err(|error| failed(&error))?;
+        Ok(membership)
     }
 
     /// Joins the cluster whose head listens at `address`.

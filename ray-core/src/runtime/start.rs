@@ -29,7 +29,10 @@ use super::{
 use crate::{
     Config, Error, Result,
     config::{SHUTDOWN_GRACE, WORKERS_MAX, available_cpus},
-    control::{ControlRole, Role},
+    control::{
+        ControlRole, Role,
+        current::{private_folder, temporary_folder},
+    },
     node::{
         NodeRole, NodeSettings, WorkerStart,
         jobs::{self, JobOnNode},
@@ -321,12 +324,18 @@ pub(crate) fn run_dir(wanted: Option<&Path>) -> Result<PathBuf> {
     let seconds = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
-    let path = wanted.map(Path::to_owned).unwrap_or_else(|| {
-        std::env::temp_dir()
-            .join("ray-rs")
-            .join(format!("run-{seconds}-{}", std::process::id()))
-    });
-    fs::create_dir_all(path.join("logs")).map_err(|error| Error::InvalidOption {
+    let ours = temporary_folder();
+    let path = wanted
+        .map(Path::to_owned)
+        .unwrap_or_else(|| ours.join(format!("run-{seconds}-{}", std::process::id())));
+    let make = || {
+        if wanted.is_none() {
+            // Anybody can make a folder of this name in a shared one, and would own what is in it.
+            private_folder(&ours)?;
+        }
+        fs::create_dir_all(path.join("logs"))
+    };
+    make().map_err(|error| Error::InvalidOption {
         option: "run_dir".into(),
         reason: format!("{} cannot be made: {error}", path.display()),
     })?;
