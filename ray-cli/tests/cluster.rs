@@ -6,6 +6,7 @@ use std::{
     process::{Child, ChildStdout, Command, Output, Stdio},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// A user without a cluster: its own runtime folder, no variables.
@@ -97,8 +98,7 @@ struct Started {
 
 impl Started {
     fn terminate(&self) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
+        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("it runs");
     }
 
     /// Waits until it ends by itself; returns whether it was content.
@@ -113,6 +113,28 @@ impl Drop for Started {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
+    }
+}
+
+/// A head in the background; killed when the test ends early.
+struct Background(Pid);
+
+impl Background {
+    fn of(said: &str) -> Background {
+        let pid = said
+            .split("process ")
+            .nth(1)
+            .and_then(|rest| rest.split(';').next());
+        let pid = pid.and_then(|pid| pid.parse().ok()).expect("its number");
+        Background(Pid::from_raw(pid).expect("its number"))
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            kill_process(self.0, Signal::KILL).ok();
+        }
     }
 }
 
@@ -214,6 +236,7 @@ fn a_head_in_the_background_is_ready_when_the_command_returns() {
         "--daemon",
     ];
     let said = user.ok(&arguments);
+    let _background = Background::of(&said);
     assert!(said.contains("in the background"), "{said}");
     assert!(user.ok(&["status"]).contains("Nodes: 1 alive"));
     assert!(user.ok(&["stop"]).contains("has ended"));

@@ -127,22 +127,32 @@ impl Row {
     /// Returns the text of a column as a table shows it; empty for null.
     pub fn text(&self, column: &str) -> String {
         match self.value(column) {
-            Value::Null => String::new(),
-            Value::String(text) => text.clone(),
             Value::Object(fields) => {
-                let fields = fields.iter().map(|(name, value)| match value {
-                    Value::String(text) => format!("{name}={text}"),
-                    other => format!("{name}={other}"),
-                });
+                let fields = fields
+                    .iter()
+                    .map(|(name, value)| format!("{name}={}", text_of(value)));
                 fields.collect::<Vec<_>>().join(", ")
             }
-            other => other.to_string(),
+            other => text_of(other),
         }
     }
 
     /// Returns the row as one JSON object.
     pub fn to_json(&self) -> Value {
         Value::Object(self.0.clone().into_iter().collect())
+    }
+}
+
+fn text_of(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        // Whole amounts without the point that JSON gives them.
+        Value::Number(number) => match number.as_f64() {
+            Some(amount) if number.is_f64() => amount.to_string(),
+            _ => number.to_string(),
+        },
+        other => other.to_string(),
     }
 }
 
@@ -362,7 +372,7 @@ mod tests {
             ..NodeState::default()
         }
         .row();
-        assert_eq!(row.text("resources_total"), "CPU=2.0");
+        assert_eq!(row.text("resources_total"), "CPU=2");
         assert_eq!(row.text("state_message"), "");
         assert_eq!(row.to_json()["resources_total"]["CPU"], 2.0);
         assert_eq!(row.to_json()["is_head_node"], false);
