@@ -112,7 +112,9 @@ impl Rng {
         }
         loop {
             let product = u128::from(self.bits()) * u128::from(n);
-            if product as u64 >= n.wrapping_neg() % n {
+            // The bound is below `n`, so that nearly every draw is accepted without dividing.
+            let rest = product as u64;
+            if rest >= n || rest >= n.wrapping_neg() % n {
                 return (product >> 64) as u64;
             }
         }

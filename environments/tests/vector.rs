@@ -245,6 +245,24 @@ fn rewards_are_divided_by_the_deviation_of_discounted_returns() {
 }
 
 #[test]
+fn wrappers_of_a_spec_are_around_each_environment() {
+    use environments::{EnvSpec, wrappers::TimeLimit};
+    let spec = EnvSpec::new("test/Wrapped-v0", |_| {
+        Ok(environments::envs::CartPole::unlimited())
+    });
+    let spec = spec.wrapper("TimeLimit", |env| Box::new(TimeLimit::new(env, 2)));
+    let envs = EnvBuilder::from_spec(spec).build_vec(3, AutoresetMode::SameStep);
+    let mut envs = envs.expect("a vector form");
+    let mut out = StepBuffers::for_env(&*envs);
+    envs.reset(Some(0), &mut out.obs).expect("a reset");
+    for expected in [false, true, false, true] {
+        envs.step(Actions::Discrete(&[0; 3]), &mut out)
+            .expect("a step");
+        assert_eq!(out.truncated, [expected; 3]);
+    }
+}
+
+#[test]
 fn spaces_of_all_are_batches_of_the_spaces_of_one() {
     let envs = make_vec("CartPole-v1", 3, AutoresetMode::SameStep).expect("a vector form");
     assert_eq!(

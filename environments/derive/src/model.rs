@@ -138,3 +138,61 @@ fn combined(faults: impl IntoIterator<Item = Error>) -> Option<Error> {
         all
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(text: &str) -> String {
+        let input: DeriveInput = syn::parse_str(text).expect("a type");
+        let error = read(&input).err().expect("a fault");
+        let faults = error.into_iter().map(|fault| fault.to_string());
+        faults.collect::<Vec<_>>().join("; ")
+    }
+
+    #[test]
+    fn what_is_no_observation_or_action_is_refused_with_what_to_write() {
+        for (text, expected) in [
+            (
+                "enum Move { Left, By(i64), To { x: i64 } }",
+                "a choice has no fields: use a struct",
+            ),
+            ("enum Never {}", "a choice needs variants"),
+            ("struct Nothing;", "give it a field"),
+            ("union Bits { a: u8 }", "use a struct or an enum"),
+            (
+                "struct Seen { #[space(top = 1)] x: f32 }",
+                "write `low = …`, `high = …` or `n = …`",
+            ),
+            (
+                "struct Seen { #[space(n = 2, low = 0.0)] x: i64 }",
+                "write one of them",
+            ),
+        ] {
+            let fault = fault(text);
+            assert!(fault.contains(expected), "{text}: {fault}");
+        }
+    }
+
+    #[test]
+    fn all_faults_come_at_once() {
+        let both =
+            fault("struct Seen { #[space(top = 1)] x: f32, #[space(n = 1, high = 2)] y: i64 }");
+        assert_eq!(both.matches(';').count(), 1, "{both}");
+        let both = fault("enum Move { By(i64), To(i64) }");
+        assert_eq!(both.matches(';').count(), 1, "{both}");
+    }
+
+    #[test]
+    fn fields_are_in_the_order_of_their_names() {
+        let input: DeriveInput = syn::parse_str("struct Seen { b: f32, a: f32 }").expect("a type");
+        let Shape::Named(fields) = read(&input).expect("a struct").shape else {
+            panic!("it has names");
+        };
+        let names = fields
+            .iter()
+            .filter_map(|field| field.name)
+            .map(ToString::to_string);
+        assert_eq!(names.collect::<Vec<_>>(), ["a", "b"]);
+    }
+}

@@ -122,26 +122,29 @@ impl Prepared {
     }
 }
 
-/// Returns environment steps per second of the best of several rounds, after one to warm up.
+/// Returns environment steps per second of the best round, after one to warm up.
+///
+/// Rounds are short, so that some are not disturbed by whatever else the machine does.
 fn measure(spec: &EnvSpec, count: usize, seconds: f64) -> Result<f64, MakeError> {
     let builder = EnvBuilder::from_spec(spec.clone());
     let mut envs = builder.build_vec(count, AutoresetMode::SameStep)?;
     let actions = Prepared::new(&envs.single_action_space(), count, &mut Rng::new(7));
     let mut out = StepBuffers::for_env(&*envs);
     envs.reset(Some(0), &mut out.obs)?;
-    let round = Duration::from_secs_f64(seconds / f64::from(ROUNDS));
-    let mut best = 0.0_f64;
-    for warm in (0..=ROUNDS).map(|round| round > 0) {
-        let (start, mut steps) = (Instant::now(), 0);
-        while start.elapsed() < round {
-            for at in 0..PREPARED {
+    let (mut best, mut rounds, mut at) = (0.0_f64, 0, 0);
+    let begin = Instant::now();
+    while rounds < 3 || begin.elapsed().as_secs_f64() < seconds {
+        let (start, first) = (Instant::now(), at);
+        while start.elapsed() < ROUND {
+            for _ in 0..STEPS {
                 envs.step(actions.step(at), &mut out)?;
+                at += 1;
             }
-            steps += PREPARED * count;
         }
-        if warm {
-            best = best.max(steps as f64 / start.elapsed().as_secs_f64());
+        if rounds > 0 {
+            best = best.max(((at - first) * count) as f64 / start.elapsed().as_secs_f64());
         }
+        rounds += 1;
     }
     Ok(best)
 }
@@ -161,5 +164,8 @@ fn grouped(number: f64) -> String {
 
 /// How many steps' actions are drawn beforehand; they are done over and over.
 const PREPARED: usize = 61;
-const ROUNDS: u32 = 5;
+/// How many steps are done between looks at the clock.
+const STEPS: usize = 16;
+/// The least time of a round.
+const ROUND: Duration = Duration::from_millis(3);
 const USAGE: &str = "usage: env-bench [--json] [--filter TEXT] [--envs 64,1024] [--seconds 0.5]";

@@ -31,8 +31,9 @@ use std::f64::consts::PI;
 
 use super::cartpole::bounds;
 use crate::{
-    BoxSpace, Discrete, Env, EnvError, EnvSpec, Info, Kwargs, MakeError, Options, Space, State,
-    Step,
+    BoxSpace, Discrete, Env, EnvError, EnvSpec, Frame, Info, Kwargs, MakeError, Metadata, Options,
+    RenderMode, Space, State, Step,
+    render::{Canvas, Color},
     rng::Rng,
     vector::lanes::{AcrobotLanes, LanesVectorEnv},
 };
@@ -282,9 +283,48 @@ impl Env for Acrobot {
         Ok(())
     }
 
+    fn render(&mut self, mode: RenderMode) -> Result<Frame, EnvError> {
+        match mode {
+            RenderMode::RgbArray => Ok(draw(&self.state).into_frame()),
+            _ => Err(EnvError::NotSupported(format!(
+                "Acrobot does not render {mode:?}"
+            ))),
+        }
+    }
+
+    fn metadata(&self) -> Metadata {
+        Metadata::new(&[RenderMode::RgbArray], 15)
+    }
+
     fn rng_mut(&mut self) -> Option<&mut Rng> {
         Some(&mut self.rng)
     }
+}
+
+/// Draws the two links, and the height to be reached.
+fn draw(state: &[f64; 4]) -> Canvas {
+    let mut canvas = Canvas::new(500, 500, Color::WHITE);
+    let scale = 500.0 / (2.0 * (2.0 * LENGTH + 0.2));
+    let hinge = (250.0, 250.0);
+    let end = |(x, y): (f64, f64), angle: f64| {
+        (
+            x + angle.sin() * LENGTH * scale,
+            y + angle.cos() * LENGTH * scale,
+        )
+    };
+    let joint = end(hinge, state[0]);
+    let tip = end(joint, state[0] + state[1]);
+    canvas.line(
+        (0.0, 250.0 - scale),
+        (500.0, 250.0 - scale),
+        1.5,
+        Color::BLACK,
+    );
+    for (from, to) in [(hinge, joint), (joint, tip)] {
+        canvas.line(from, to, 0.2 * scale, Color(0, 204, 204));
+        canvas.circle(from, 0.1 * scale, Color(204, 204, 0));
+    }
+    canvas
 }
 
 /// Seconds of a step.

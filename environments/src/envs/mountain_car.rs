@@ -27,8 +27,9 @@
 
 use super::cartpole::bounds;
 use crate::{
-    BoxSpace, Discrete, Env, EnvError, EnvSpec, Info, Kwargs, MakeError, Options, Space, State,
-    Step,
+    BoxSpace, Discrete, Env, EnvError, EnvSpec, Frame, Info, Kwargs, MakeError, Metadata, Options,
+    RenderMode, Space, State, Step,
+    render::{Canvas, Color},
     rng::Rng,
     vector::lanes::{LanesVectorEnv, MountainCarLanes},
 };
@@ -175,9 +176,63 @@ impl Env for MountainCar {
         Ok(())
     }
 
+    fn render(&mut self, mode: RenderMode) -> Result<Frame, EnvError> {
+        match mode {
+            RenderMode::RgbArray => Ok(draw(self.state[0], GOAL).into_frame()),
+            _ => Err(EnvError::NotSupported(format!(
+                "MountainCar does not render {mode:?}"
+            ))),
+        }
+    }
+
+    fn metadata(&self) -> Metadata {
+        Metadata::new(&[RenderMode::RgbArray], 30)
+    }
+
     fn rng_mut(&mut self) -> Option<&mut Rng> {
         Some(&mut self.rng)
     }
+}
+
+/// Draws the car in its valley, and the flag at `goal`.
+pub(super) fn draw(position: f64, goal: f64) -> Canvas {
+    let mut canvas = Canvas::new(600, 400, Color::WHITE);
+    let scale = 600.0 / (POSITION_MAX - POSITION_MIN);
+    let ground = |position: f64| {
+        let height = (3.0 * position).sin() * 0.45 + 0.55;
+        ((position - POSITION_MIN) * scale, 400.0 - height * scale)
+    };
+    let width = POSITION_MAX - POSITION_MIN;
+    let hill = (0..=100).map(|at| ground(POSITION_MIN + width * f64::from(at) / 100.0));
+    canvas.polyline(&hill.collect::<Vec<_>>(), 2.0, Color::BLACK);
+    let (x, y) = ground(goal);
+    canvas.line((x, y), (x, y - 50.0), 2.0, Color::BLACK);
+    canvas.polygon(
+        &[(x, y - 50.0), (x, y - 40.0), (x + 25.0, y - 45.0)],
+        Color(204, 204, 0),
+    );
+    // The car stands on the slope: right is along it, up is square to it.
+    let (x, y) = ground(position);
+    let (sin, cos) = (3.0 * position).cos().sin_cos();
+    let at = |right: f64, up: f64| {
+        (
+            x + right * cos - up * sin,
+            y - 10.0 - right * sin - up * cos,
+        )
+    };
+    canvas.polygon(
+        &[
+            at(-20.0, 0.0),
+            at(-20.0, 20.0),
+            at(20.0, 20.0),
+            at(20.0, 0.0),
+        ],
+        Color::BLACK,
+    );
+    for wheel in [-10.0, 10.0] {
+        canvas.circle(at(wheel, 0.0), 8.0, Color::GRAY);
+    }
+    canvas
 }
 
 /// Returns where positions and velocities are.

@@ -30,11 +30,11 @@
 
 use super::{
     cartpole::bounds,
-    mountain_car::{GRAVITY, POSITION_MAX, POSITION_MIN, SPEED_MAX, observation_space},
+    mountain_car::{GRAVITY, POSITION_MAX, POSITION_MIN, SPEED_MAX, draw, observation_space},
 };
 use crate::{
-    BoxSpace, Env, EnvError, EnvSpec, Info, Kwargs, MakeError, Options, Space, State, Step, Value,
-    rng::Rng,
+    BoxSpace, Env, EnvError, EnvSpec, Frame, Info, Kwargs, MakeError, Metadata, Options,
+    RenderMode, Space, State, Step, Value, rng::Rng,
 };
 
 pub(super) fn specs() -> Vec<EnvSpec> {
@@ -203,6 +203,19 @@ impl Env for MountainCarContinuous {
         self.is_start = state.extra.get("is_start") != Some(&Value::Bool(false));
         self.is_started = true;
         Ok(())
+    }
+
+    fn render(&mut self, mode: RenderMode) -> Result<Frame, EnvError> {
+        match mode {
+            RenderMode::RgbArray => Ok(draw(self.state[0], GOAL).into_frame()),
+            _ => Err(EnvError::NotSupported(format!(
+                "MountainCarContinuous does not render {mode:?}"
+            ))),
+        }
+    }
+
+    fn metadata(&self) -> Metadata {
+        Metadata::new(&[RenderMode::RgbArray], 30)
     }
 
     fn rng_mut(&mut self) -> Option<&mut Rng> {

@@ -7,7 +7,7 @@ use crate::{
     DynEnv, Env, EnvError, Frame, Info, Metadata, Options, Outcome, RenderMode, Step, Value,
     dynamic::forward,
     rng::Rng,
-    vector::{AutoresetMode, ThreadVectorEnv, VectorEnv},
+    vector::{AutoresetMode, SyncVectorEnv, ThreadVectorEnv, VectorEnv},
     wrappers::{OrderEnforcing, PassiveEnvChecker, TimeLimit},
 };
 
@@ -221,7 +221,13 @@ impl EnvBuilder {
             return Err(invalid("num_envs", "there is one environment or more"));
         }
         let spec = self.spec()?;
-        let make_share = |count| {
+        let make_share = |count| -> Result<Box<dyn VectorEnv>, MakeError> {
+            if !spec.additional_wrappers.is_empty() {
+                // Wrappers go around one environment, so each is built like one; its limit is among them.
+                let envs = (0..count).map(|_| self.build());
+                let envs = SyncVectorEnv::from_envs(envs.collect::<Result<_, _>>()?, mode)?;
+                return Ok(Box::new(envs.with_infos(self.infos)));
+            }
             let mut kwargs = spec.kwargs.clone();
             let config = VectorConfig {
                 num_envs: count,

@@ -5,8 +5,10 @@ use super::{
     saved::{Reader, Saver},
 };
 use crate::{
-    BoxSpace, Discrete, Dtype, Env, EnvError, EnvSpec, Info, Kwargs, MakeError, Observation as _,
-    Options, Outcome, Space, State, Step, Value, rng::Rng,
+    BoxSpace, Discrete, Dtype, Env, EnvError, EnvSpec, Frame, Info, Kwargs, MakeError, Metadata,
+    Observation as _, Options, Outcome, RenderMode, Space, State, Step, Value,
+    render::{Canvas, Color},
+    rng::Rng,
 };
 
 /// The rules of one game with `C` channels.
@@ -252,10 +254,49 @@ impl<G: Game<C>, const C: usize> Env for MinAtar<G, C> {
         Ok(outcome)
     }
 
+    fn render(&mut self, mode: RenderMode) -> Result<Frame, EnvError> {
+        match mode {
+            RenderMode::RgbArray => Ok(draw(&self.game.planes()).into_frame()),
+            _ => Err(EnvError::NotSupported(format!(
+                "MinAtar does not render {mode:?}"
+            ))),
+        }
+    }
+
+    fn metadata(&self) -> Metadata {
+        Metadata::new(&[RenderMode::RgbArray], 10)
+    }
+
     fn rng_mut(&mut self) -> Option<&mut Rng> {
         Some(&mut self.rng)
     }
 }
+
+/// Draws each cell in the colour of the last channel that is set there, as the package does.
+fn draw(planes: &[Plane]) -> Canvas {
+    let mut canvas = Canvas::new(400, 400, Color::BLACK);
+    for (plane, color) in planes.iter().zip(COLORS) {
+        for at in (0..SIDE * SIDE).filter(|at| plane >> at & 1 == 1) {
+            let (x, y) = ((at % SIDE) as f64 * 40.0, (at / SIDE) as f64 * 40.0);
+            canvas.rect(x, y, 40.0, 40.0, color);
+        }
+    }
+    canvas
+}
+
+/// One colour a channel.
+const COLORS: [Color; 10] = [
+    Color(240, 240, 240),
+    Color(230, 80, 70),
+    Color(120, 120, 190),
+    Color(240, 200, 70),
+    Color(90, 200, 120),
+    Color(230, 130, 200),
+    Color(80, 140, 240),
+    Color(60, 200, 220),
+    Color(160, 110, 230),
+    Color(240, 150, 60),
+];
 
 /// Returns the two specs of a game: with six actions, and with the minimal set.
 pub(super) fn specs<G: Game<C>, const C: usize>(name: &str) -> Vec<EnvSpec> {

@@ -11,6 +11,7 @@ mod game;
 mod saved;
 mod seaquest;
 mod space_invaders;
+mod swimmer;
 
 pub use asterix::Asterix;
 pub use board::Board;

@@ -34,6 +34,7 @@ use super::{
     board::{Plane, behind, cell, row},
     game::Game,
     saved::{Reader, Saver},
+    swimmer::{Cell, MOVE_INTERVAL, SHOT_INTERVAL, Swimmer, take_at},
 };
 use crate::{EnvError, rng::Rng};
 
@@ -59,34 +60,6 @@ pub struct Seaquest {
     is_at_surface: bool,
     is_ramping: bool,
     is_over: bool,
-}
-
-/// A place: row and column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Cell {
-    row: i32,
-    column: i32,
-}
-
-/// Something that crosses a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Swimmer {
-    at: Cell,
-    moves_right: bool,
-    /// Steps until it moves; bullets move every step.
-    move_timer: i32,
-    /// Steps until it shoots; of submarines.
-    shot_timer: i32,
-}
-
-impl Swimmer {
-    fn advance(&mut self) {
-        self.at.column += if self.moves_right { 1 } else { -1 };
-    }
-
-    fn is_gone(&self) -> bool {
-        !(0..=9).contains(&self.at.column)
-    }
 }
 
 impl Seaquest {
@@ -321,15 +294,6 @@ enum Fate {
     Hit,
 }
 
-/// Removes the first that is in a cell; returns whether there was one.
-fn take_at(swimmers: &mut Vec<Swimmer>, at: Cell) -> bool {
-    let found = swimmers.iter().position(|swimmer| swimmer.at == at);
-    if let Some(index) = found {
-        swimmers.remove(index);
-    }
-    found.is_some()
-}
-
 impl Game<10> for Seaquest {
     const MINIMAL: &'static [Move] = &Move::ALL;
     const CHANNELS: [&'static str; 10] = [
@@ -456,11 +420,7 @@ impl Game<10> for Seaquest {
         for swimmers in self.swimmers() {
             to.int(swimmers.len() as i32);
             for swimmer in swimmers {
-                to.int(swimmer.at.row)
-                    .int(swimmer.at.column)
-                    .flag(swimmer.moves_right)
-                    .int(swimmer.move_timer)
-                    .int(swimmer.shot_timer);
+                swimmer.save(to);
             }
         }
     }
@@ -490,15 +450,7 @@ impl Game<10> for Seaquest {
         ] {
             swimmers.clear();
             for _ in 0..from.int(0..=SWIMMERS_MAX)? {
-                swimmers.push(Swimmer {
-                    at: Cell {
-                        row: from.int(0..=9)?,
-                        column: from.int(0..=9)?,
-                    },
-                    moves_right: from.flag()?,
-                    move_timer: from.int(0..=MOVE_INTERVAL)?,
-                    shot_timer: from.int(0..=SHOT_INTERVAL)?,
-                });
+                swimmers.push(Swimmer::restore(from)?);
             }
         }
         Ok(())
@@ -511,11 +463,7 @@ const DIVERS_MAX: i32 = 6;
 const SPAWN_SPEED: i32 = 20;
 /// Steps from one diver to the next.
 const DIVER_INTERVAL: i32 = 30;
-/// Steps from one move of what swims to the next, of enemies at first.
-const MOVE_INTERVAL: i32 = 5;
 /// Steps from one shot of the player to the next.
 const COOL_DOWN: i32 = 5;
-/// Steps from one shot of an enemy submarine to the next.
-const SHOT_INTERVAL: i32 = 10;
 /// More of a kind than any game has.
 const SWIMMERS_MAX: i32 = 1_000;

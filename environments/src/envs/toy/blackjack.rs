@@ -28,9 +28,10 @@
 //! # Version history
 //! v1: naturals are right. v0 is not here.
 
+use super::draw;
 use crate::{
-    Discrete, Env, EnvError, EnvSpec, Info, Kwargs, MakeError, Options, Space, State, Step, Tuple,
-    rng::Rng,
+    Discrete, Env, EnvError, EnvSpec, Frame, Info, Kwargs, MakeError, Metadata, Observation as _,
+    Options, Outcome, RenderMode, Space, State, Step, Tuple, rng::Rng,
 };
 
 /// Returns the spec of Blackjack-v1.
@@ -108,6 +109,46 @@ impl Blackjack {
         )
     }
 
+    fn deal(&mut self, seed: Option<u64>) {
+        if let Some(seed) = seed {
+            self.rng = Rng::new(seed);
+        }
+        self.shown = card(&mut self.rng);
+        self.dealer = Hand::default();
+        self.dealer.take(self.shown);
+        self.dealer.take(card(&mut self.rng));
+        self.player = Hand::default();
+        self.player.take(card(&mut self.rng));
+        self.player.take(card(&mut self.rng));
+        self.is_started = true;
+    }
+
+    #[inline]
+    fn act(&mut self, action: i64) -> Result<Outcome, EnvError> {
+        if !self.is_started {
+            return Err(EnvError::ResetNeeded);
+        }
+        let (reward, terminated) = match action {
+            0 => (self.showdown(), true),
+            1 => {
+                self.player.take(card(&mut self.rng));
+                let is_bust = self.player.is_bust();
+                (if is_bust { -1.0 } else { 0.0 }, is_bust)
+            }
+            _ => {
+                return Err(EnvError::InvalidAction {
+                    action: action.to_string(),
+                    space: "Discrete(2)".into(),
+                });
+            }
+        };
+        Ok(Outcome {
+            reward,
+            terminated,
+            truncated: false,
+        })
+    }
+
     /// Plays out the dealer's hand; returns what the player earns.
     fn showdown(&mut self) -> f64 {
         while self.dealer.score() < 17 {
@@ -144,42 +185,16 @@ impl Env for Blackjack {
         seed: Option<u64>,
         _options: &Options,
     ) -> Result<((i64, i64, i64), Info), EnvError> {
-        if let Some(seed) = seed {
-            self.rng = Rng::new(seed);
-        }
-        self.shown = card(&mut self.rng);
-        self.dealer = Hand::default();
-        self.dealer.take(self.shown);
-        self.dealer.take(card(&mut self.rng));
-        self.player = Hand::default();
-        self.player.take(card(&mut self.rng));
-        self.player.take(card(&mut self.rng));
-        self.is_started = true;
+        self.deal(seed);
         Ok((self.observation(), Info::new()))
     }
 
     fn step(&mut self, action: &i64) -> Result<Step<(i64, i64, i64)>, EnvError> {
-        if !self.is_started {
-            return Err(EnvError::ResetNeeded);
-        }
-        let (reward, terminated) = match action {
-            0 => (self.showdown(), true),
-            1 => {
-                self.player.take(card(&mut self.rng));
-                let is_bust = self.player.is_bust();
-                (if is_bust { -1.0 } else { 0.0 }, is_bust)
-            }
-            _ => {
-                return Err(EnvError::InvalidAction {
-                    action: action.to_string(),
-                    space: self.action_space().to_string(),
-                });
-            }
-        };
+        let outcome = self.act(*action)?;
         Ok(Step {
             observation: self.observation(),
-            reward,
-            terminated,
+            reward: outcome.reward,
+            terminated: outcome.terminated,
             truncated: false,
             info: Info::new(),
         })
@@ -235,6 +250,37 @@ impl Env for Blackjack {
         }
         self.is_started = true;
         Ok(())
+    }
+
+    fn reset_into(
+        &mut self,
+        seed: Option<u64>,
+        _options: &Options,
+        row: &mut [f32],
+    ) -> Result<(), EnvError> {
+        self.deal(seed);
+        self.observation().write(row);
+        Ok(())
+    }
+
+    #[inline]
+    fn step_into(&mut self, action: &i64, row: &mut [f32]) -> Result<Outcome, EnvError> {
+        let outcome = self.act(*action)?;
+        self.observation().write(row);
+        Ok(outcome)
+    }
+
+    fn render(&mut self, mode: RenderMode) -> Result<Frame, EnvError> {
+        match mode {
+            RenderMode::RgbArray => Ok(draw::table(self.observation()).into_frame()),
+            _ => Err(EnvError::NotSupported(format!(
+                "Blackjack does not render {mode:?}"
+            ))),
+        }
+    }
+
+    fn metadata(&self) -> Metadata {
+        Metadata::new(&[RenderMode::RgbArray], 4)
     }
 
     fn rng_mut(&mut self) -> Option<&mut Rng> {

@@ -32,7 +32,7 @@
 use std::sync::{Arc, LazyLock};
 
 use super::{
-    Transition, TransitionTable,
+    Transition, TransitionTable, draw,
     play::{Play, outcome_of, probability_info, step_of},
 };
 use crate::{
@@ -165,14 +165,16 @@ impl Env for CliffWalking {
     }
 
     fn render(&mut self, mode: RenderMode) -> Result<Frame, EnvError> {
-        match mode {
-            RenderMode::Ansi => Ok(Frame::Ansi(self.ansi())),
-            RenderMode::RgbArray => Err(EnvError::NotSupported("no image yet".into())),
-        }
+        Ok(match mode {
+            RenderMode::Ansi => Frame::Ansi(self.ansi()),
+            RenderMode::RgbArray => {
+                draw::cliff(self.play.state(), START, GOAL, COLUMNS).into_frame()
+            }
+        })
     }
 
     fn metadata(&self) -> Metadata {
-        Metadata::new(&[RenderMode::Ansi], 4)
+        Metadata::new(&[RenderMode::Ansi, RenderMode::RgbArray], 4)
     }
 
     fn rng_mut(&mut self) -> Option<&mut Rng> {

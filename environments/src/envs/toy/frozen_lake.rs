@@ -33,7 +33,7 @@
 use std::sync::Arc;
 
 use super::{
-    Transition, TransitionTable, painted,
+    Transition, TransitionTable, draw, painted,
     play::{Play, outcome_of, probability_info, step_of},
 };
 use crate::{
@@ -239,14 +239,14 @@ impl Env for FrozenLake {
     }
 
     fn render(&mut self, mode: RenderMode) -> Result<Frame, EnvError> {
-        match mode {
-            RenderMode::Ansi => Ok(Frame::Ansi(self.ansi())),
-            RenderMode::RgbArray => Err(EnvError::NotSupported("no image yet".into())),
-        }
+        Ok(match mode {
+            RenderMode::Ansi => Frame::Ansi(self.ansi()),
+            RenderMode::RgbArray => draw::lake(&self.desc, self.play.state()).into_frame(),
+        })
     }
 
     fn metadata(&self) -> Metadata {
-        Metadata::new(&[RenderMode::Ansi], 4)
+        Metadata::new(&[RenderMode::Ansi, RenderMode::RgbArray], 4)
     }
 
     fn rng_mut(&mut self) -> Option<&mut Rng> {

@@ -2,10 +2,12 @@
 
 mod blackjack;
 mod cliff_walking;
+mod draw;
 mod frozen_lake;
 mod play;
 mod table;
 mod taxi;
+mod taxi_streets;
 
 pub use blackjack::{Blackjack, Rules};
 pub use cliff_walking::CliffWalking;

@@ -83,15 +83,14 @@ impl TransitionTable {
             return *certain;
         }
         let drawn = rng.unit();
-        let mut cumulative = 0.0;
+        // Counts without branching, which could not be foretold: the outcomes that end at or below the draw.
+        let (mut cumulative, mut below) = (0.0, 0);
         for outcome in outcomes {
             cumulative += outcome.probability;
-            if cumulative > drawn {
-                return *outcome;
-            }
+            below += usize::from(cumulative <= drawn);
         }
         // Rounding can leave the sum just below the draw; Gymnasium takes the first then.
-        outcomes[0]
+        *outcomes.get(below).unwrap_or(&outcomes[0])
     }
 
     /// Draws the state that an episode begins in; a certain one takes no draw.
