@@ -113,10 +113,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod board;
 mod data;
 mod dynamic;
 mod env;
 pub mod envs;
+pub mod multi;
 pub mod registry;
 pub mod render;
 pub mod replay;

@@ -23,8 +23,9 @@
 //! `sutton_barto_reward` (false).
 
 use crate::{
-    BoxSpace, Discrete, Env, EnvError, EnvSpec, Info, Kwargs, MakeError, Options, Space, State,
-    Step, Value,
+    BoxSpace, Discrete, Env, EnvError, EnvSpec, Frame, Info, Kwargs, MakeError, Metadata, Options,
+    RenderMode, Space, State, Step, Value,
+    render::{Canvas, Color},
     rng::Rng,
     vector::lanes::{CartPoleLanes, LanesVectorEnv},
 };
@@ -207,6 +208,19 @@ impl Env for CartPole {
         })
     }
 
+    fn metadata(&self) -> Metadata {
+        Metadata::new(&[RenderMode::RgbArray], 50)
+    }
+
+    fn render(&mut self, mode: RenderMode) -> Result<Frame, EnvError> {
+        match mode {
+            RenderMode::RgbArray => Ok(draw(&self.state).into_frame()),
+            _ => Err(EnvError::NotSupported(format!(
+                "CartPole does not render {mode:?}"
+            ))),
+        }
+    }
+
     fn state(&self) -> State {
         let mut state = State {
             values: self.state.to_vec(),
@@ -241,6 +255,30 @@ impl Env for CartPole {
     fn rng_mut(&mut self) -> Option<&mut Rng> {
         Some(&mut self.rng)
     }
+}
+
+/// Draws a state: the window shows the track between the limits, and the pole at its true length.
+fn draw(state: &[f64; 4]) -> Canvas {
+    let mut canvas = Canvas::new(600, 400, Color::WHITE);
+    let pixels_per_metre = f64::from(canvas.width()) / (2.0 * X_LIMIT);
+    let track = 300.0;
+    let cart = (300.0 + state[0] * pixels_per_metre, track);
+    canvas.line((0.0, track), (600.0, track), 1.5, Color::GRAY);
+    canvas.rect(cart.0 - 25.0, cart.1 - 15.0, 50.0, 30.0, Color::BLACK);
+    let hinge = (cart.0, cart.1 - 8.0);
+    let (sin, cos) = state[2].sin_cos();
+    let along = |metres: f64| {
+        let pixels = metres * pixels_per_metre;
+        (hinge.0 + sin * pixels, hinge.1 - cos * pixels)
+    };
+    canvas.line(
+        along(-0.04),
+        along(2.0 * HALF_LENGTH),
+        10.0,
+        Color(202, 152, 101),
+    );
+    canvas.circle(hinge, 5.0, Color(129, 132, 203));
+    canvas
 }
 
 /// Reads the options `low` and `high`.

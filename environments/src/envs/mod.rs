@@ -3,6 +3,7 @@
 pub(crate) mod acrobot;
 pub(crate) mod cartpole;
 pub mod minatar;
+pub mod minigrid;
 pub(crate) mod mountain_car;
 mod mountain_car_continuous;
 pub(crate) mod pendulum;
@@ -10,6 +11,7 @@ pub mod toy;
 
 pub use acrobot::{Acrobot, Equations};
 pub use cartpole::CartPole;
+pub use minigrid::MiniGrid;
 pub use mountain_car::MountainCar;
 pub use mountain_car_continuous::MountainCarContinuous;
 pub use pendulum::Pendulum;
@@ -23,6 +25,7 @@ pub(crate) fn specs() -> Vec<EnvSpec> {
         acrobot::specs(),
         cartpole::specs(),
         minatar::specs(),
+        minigrid::specs(),
         mountain_car::specs(),
         mountain_car_continuous::specs(),
         pendulum::specs(),

@@ -24,7 +24,9 @@
 use std::f64::consts::PI;
 
 use crate::{
-    BoxSpace, Env, EnvError, EnvSpec, Info, Kwargs, MakeError, Options, Space, State, Step, Value,
+    BoxSpace, Env, EnvError, EnvSpec, Frame, Info, Kwargs, MakeError, Metadata, Options,
+    RenderMode, Space, State, Step, Value,
+    render::{Canvas, Color},
     rng::Rng,
     vector::lanes::{LanesVectorEnv, PendulumLanes},
 };
@@ -53,6 +55,8 @@ pub struct Pendulum {
     limit: Option<u32>,
     is_started: bool,
     rng: Rng,
+    /// What the motor did last; only the picture shows it.
+    last_torque: Option<f64>,
 }
 
 impl Default for Pendulum {
@@ -80,6 +84,7 @@ impl Pendulum {
             elapsed: 0,
             is_started: false,
             rng: Rng::from_entropy(),
+            last_torque: None,
         }
     }
 
@@ -92,6 +97,33 @@ impl Pendulum {
     fn observation(&self) -> [f32; 3] {
         observe([self.angle, self.velocity])
     }
+}
+
+/// Draws the rod, and the torque as an arc around the hinge.
+fn draw(angle: f64, torque: f64) -> Canvas {
+    let mut canvas = Canvas::new(500, 500, Color::WHITE);
+    let pixels_per_metre = f64::from(canvas.width()) / 4.4;
+    let hinge = (250.0, 250.0);
+    // Positive angles are counterclockwise from upright.
+    let at = |angle: f64, radius: f64| {
+        (
+            hinge.0 - angle.sin() * radius * pixels_per_metre,
+            hinge.1 - angle.cos() * radius * pixels_per_metre,
+        )
+    };
+    let (rod, half_width) = (Color(204, 77, 77), 0.1 * pixels_per_metre);
+    canvas.line(hinge, at(angle, 1.0), 2.0 * half_width, rod);
+    canvas.circle(hinge, half_width, rod);
+    canvas.circle(at(angle, 1.0), half_width, rod);
+    let arc = (0..=16)
+        .map(|part| at(torque / 2.0 * f64::from(part) / 16.0 * PI * 0.75, 0.3))
+        .collect::<Vec<_>>();
+    canvas.polyline(&arc, 5.0, Color(70, 90, 160));
+    if torque != 0.0 {
+        canvas.circle(arc[16], 7.0, Color(70, 90, 160));
+    }
+    canvas.circle(hinge, 0.05 * pixels_per_metre, Color::BLACK);
+    canvas
 }
 
 /// Returns what an agent sees of an angle and a velocity.
@@ -136,6 +168,7 @@ impl Env for Pendulum {
         self.velocity = self.rng.uniform(-y_init, y_init);
         self.elapsed = 0;
         self.is_started = true;
+        self.last_torque = None;
         Ok((self.observation(), Info::new()))
     }
 
@@ -157,6 +190,7 @@ impl Env for Pendulum {
         self.velocity = (self.velocity + acceleration * DT).clamp(-SPEED_MAX, SPEED_MAX);
         self.angle += self.velocity * DT;
         self.elapsed += 1;
+        self.last_torque = Some(torque);
         Ok(Step {
             observation: self.observation(),
             reward: -cost,
@@ -164,6 +198,21 @@ impl Env for Pendulum {
             truncated: self.limit.is_some_and(|limit| self.elapsed >= limit),
             info: Info::new(),
         })
+    }
+
+    fn metadata(&self) -> Metadata {
+        Metadata::new(&[RenderMode::RgbArray], 30)
+    }
+
+    fn render(&mut self, mode: RenderMode) -> Result<Frame, EnvError> {
+        match mode {
+            RenderMode::RgbArray => {
+                Ok(draw(self.angle, self.last_torque.unwrap_or(0.0)).into_frame())
+            }
+            _ => Err(EnvError::NotSupported(format!(
+                "Pendulum does not render {mode:?}"
+            ))),
+        }
     }
 
     fn state(&self) -> State {
@@ -189,6 +238,7 @@ impl Env for Pendulum {
             self.rng = rng;
         }
         self.is_started = true;
+        self.last_torque = None;
         Ok(())
     }
 

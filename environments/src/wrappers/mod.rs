@@ -2,8 +2,10 @@
 
 mod checker;
 mod order;
+mod record_video;
 mod time_limit;
 
 pub use checker::PassiveEnvChecker;
 pub use order::OrderEnforcing;
+pub use record_video::RecordVideo;
 pub use time_limit::TimeLimit;
