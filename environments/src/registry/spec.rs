@@ -55,6 +55,24 @@ pub struct VectorConfig {
     pub infos: bool,
 }
 
+impl VectorConfig {
+    /// Makes environments that are stepped one after the other, as the configuration says.
+    ///
+    /// # Errors
+    /// What `make` returns, no environments, or observations or actions without a fixed length.
+    pub fn sync<E: Env>(
+        &self,
+        make: impl FnMut(usize) -> Result<E, MakeError>,
+    ) -> Result<SyncVectorEnv<E>, MakeError> {
+        let envs = (0..self.num_envs)
+            .map(make)
+            .collect::<Result<Vec<_>, _>>()?;
+        let envs = SyncVectorEnv::from_envs(envs, self.autoreset_mode)?;
+        let envs = envs.with_time_limit(self.max_episode_steps);
+        Ok(envs.with_infos(self.infos))
+    }
+}
+
 type Maker = Arc<dyn Fn(&mut Kwargs) -> Result<Box<dyn DynEnv>, MakeError> + Send + Sync>;
 type VectorMaker =
     Arc<dyn Fn(&mut Kwargs, &VectorConfig) -> Result<Box<dyn VectorEnv>, MakeError> + Send + Sync>;
@@ -92,15 +110,11 @@ impl EnvSpec {
             scalar: Arc::new(move |kwargs| Ok(Box::new(Erased(make(kwargs)?)))),
             vector: Arc::new(move |kwargs, config| {
                 let given = kwargs.clone();
-                let envs = (0..config.num_envs)
-                    .map(|_| {
-                        *kwargs = given.clone();
-                        for_vector(kwargs)
-                    })
-                    .collect::<Result<Vec<_>, _>>()?;
-                let envs = SyncVectorEnv::from_envs(envs, config.autoreset_mode)?;
-                let envs = envs.with_time_limit(config.max_episode_steps);
-                Ok(Box::new(envs.with_infos(config.infos)))
+                let envs = config.sync(|_| {
+                    *kwargs = given.clone();
+                    for_vector(kwargs)
+                })?;
+                Ok(Box::new(envs))
             }),
         };
         EnvSpec {

@@ -134,7 +134,7 @@ impl<E: Env> SyncVectorEnv<E> {
             self.envs[at].step_into(action, row)?
         };
         self.returns[at] += outcome.reward;
-        self.lengths[at] += 1;
+        self.lengths[at] = self.lengths[at].saturating_add(1);
         let truncated = outcome.truncated || self.lengths[at] >= self.limit;
         out.rewards[at] = outcome.reward;
         out.terminated[at] = outcome.terminated;

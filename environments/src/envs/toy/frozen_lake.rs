@@ -43,12 +43,24 @@ use crate::{
 
 /// Returns the specs of FrozenLake-v1 and FrozenLake8x8-v1.
 pub(super) fn specs() -> Vec<EnvSpec> {
+    let spec = |id| {
+        let spec = EnvSpec::new(id, from_kwargs);
+        spec.vector_entry_point(|kwargs, config| {
+            let given = kwargs.clone();
+            let first = from_kwargs(kwargs)?;
+            let is_random = given.get("map_name").and_then(Value::as_text) == Some("random");
+            config.sync(|_| match is_random {
+                true => from_kwargs(&mut given.clone()),
+                false => Ok(first.another()),
+            })
+        })
+    };
     vec![
-        EnvSpec::new("FrozenLake-v1", from_kwargs)
+        spec("FrozenLake-v1")
             .kwarg("map_name", "4x4")
             .max_episode_steps(100)
             .reward_threshold(0.7),
-        EnvSpec::new("FrozenLake8x8-v1", from_kwargs)
+        spec("FrozenLake8x8-v1")
             .kwarg("map_name", "8x8")
             .max_episode_steps(200)
             .reward_threshold(0.85),
@@ -162,6 +174,14 @@ impl FrozenLake {
             play: Play::new(Arc::new(table)),
             desc: config.desc.clone().into(),
         })
+    }
+
+    /// Returns another walker on the same lake, whose map and table both share.
+    fn another(&self) -> FrozenLake {
+        FrozenLake {
+            play: self.play.another(),
+            desc: self.desc.clone(),
+        }
     }
 
     /// Returns the dynamics.

@@ -27,6 +27,11 @@ impl Play {
         }
     }
 
+    /// Returns a play of the same table that no reset has begun.
+    pub(super) fn another(&self) -> Play {
+        Play::new(self.table.clone())
+    }
+
     pub(super) fn table(&self) -> &TransitionTable {
         &self.table
     }

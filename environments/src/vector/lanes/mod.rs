@@ -179,7 +179,7 @@ fn advance<K: Dynamics<S, D>, const S: usize, const D: usize>(
         let mut any = false;
         for lane in 0..LANES {
             run.returns[at][lane] += rewards[lane];
-            lengths[lane] += 1;
+            lengths[lane] = lengths[lane].saturating_add(1);
             truncated[lane] = lengths[lane] >= limit;
             any |= terminated[lane] | truncated[lane];
         }
@@ -222,6 +222,10 @@ impl<K: Dynamics<S, D>, const S: usize, const D: usize> LanesVectorEnv<K, S, D> 
         copy.returns[0][..left].copy_from_slice(returns_left);
         copy.lengths[0][..left].copy_from_slice(lengths_left);
         advance(&self.dynamics, last, copy.run(last_ends), self.limit);
+        // They would leave the range that sines are fast in.
+        for numbers in &mut last[0] {
+            numbers[left..].fill(0.0);
+        }
         rewards_left.copy_from_slice(&copy.rewards[0][..left]);
         terminated_left.copy_from_slice(&copy.terminated[0][..left]);
         truncated_left.copy_from_slice(&copy.truncated[0][..left]);
