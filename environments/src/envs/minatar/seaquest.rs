@@ -63,6 +63,30 @@ pub struct Seaquest {
 }
 
 impl Seaquest {
+    /// Returns the start of an episode, without room for what will swim.
+    fn start(is_ramping: bool) -> Seaquest {
+        Seaquest {
+            at: Cell { row: 0, column: 5 },
+            looks_right: false,
+            oxygen: OXYGEN_MAX,
+            divers_on_board: 0,
+            bullets: Vec::new(),
+            enemy_bullets: Vec::new(),
+            fish: Vec::new(),
+            submarines: Vec::new(),
+            divers: Vec::new(),
+            spawn_speed: SPAWN_SPEED,
+            spawn_timer: SPAWN_SPEED,
+            diver_timer: DIVER_INTERVAL,
+            move_speed: MOVE_INTERVAL,
+            ramp_index: 0,
+            shot_timer: 0,
+            is_at_surface: true,
+            is_ramping,
+            is_over: false,
+        }
+    }
+
     /// Lets an enemy enter, unless one comes the other way in its row.
     fn spawn_enemy(&mut self, rng: &mut Rng) {
         let moves_right = rng.unit() < 1.0 / 2.0;
@@ -310,25 +334,14 @@ impl Game<10> for Seaquest {
     ];
 
     fn new(is_ramping: bool) -> Seaquest {
+        let room = || Vec::with_capacity(ROOM);
         Seaquest {
-            at: Cell { row: 0, column: 5 },
-            looks_right: false,
-            oxygen: OXYGEN_MAX,
-            divers_on_board: 0,
-            bullets: Vec::new(),
-            enemy_bullets: Vec::new(),
-            fish: Vec::new(),
-            submarines: Vec::new(),
-            divers: Vec::new(),
-            spawn_speed: SPAWN_SPEED,
-            spawn_timer: SPAWN_SPEED,
-            diver_timer: DIVER_INTERVAL,
-            move_speed: MOVE_INTERVAL,
-            ramp_index: 0,
-            shot_timer: 0,
-            is_at_surface: true,
-            is_ramping,
-            is_over: false,
+            bullets: room(),
+            enemy_bullets: room(),
+            fish: room(),
+            submarines: room(),
+            divers: room(),
+            ..Seaquest::start(is_ramping)
         }
     }
 
@@ -344,7 +357,7 @@ impl Game<10> for Seaquest {
             fish: emptied(&mut self.fish),
             submarines: emptied(&mut self.submarines),
             divers: emptied(&mut self.divers),
-            ..Seaquest::new(self.is_ramping)
+            ..Seaquest::start(self.is_ramping)
         };
     }
 
@@ -465,5 +478,7 @@ const SPAWN_SPEED: i32 = 20;
 const DIVER_INTERVAL: i32 = 30;
 /// Steps from one shot of the player to the next.
 const COOL_DOWN: i32 = 5;
+/// How many of a kind there is room for before a list grows.
+const ROOM: usize = 32;
 /// More of a kind than any game has.
 const SWIMMERS_MAX: i32 = 1_000;
