@@ -97,6 +97,12 @@ fn every_transition_of_a_fast_form_is_the_scalar_forms() {
     let mut compared = 0;
     for spec in specs().iter().filter(|spec| spec.has_vector_entry_point()) {
         let id = spec.id().to_string();
+        // A form that shows one part of a dict alone is compared in that environment's own tests.
+        let shown = [Vectorization::Fastest, Vectorization::Sync]
+            .map(|form| make(&id, &Kwargs::new(), MODES[0], form).single_observation_space());
+        if shown[0] != shown[1] {
+            continue;
+        }
         for mode in MODES {
             let ends = compare(&id, &Kwargs::new(), mode);
             assert!(ends > 0, "{id} {mode:?}: no episode ended");

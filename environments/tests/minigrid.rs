@@ -44,7 +44,7 @@ fn flat(image: Image) -> Vec<u8> {
 
 #[test]
 fn layouts_and_episodes_equal_the_packages() {
-    let file: Json = serde_json::from_str(include_str!("traces/minigrid.json")).expect("JSON");
+    let file: Json = serde_json::from_str(include_str!("episodes/minigrid.json")).expect("JSON");
     let palette = &file["palette"];
     let mut ids = Vec::new();
     for recorded in file["levels"].as_array().expect("levels") {
@@ -132,39 +132,63 @@ fn made_by_id_it_observes_a_mission_and_in_a_vector_the_image() {
 
         let mut envs = make_vec(id, 2, AutoresetMode::SameStep).expect(id);
         let mut out = StepBuffers::for_env(&*envs);
-        assert_eq!(out.obs.len(), 2 * 7 * 7 * 3);
+        assert_eq!(out.obs.len(), 2 * IMAGE);
         envs.reset(Some(5), &mut out.obs).expect("a reset");
         envs.step(Actions::Discrete(&[0, 0]), &mut out)
             .expect("a step");
         let image = &step.observation.as_map().expect("a dict")["image"];
         let image = image.as_array().expect("an image");
-        let row = out.obs[..7 * 7 * 3].iter().map(|number| f64::from(*number));
+        let row = out.obs[..IMAGE].iter().map(|number| f64::from(*number));
         assert!(image.to_f64().into_iter().eq(row), "{id}");
-
-        // One after the other, rows hold the whole dict.
-        let sync = EnvBuilder::new(id).vectorization(Vectorization::Sync);
-        let mut envs = sync.build_vec(1, AutoresetMode::SameStep).expect(id);
-        let mut out = StepBuffers::for_env(&*envs);
-        envs.reset(Some(5), &mut out.obs).expect("a reset");
-        let mut row = vec![f32::NAN; out.obs.len()];
-        first.write(&mut row);
-        assert_eq!(out.obs, row, "{id}");
-        envs.step(Actions::Discrete(&[0]), &mut out)
-            .expect("a step");
-        step.observation.write(&mut row);
-        assert_eq!(out.obs, row, "{id}");
     }
+}
+
+#[test]
+fn one_after_the_other_rows_hold_the_whole_dict_around_the_image() {
+    for (id, _) in LEVELS {
+        let forms = [Vectorization::Fastest, Vectorization::Sync];
+        let mut forms = forms.map(|form| {
+            let builder = EnvBuilder::new(id).vectorization(form);
+            let mut envs = builder.build_vec(3, AutoresetMode::SameStep).expect(id);
+            let mut out = StepBuffers::for_env(&*envs);
+            envs.reset(Some(5), &mut out.obs).expect("a reset");
+            (envs, out)
+        });
+        let mut env = make(id).expect(id);
+        let (first, _) = env.reset(Some(5), &Options::new()).expect("a reset");
+        let mut whole = vec![f32::NAN; first_row(&forms[1].1).len()];
+        first.write(&mut whole);
+        assert_eq!(first_row(&forms[1].1), whole, "{id}");
+        let choices = env.action_space().as_discrete().expect("choices").n;
+        for step in 0..300 {
+            let actions = [0, 1, 2].map(|env| (step * 5 + env) % choices);
+            for (envs, out) in &mut forms {
+                envs.step(Actions::Discrete(&actions), out).expect("a step");
+            }
+            let [(_, fast), (_, slow)] = &forms;
+            let images = slow
+                .obs
+                .chunks(slow.obs.len() / 3)
+                .flat_map(|row| &row[1..][..IMAGE]);
+            assert!(fast.obs.iter().eq(images), "{id}, step {step}");
+            assert_eq!(fast.rewards, slow.rewards, "{id}, step {step}");
+            assert_eq!(fast.terminated, slow.terminated, "{id}, step {step}");
+            assert_eq!(fast.truncated, slow.truncated, "{id}, step {step}");
+        }
+    }
+}
+
+/// Returns what the first of three environments sees.
+fn first_row(out: &StepBuffers) -> &[f32] {
+    &out.obs[..out.obs.len() / 3]
 }
 
 #[test]
 fn unseeded_environments_of_a_vector_differ() {
     let mut envs = make_vec("MiniGrid-FourRooms-v0", 8, AutoresetMode::SameStep).expect("an id");
-    let mut obs = vec![0.0; 8 * 7 * 7 * 3];
+    let mut obs = vec![0.0; 8 * IMAGE];
     envs.reset(None, &mut obs).expect("a reset");
-    assert!(
-        obs.chunks_exact(7 * 7 * 3)
-            .any(|row| row != &obs[..7 * 7 * 3])
-    );
+    assert!(obs.chunks_exact(IMAGE).any(|row| row != &obs[..IMAGE]));
 }
 
 #[test]
@@ -236,5 +260,8 @@ fn all_ids_are_registered() {
     };
     assert!(LEVELS.iter().all(|(id, _)| is_known(id)));
 }
+
+/// Numbers in an image.
+const IMAGE: usize = 7 * 7 * 3;
 
 const ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";

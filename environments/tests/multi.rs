@@ -125,7 +125,8 @@ fn the_active_agent_is_told() {
 
 #[test]
 fn simple_spread_equals_the_package() {
-    let file: Json = serde_json::from_str(include_str!("traces/simple_spread.json")).expect("JSON");
+    let file: Json =
+        serde_json::from_str(include_str!("episodes/simple_spread.json")).expect("JSON");
     let numbers = |json: &Json| {
         let numbers = json.as_array().expect("numbers").iter();
         numbers

@@ -122,6 +122,53 @@ fn a_changed_autoreset_is_found() {
 }
 
 #[test]
+fn other_ways_to_write_draws_and_masks_are_read() {
+    let found = differences("minatar-asterix.json", |json| {
+        for trace in json["traces"].as_array_mut().expect("traces") {
+            let steps = trace["step_draws"].as_array().expect("a list a step");
+            let all = steps.iter().filter_map(Json::as_array).flatten().cloned();
+            trace["step_draws"] = all.collect();
+        }
+    });
+    assert_eq!(found, []);
+    let rewritten = |write: fn(Vec<(usize, Json)>) -> Json| {
+        differences("vector-autoreset-CartPole-v1.json", |json| {
+            for trace in json["traces"].as_array_mut().expect("traces") {
+                let masks = trace["manual_reset_mask"].as_array().expect("a list");
+                let masks = masks.iter().cloned().enumerate();
+                trace["manual_reset_mask"] =
+                    write(masks.filter(|(_, mask)| !mask.is_null()).collect());
+            }
+        })
+    };
+    assert_eq!(
+        rewritten(|masks| masks.into_iter().map(|(_, mask)| mask).collect()),
+        []
+    );
+    assert_eq!(
+        rewritten(|masks| masks
+            .into_iter()
+            .map(|(at, mask)| json!([at, mask]))
+            .collect()),
+        []
+    );
+    let objects = |masks: Vec<(usize, Json)>| {
+        masks
+            .into_iter()
+            .map(|(at, mask)| json!({"step": at, "mask": mask}))
+            .collect()
+    };
+    assert_eq!(rewritten(objects), []);
+    let by_step = |masks: Vec<(usize, Json)>| {
+        masks
+            .into_iter()
+            .map(|(at, mask)| (at.to_string(), mask))
+            .collect()
+    };
+    assert_eq!(rewritten(by_step), []);
+}
+
+#[test]
 fn what_is_no_trace_file_is_an_error() {
     let malformed = |text: &str| matches!(replay(text), Err(ReplayError::Malformed(_)));
     assert!(matches!(replay("{"), Err(ReplayError::Json(_))));

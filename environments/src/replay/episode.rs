@@ -23,7 +23,7 @@ pub(super) fn difference(trace: &Trace<'_>) -> Result<Option<String>, ReplayErro
     play(trace, env.as_mut(), |_, _| Ok(None))
 }
 
-/// Replays the actions of a trace; `prepare` is called before each step and `check_draws` after it.
+/// Replays the actions of a trace; `around` is called before each step and after it, and may find a difference.
 pub(super) fn play(
     trace: &Trace<'_>,
     env: &mut dyn DynEnv,

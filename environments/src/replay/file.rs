@@ -46,24 +46,24 @@ impl<'a> TraceFile<'a> {
         Ok(Trace { file: self, json })
     }
 
-    /// Returns the registered spec, with the arguments of file and trace in place of its own.
-    pub(super) fn kwargs(&self, trace: &Json) -> Result<Kwargs, ReplayError> {
+    /// Returns the arguments of the environment: the file's, with the trace's in place of those of the same name.
+    pub(super) fn kwargs(&self, trace: &Json) -> Kwargs {
         let mut kwargs = Kwargs::new();
         if self.is_minatar() {
             // The native interface repeats no action unless the file says so.
             kwargs.insert("sticky_action_prob", 0.0);
             for name in ["sticky_action_prob", "difficulty_ramping"] {
-                insert(&mut kwargs, name, &self.json[name])?;
+                insert(&mut kwargs, name, &self.json[name]);
             }
         }
         for object in [&self.json["kwargs"], &trace["kwargs"]] {
             for (name, value) in object.as_object().into_iter().flatten() {
                 if !MAKERS_OWN.contains(&name.as_str()) {
-                    insert(&mut kwargs, name, value)?;
+                    insert(&mut kwargs, name, value);
                 }
             }
         }
-        Ok(kwargs)
+        kwargs
     }
 
     /// Returns the step limit that trace, arguments or file give; `None` when they leave it to the spec.
@@ -179,7 +179,7 @@ impl<'a> Trace<'a> {
 
     /// Makes the environment with the arguments of file and trace.
     pub(super) fn make(&self) -> Result<Box<dyn DynEnv>, ReplayError> {
-        let mut kwargs = self.file.kwargs(self.json)?;
+        let mut kwargs = self.file.kwargs(self.json);
         let id = lander_id(&self.file.id, &mut kwargs);
         let mut builder = EnvBuilder::new(id).kwargs(kwargs).disable_env_checker(true);
         if let Some(limit) = self.file.limit(self.json) {
@@ -240,11 +240,10 @@ fn lander_id<'a>(id: &'a str, kwargs: &mut Kwargs) -> &'a str {
 }
 
 /// Sets an argument; null leaves it out.
-fn insert(kwargs: &mut Kwargs, name: &str, json: &Json) -> Result<(), ReplayError> {
+fn insert(kwargs: &mut Kwargs, name: &str, json: &Json) {
     if let Some(value) = value(json) {
         kwargs.insert(name, value);
     }
-    Ok(())
 }
 
 fn value(json: &Json) -> Option<Value> {

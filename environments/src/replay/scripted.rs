@@ -75,6 +75,15 @@ pub(super) fn difference(trace: &Trace<'_>) -> Result<Option<String>, ReplayErro
     if is_physics {
         return contact_difference(trace, env.as_mut());
     }
+    if is_flat(trace.get("step_draws")) {
+        // One list for all steps: which step made a draw is not recorded, only that all are made.
+        start_script(env.as_mut(), &draws(trace, trace.get("step_draws"))?)?;
+        let last = trace.list("actions")?.len().saturating_sub(1);
+        return play(trace, env.as_mut(), |env, moment| match moment {
+            Moment::After(at) if at == last => draw_difference(env, drawn),
+            _ => Ok(None),
+        });
+    }
     play(trace, env.as_mut(), |env, moment| match moment {
         Moment::Before(at) => {
             start_script(env, &step_draws(trace, at)?)?;
@@ -123,6 +132,14 @@ fn contact_difference(
         ))),
         _ => Ok(None),
     }
+}
+
+/// Returns whether draws are recorded as one list, `[method, result]` each.
+fn is_flat(recorded: &Json) -> bool {
+    recorded
+        .get(0)
+        .and_then(|first| first.get(0))
+        .is_some_and(Json::is_string)
 }
 
 /// Returns the draws of a step: the lists have one entry a step, or are empty where nothing was drawn.

@@ -22,7 +22,7 @@ pub(super) fn has_table(json: &Json) -> bool {
 /// Compares the environment's table with the file's.
 pub(super) fn difference(file: &TraceFile<'_>) -> Result<Option<String>, ReplayError> {
     let spec = registry::spec(&file.id)?;
-    let mut kwargs = spec.kwargs.with(&file.kwargs(&Json::Null)?);
+    let mut kwargs = spec.kwargs.with(&file.kwargs(&Json::Null));
     let table = transition_table(&spec.id().name, &mut kwargs)?
         .ok_or_else(|| malformed(&format!("{} has no transition table", file.id)))?;
     if let Some(initial) = file.json.get("initial_state_distribution") {

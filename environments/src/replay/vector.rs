@@ -190,7 +190,7 @@ struct ResetMasks {
 }
 
 impl ResetMasks {
-    /// Reads `[mask or null, …]`, `[[step, mask], …]`, or `{"step": mask, …}`.
+    /// Reads `[mask or null, …]`, `[[step, mask], …]`, `[{"step": …, "mask": …}, …]`, or `{"3": mask, …}`.
     fn new(json: &Json, steps: usize, count: usize) -> Result<ResetMasks, ReplayError> {
         let mask = |json: &Json| -> Result<Option<Vec<bool>>, ReplayError> {
             if json.is_null() {
@@ -220,12 +220,19 @@ impl ResetMasks {
             }
             Json::Array(list) => {
                 for (at, json) in list.iter().enumerate() {
-                    masks.push(match json.as_array().map(Vec::as_slice) {
-                        Some([Json::Number(step), flags @ Json::Array(_)]) => {
+                    let pair = match json {
+                        Json::Array(pair) if pair.len() == 2 && pair[1].is_array() => {
+                            Some((&pair[0], &pair[1]))
+                        }
+                        Json::Object(pair) => pair.get("step").zip(pair.get("mask")),
+                        _ => None,
+                    };
+                    masks.push(match pair {
+                        Some((step, flags)) => {
                             (step.as_u64().map(|step| step as usize), mask(flags)?)
                         }
-                        _ if list.len() >= steps => (Some(at), mask(json)?),
-                        _ => (None, mask(json)?),
+                        None if list.len() >= steps => (Some(at), mask(json)?),
+                        None => (None, mask(json)?),
                     });
                 }
             }
