@@ -4,12 +4,13 @@
 //! may ask; what the answer is comes from the control role behind [`Desk`]. A join spends a use of its
 //! token before the control role admits it and gives the use back when that fails.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use ray_engine::ids::ProcessId;
 use ray_net::tls::{desk::DeskIdentity, fingerprint_of};
 
 use super::{
+    audit::{Audit, Event},
     listener::{Limits, Listener},
     logs,
     protocol::{
@@ -70,7 +71,7 @@ pub(crate) struct Admission {
 pub(crate) struct FrontDeskConfig {
     pub bind: SocketAddr,
     pub identity: DeskIdentity,
-    /// The folder whose files are shown as logs.
+    /// The folder whose files are shown as logs, and where who did what is written down.
     pub logs: PathBuf,
 }
 
@@ -99,6 +100,7 @@ impl FrontDesk {
         limits: Limits,
     ) -> Result<FrontDesk> {
         let clerk = Clerk {
+            audit: Audit::new(&config.logs),
             logs: config.logs,
             tokens,
             desk,
@@ -122,6 +124,7 @@ impl FrontDesk {
 
 /// Judges requests, one at a time a thread.
 struct Clerk {
+    audit: Audit,
     logs: PathBuf,
     tokens: Arc<TokenOffice>,
     desk: Arc<dyn Desk>,
@@ -136,8 +139,10 @@ impl Clerk {
                 format!("the request makes no sense here: {error}"),
             )),
         };
-        if let Reply::Refused(refused) = &reply {
-            tracing::warn!(%from, code = ?refused.code, reason = refused.text, "refused at the front desk");
+        if let Reply::Refused(Refused { code, text }) = &reply
+            && self.audit.refused(wall_now(), from, *code, text)
+        {
+            tracing::warn!(%from, ?code, reason = text, "refused at the front desk");
         }
         serde_json::to_vec(&reply).unwrap_or_default()
     }
@@ -153,7 +158,14 @@ impl Clerk {
             Request::Query { query, .. } => self.query(query),
             Request::Command { command, .. } => {
                 tracing::info!(%from, %token, ?command, "command at the front desk");
-                self.command(command)
+                let answer = self.command(&command);
+                let event = Event::Command {
+                    command: &command,
+                    token_id: token.to_string(),
+                    done: answer.is_ok(),
+                };
+                self.audit.note(wall_now(), from, event);
+                answer
             }
             Request::Join(_) => unreachable!("joins were judged above"),
         };
@@ -208,6 +220,13 @@ impl Clerk {
             failed(text)
         })?;
         tracing::info!(%from, %token, role = %join.role, process = %admission.process, "admitted");
+        let event = Event::Joined {
+            role: join.role,
+            node_name: &join.node_name,
+            token_id: token.to_string(),
+            process: admission.process.to_string(),
+        };
+        self.audit.note(wall_now(), from, event);
         Ok(Joined {
             cluster: admission.cluster,
             process: admission.process.0,
@@ -257,17 +276,17 @@ impl Clerk {
         }
     }
 
-    fn command(&self, command: Command) -> Result<Answer, String> {
+    fn command(&self, command: &Command) -> Result<Answer, String> {
         let text = |error: Error| error.to_string();
         match command {
-            Command::Stop(what) => self.desk.stop(what).map(|()| Answer::Done),
+            Command::Stop(what) => self.desk.stop(what.clone()).map(|()| Answer::Done),
             Command::CreateToken { role, ttl_s, uses } => {
-                let ttl = ttl_s.map(std::time::Duration::from_secs);
-                let token = self.tokens.create(role, ttl, uses).map_err(text)?;
+                let ttl = ttl_s.map(Duration::from_secs);
+                let token = self.tokens.create(*role, ttl, *uses).map_err(text)?;
                 Ok(Answer::Token(token.expose()))
             }
             Command::ListTokens => Ok(Answer::Tokens(self.tokens.list())),
-            Command::RevokeToken { token_id } => match self.tokens.revoke(&token_id) {
+            Command::RevokeToken { token_id } => match self.tokens.revoke(token_id) {
                 Ok(true) => Ok(Answer::Done),
                 Ok(false) => Err(format!(
                     "no token has the id `{token_id}`; see `ray token list`"

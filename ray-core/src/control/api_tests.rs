@@ -3,7 +3,6 @@
 use std::{
     net::{Ipv4Addr, UdpSocket},
     sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
 };
 
 use parking_lot::Mutex;
@@ -95,7 +94,7 @@ struct Running {
     desk: FrontDesk,
     double: Arc<Double>,
     tokens: Arc<TokenOffice>,
-    _logs: tempfile::TempDir,
+    logs: tempfile::TempDir,
 }
 
 impl Running {
@@ -125,7 +124,7 @@ impl Running {
             desk: desk.expect("a free port"),
             double,
             tokens,
-            _logs: logs,
+            logs,
         }
     }
 
@@ -582,4 +581,32 @@ fn a_desk_that_is_closed_answers_no_more() {
     assert_eq!(*running.double.stopped.lock(), [StopRequest::Cluster]);
     running.desk.stop();
     assert!(matches!(client.status(), Err(Error::Unreachable { .. })));
+}
+
+#[test]
+fn who_did_what_is_written_down_without_secrets() {
+    let running = Running::start();
+    let token = running.token(Role::Node);
+    let client = Client::new(running.address(), token.clone());
+    join(&client, Role::Node, "gpu-3").expect("admitted");
+    let refused = client.command(Command::ListTokens);
+    assert!(refused.is_err());
+    let admin = running.client(Role::Admin);
+    let stop = Command::Stop(StopRequest::Node("n1".into()));
+    admin.command(stop).expect("begun");
+    admin.status().expect("looking is not written down");
+
+    let text = std::fs::read_to_string(running.logs.path().join("audit.jsonl"));
+    let text = text.expect("a file");
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 3, "{text}");
+    let secret = crate::control::hex::encode(token.secret());
+    assert!(!text.contains(&secret) && !text.contains(&token.expose()));
+    for (line, parts) in lines.iter().zip([
+        ["\"event\":\"joined\"", "\"node_name\":\"gpu-3\""],
+        ["\"event\":\"refused\"", "this takes admin"],
+        ["\"event\":\"command\"", "{\"Stop\":{\"Node\":\"n1\"}}"],
+    ]) {
+        assert!(parts.iter().all(|part| line.contains(part)), "{line}");
+    }
 }

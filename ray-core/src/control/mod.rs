@@ -7,6 +7,7 @@
 //! `token_book` and `token_office` decide who may ask; `store` keeps what must outlive the head.
 
 pub(crate) mod api;
+mod audit;
 pub(crate) mod client;
 pub(crate) mod current;
 pub(crate) mod desk;
