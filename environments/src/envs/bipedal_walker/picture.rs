@@ -18,21 +18,16 @@ pub(super) fn draw(walker: &Walker) -> Canvas {
         let cloud = cloud.map(|(x, y)| pixel((x + scroll / 2.0, y)));
         canvas.polygon(&cloud, Color::WHITE);
     }
-    for (at, ends) in walker.terrain.heights.windows(2).enumerate() {
-        let (left, right) = (at as f64 * STEP, (at + 1) as f64 * STEP);
-        if right < scroll || left > scroll + VIEW_WIDTH {
-            continue;
-        }
-        let surface = [(left, ends[0]), (right, ends[1])].map(pixel);
-        let ground = [
-            surface[0],
-            surface[1],
-            (surface[1].0, height),
-            (surface[0].0, height),
-        ];
-        canvas.polygon(&ground, GROUND);
+    let line = walker.terrain.heights.iter().enumerate();
+    let mut line = line
+        .map(|(at, y)| pixel((at as f64 * STEP, *y)))
+        .collect::<Vec<_>>();
+    let surface = line.clone();
+    line.extend([(line[line.len() - 1].0, height), (line[0].0, height)]);
+    canvas.polygon(&line, GROUND);
+    for (at, ends) in surface.windows(2).enumerate() {
         let grass = if at % 2 == 0 { GRASS } else { DARK_GRASS };
-        canvas.line(surface[0], surface[1], 1.5, grass);
+        canvas.line(ends[0], ends[1], 1.5, grass);
     }
     for block in &walker.terrain.blocks {
         outlined(&mut canvas, &block.map(pixel), Color::WHITE, STONE);

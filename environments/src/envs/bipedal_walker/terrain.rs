@@ -11,7 +11,7 @@ pub(super) struct Terrain {
     pub heights: Vec<f64>,
     /// The corners of stumps, stairs and the walls of pits.
     pub blocks: Vec<[(f64, f64); 4]>,
-    /// The corners of clouds, which only a picture shows.
+    /// The corners of clouds, which only a picture shows: a saved state is without them.
     pub clouds: Vec<[(f64, f64); 5]>,
 }
 

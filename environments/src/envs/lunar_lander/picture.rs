@@ -26,9 +26,9 @@ pub(super) fn draw(lander: &Lander, thrust: Thrust) -> Canvas {
         canvas.polygon(&flame, FLAME);
     }
     if thrust.side > 0.0 {
-        // The left engine, to which -1 points, blows to the left.
-        let (out, length) = (thrust.direction, 0.3 + 0.4 * thrust.side);
-        let flame = [(0.5, 0.3), (0.5, 0.1), (0.5 + length, 0.2)];
+        // The push is in the direction, so the flame is on the other side.
+        let (out, length) = (-thrust.direction, 0.3 + 0.4 * thrust.side);
+        let flame = [(0.5, 0.5), (0.5, 0.3), (0.5 + length, 0.4)];
         let flame = flame.map(|(x, y)| pixel(lander.in_world(out * x, y)));
         canvas.polygon(&flame, FLAME);
     }
