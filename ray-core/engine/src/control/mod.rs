@@ -1,3 +1,5 @@
 //! The control store's machines.
 
 pub mod actors;
+pub mod groups;
+pub mod packing;

@@ -17,7 +17,7 @@ use crate::{
     failure::Failure,
     ids::{ActorId, GroupId, NodeId, ProcessId, RequestId},
     resources::Resources,
-    spec::{BundleRef, Demand, Labels, NodeReport},
+    spec::{BundleRef, Demand, Labels, NodeReport, PlacedBundle},
     time::Time,
     view::ClusterView,
 };
@@ -111,15 +111,6 @@ pub struct Pending {
     pub since: Time,
     /// Why it waits.
     pub reason: WaitReason,
-}
-
-/// A bundle of a placement group and where it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlacedBundle {
-    /// What it reserves.
-    pub shape: Resources,
-    /// Where; `None` while it has no place.
-    pub node: Option<NodeId>,
 }
 
 type Key = (ProcessId, RequestId);
@@ -271,7 +262,7 @@ impl ClusterScheduler {
         if self.tickets.contains_key(&key) || self.forwarded.contains_key(&key) {
             return;
         }
-        if let Err(failure) = demand.check() {
+        if let Err(failure) = demand.shape.check_devices() {
             return self.refuse(key, &demand, failure);
         }
         if self.waiting.len() >= self.config.waiting_max {
