@@ -2,4 +2,6 @@
 
 pub mod actors;
 pub mod groups;
+pub mod jobs;
+pub mod nodes;
 pub mod packing;

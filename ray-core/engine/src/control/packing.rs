@@ -141,6 +141,9 @@ fn spread_strictly(
         .iter()
         .filter(|(node, _)| !taken.contains(node))
         .collect::<Vec<_>>();
+    if open.len() < bundles.len() {
+        return None;
+    }
     open.sort_by_key(|(node, free)| (slack(free, &Resources::new()), *node));
     let fits = bundles
         .iter()
