@@ -534,6 +534,7 @@ impl NodeState {
                 lease,
                 worker,
                 actor,
+                ..
             } => {
                 if actor.is_some() {
                     self.directory.on_lease_granted(request, lease, worker, now);
@@ -592,7 +593,11 @@ impl NodeState {
                 out.push((requester, Message::RecallLease { lease }));
             }
             SchedulerCommand::StopWorker { process } => out.push((process, Message::Shutdown)),
-            SchedulerCommand::KillWorker { process } => {
+            SchedulerCommand::Tell(notice) => {
+                tracing::error!(?notice, "a node that is alone has nobody to tell");
+            }
+            SchedulerCommand::KillWorker { process }
+            | SchedulerCommand::EvictWorker { process, .. } => {
                 if let Some(worker) = self.workers.get(&process) {
                     kill.push(worker.pid);
                 }

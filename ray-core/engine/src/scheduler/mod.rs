@@ -5,15 +5,32 @@
 //! tasks never wait for their own parents. When it wakes it takes the CPU again at once: for a moment
 //! more may be held than there is, as in Ray.
 
+mod bundles;
+mod cap;
 pub mod cluster;
+mod member;
 pub mod policy;
+mod pool;
+mod report;
+mod terms;
 
 use std::collections::{BTreeMap, VecDeque};
 
+use bundles::{Bundle, BundleKey};
+use cap::Relaxations;
+use member::Member;
+use pool::Pool;
+use terms::{Source, Terms};
+
+pub use bundles::BundleRefusal;
+pub use cap::WorkerCap;
+pub use terms::{Arrival, MemberConfig, Notice, SpillReason};
+
 use crate::{
     failure::Failure,
-    ids::{ActorId, LeaseId, ProcessId, RequestId},
+    ids::{ActorId, GroupId, LeaseId, ProcessId, RequestId},
     resources::Resources,
+    spec::DeviceShare,
     time::Time,
 };
 
@@ -59,6 +76,8 @@ pub enum Command {
         worker: ProcessId,
         /// The actor it is for, if it is for one.
         actor: Option<ActorId>,
+        /// The GPUs that are its.
+        devices: Vec<DeviceShare>,
     },
     /// Tell the requester that it will never have one.
     Refuse {
@@ -90,6 +109,15 @@ pub enum Command {
         /// Which.
         process: ProcessId,
     },
+    /// End a worker whose placement group is gone; its calls fail for that reason.
+    EvictWorker {
+        /// Which.
+        process: ProcessId,
+        /// The group that it drew from.
+        group: GroupId,
+    },
+    /// Tell the control process; never wished for on a node that has not joined one.
+    Tell(Notice),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +143,7 @@ struct Lease {
     is_recalled: bool,
     /// Whether its CPU was given back for the time of a block.
     is_lent: bool,
+    source: Source,
 }
 
 struct Request {
@@ -122,13 +151,13 @@ struct Request {
     request: RequestId,
     shape: Resources,
     kind: LeaseKind,
+    terms: Terms,
 }
 
 /// The state machine of one node.
 pub struct NodeScheduler {
-    total: Resources,
-    /// What no lease holds; below zero for a moment when a blocked worker wakes.
-    free: BTreeMap<String, i64>,
+    /// What no lease holds and no bundle set aside.
+    pool: Pool,
     config: SchedulerConfig,
     workers: BTreeMap<ProcessId, Worker>,
     leases: BTreeMap<LeaseId, Lease>,
@@ -137,20 +166,21 @@ pub struct NodeScheduler {
     /// Workers asked for and not yet named.
     spawning: usize,
     failed_starts: u32,
+    bundles: BTreeMap<BundleKey, Bundle>,
+    /// The newest attempt of each group that was returned.
+    fences: BTreeMap<GroupId, u64>,
+    /// Shapes at their cap.
+    relaxations: Relaxations,
+    /// The node's place among others, when there are any.
+    member: Option<Member>,
     commands: VecDeque<Command>,
 }
 
 impl NodeScheduler {
     /// Returns the scheduler of a node with these resources and no worker.
     pub fn new(total: Resources, config: SchedulerConfig) -> NodeScheduler {
-        let free = total
-            .0
-            .iter()
-            .map(|(name, amount)| (name.clone(), amount.0 as i64))
-            .collect();
         NodeScheduler {
-            total,
-            free,
+            pool: Pool::of_node(total),
             config,
             workers: BTreeMap::new(),
             leases: BTreeMap::new(),
@@ -158,6 +188,10 @@ impl NodeScheduler {
             next_lease: 1,
             spawning: 0,
             failed_starts: 0,
+            bundles: BTreeMap::new(),
+            fences: BTreeMap::new(),
+            relaxations: Relaxations::new(),
+            member: None,
             commands: VecDeque::new(),
         }
     }
@@ -170,11 +204,12 @@ impl NodeScheduler {
     /// Returns when [`NodeScheduler::on_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Time> {
         let idle = self.idle_workers();
-        if idle.len() <= self.config.workers_kept {
-            return None;
-        }
-        idle.first()
-            .map(|(since, _)| Time(since.0 + self.config.idle_nanos))
+        let surplus = idle
+            .first()
+            .filter(|_| idle.len() > self.config.workers_kept)
+            .map(|(since, _)| Time(since.0 + self.config.idle_nanos));
+        let timeouts = [surplus, self.next_member_timeout()];
+        timeouts.into_iter().flatten().min()
     }
 
     fn idle_workers(&self) -> Vec<(Time, ProcessId)> {
@@ -190,25 +225,33 @@ impl NodeScheduler {
         idle
     }
 
-    /// Returns what no lease holds.
+    /// Returns what no lease holds and no bundle set aside.
     pub fn available(&self) -> Resources {
-        let mut available = Resources::new();
-        for (name, amount) in &self.free {
-            available.set(name, crate::resources::Amount((*amount).max(0) as u64));
-        }
-        available
+        self.pool.available()
     }
 
-    /// Returns whether everything that is held and free adds up to the total.
+    /// Returns whether everything that is held and free adds up to the total, in every bundle too.
     pub fn adds_up(&self) -> bool {
-        self.total.0.iter().all(|(name, total)| {
-            let held: u64 = self
-                .leases
-                .values()
-                .map(|lease| lease.held.amount(name).0)
-                .sum();
-            self.free.get(name).copied().unwrap_or(0) + held as i64 == total.0 as i64
-        })
+        let adds_up = |pool: &Pool, key: Option<BundleKey>, set_aside: &dyn Fn(&str) -> u64| {
+            pool.total().0.iter().all(|(name, total)| {
+                let held = self
+                    .leases
+                    .values()
+                    .filter(|lease| lease.source.bundle == key)
+                    .map(|lease| lease.held.amount(name).0)
+                    .sum::<u64>();
+                pool.free(name) + (held + set_aside(name)) as i64 == total.0 as i64
+            })
+        };
+        let in_bundles = |name: &str| {
+            let totals = self.bundles.values().map(|bundle| bundle.pool.total());
+            totals.map(|total| total.amount(name).0).sum::<u64>()
+        };
+        adds_up(&self.pool, None, &in_bundles)
+            && self
+                .bundles
+                .iter()
+                .all(|(key, bundle)| adds_up(&bundle.pool, Some(*key), &|_| 0))
     }
 
     /// Returns how many requests wait.
@@ -216,23 +259,29 @@ impl NodeScheduler {
         self.requests.len()
     }
 
-    fn fits(&self, shape: &Resources) -> bool {
-        shape
-            .0
-            .iter()
-            .all(|(name, amount)| self.free.get(name).copied().unwrap_or(0) >= amount.0 as i64)
-    }
-
-    fn take(&mut self, shape: &Resources) {
-        for (name, amount) in &shape.0 {
-            *self.free.entry(name.clone()).or_default() -= amount.0 as i64;
+    fn fits(&self, request: &Request) -> bool {
+        match request.terms.bundle {
+            Some(bundle) => self.open_bundle(bundle, &request.shape).is_some(),
+            None => self.pool.fits(&request.shape),
         }
     }
 
-    fn give(&mut self, shape: &Resources) {
-        for (name, amount) in &shape.0 {
-            *self.free.entry(name.clone()).or_default() += amount.0 as i64;
+    fn pool_of(&mut self, bundle: Option<BundleKey>) -> &mut Pool {
+        match bundle {
+            Some(key) => {
+                let bundle = self.bundles.get_mut(&key);
+                &mut bundle.expect("leases of a bundle leave it first").pool
+            }
+            None => &mut self.pool,
         }
+    }
+
+    /// Puts everything back that a lease held.
+    fn release(&mut self, ended: &Lease, now: Time) {
+        let source = &ended.source;
+        self.pool_of(source.bundle)
+            .give(&ended.held, &source.devices);
+        self.note_held(source.since, now);
     }
 
     /// Starts workers before anybody asks.
@@ -256,31 +305,19 @@ impl NodeScheduler {
         kind: LeaseKind,
         now: Time,
     ) {
-        if !self.total.covers(&shape) {
-            let failure = Failure::Unschedulable {
-                demand: shape.to_string(),
-                reason: format!("the only node has {} in all", self.total),
-            };
-            let actor = actor_of(&kind);
-            self.commands.push_back(Command::Refuse {
-                requester,
-                request,
-                failure,
-                actor,
-            });
-            return;
-        }
-        self.requests.push_back(Request {
+        let request = Request {
             requester,
             request,
             shape,
             kind,
-        });
-        self.schedule(now);
+            terms: Terms::local(now),
+        };
+        self.admit(request, now);
     }
 
     /// A process does not need the worker any more that it asked for.
     pub fn cancel_request(&mut self, requester: ProcessId, request: RequestId, _now: Time) {
+        self.note_cancel(requester, request);
         self.requests
             .retain(|waiting| waiting.requester != requester || waiting.request != request);
     }
@@ -290,7 +327,7 @@ impl NodeScheduler {
         let Some(ended) = self.leases.remove(&lease) else {
             return;
         };
-        self.give(&ended.held);
+        self.release(&ended, now);
         if let Some(worker) = self.workers.get_mut(&ended.worker)
             && worker.state == WorkerState::Leased(lease)
         {
@@ -324,23 +361,10 @@ impl NodeScheduler {
             self.schedule(now);
             return;
         }
-        for Request {
-            requester,
-            request,
-            kind,
-            ..
-        } in std::mem::take(&mut self.requests)
-        {
+        for request in std::mem::take(&mut self.requests) {
             let text = "worker processes end before they are ready: is `init()` the first statement of `main`? \
                         The worker logs in the run directory say more";
-            let actor = actor_of(&kind);
-            let failure = Failure::System(text.into());
-            self.commands.push_back(Command::Refuse {
-                requester,
-                request,
-                failure,
-                actor,
-            });
+            self.refuse(request, Failure::System(text.into()));
         }
     }
 
@@ -363,7 +387,7 @@ impl NodeScheduler {
         match worker.state {
             WorkerState::Leased(lease) => {
                 if let Some(ended) = self.leases.remove(&lease) {
-                    self.give(&ended.held);
+                    self.release(&ended, now);
                 }
             }
             WorkerState::Starting => return self.on_failed_start(now),
@@ -385,7 +409,8 @@ impl NodeScheduler {
             lease.is_lent = true;
             let cpu = Resources::new().with(Resources::CPU, lease.held.amount(Resources::CPU));
             lease.held.set(Resources::CPU, crate::resources::Amount(0));
-            self.give(&cpu);
+            let bundle = lease.source.bundle;
+            self.pool_of(bundle).give(&cpu, &[]);
             self.schedule(now);
         }
     }
@@ -405,7 +430,8 @@ impl NodeScheduler {
             let amount = lease.shape.amount(Resources::CPU);
             lease.held.set(Resources::CPU, amount);
             let cpu = Resources::new().with(Resources::CPU, amount);
-            self.take(&cpu);
+            let bundle = lease.source.bundle;
+            self.pool_of(bundle).take_amounts(&cpu);
         }
     }
 
@@ -435,8 +461,15 @@ impl NodeScheduler {
         };
         let before = std::mem::replace(&mut held.held, running.clone());
         held.shape = running.clone();
-        self.give(&before);
-        self.take(&running);
+        let bundle = held.source.bundle;
+        // Devices that it still has GPUs on are those that it was told of.
+        let devices = match running.amount(Resources::GPU).0 {
+            0 => std::mem::take(&mut held.source.devices),
+            _ => Vec::new(),
+        };
+        let pool = self.pool_of(bundle);
+        pool.give(&before, &devices);
+        pool.take_amounts(&running);
         self.schedule(now);
     }
 
@@ -452,20 +485,26 @@ impl NodeScheduler {
                 self.commands.push_back(Command::StopWorker { process });
             }
         }
+        self.on_member_timeout(now);
     }
 
     /// Grants what fits, starts workers for what fits without one, recalls leases for what does not.
-    fn schedule(&mut self, _now: Time) {
+    fn schedule(&mut self, now: Time) {
         // The one that went idle last is the warmest.
         let mut idle = self.idle_workers();
         let mut waiting = VecDeque::new();
         let mut without_worker = 0_usize;
-        let mut refused_shapes: Vec<Resources> = Vec::new();
+        let mut refused_shapes = Vec::new();
         while let Some(request) = self.requests.pop_front() {
-            if refused_shapes.contains(&request.shape) || !self.fits(&request.shape) {
+            let shape = (request.shape.clone(), request.terms.bundle);
+            let is_task = request.kind == LeaseKind::Task;
+            if refused_shapes.contains(&shape)
+                || !self.fits(&request)
+                || (is_task && !self.is_under_cap(&request.shape, now))
+            {
                 // Later requests of the same shape wait behind this one.
-                if !refused_shapes.contains(&request.shape) {
-                    refused_shapes.push(request.shape.clone());
+                if !refused_shapes.contains(&shape) {
+                    refused_shapes.push(shape);
                 }
                 waiting.push_back(request);
                 continue;
@@ -475,7 +514,7 @@ impl NodeScheduler {
                 waiting.push_back(request);
                 continue;
             };
-            self.grant(request, worker);
+            self.grant(request, worker, now);
         }
         waiting.append(&mut self.requests);
         self.requests = waiting;
@@ -483,16 +522,26 @@ impl NodeScheduler {
         self.recall();
     }
 
-    fn grant(&mut self, request: Request, worker: ProcessId) {
+    fn grant(&mut self, request: Request, worker: ProcessId, now: Time) {
         let lease = LeaseId(self.next_lease);
         self.next_lease += 1;
+        self.settle(&request);
         let Request {
             requester,
             request,
             shape,
             kind,
+            terms,
         } = request;
-        self.take(&shape);
+        let bundle = terms
+            .bundle
+            .and_then(|bundle| self.open_bundle(bundle, &shape));
+        let source = Source {
+            bundle,
+            devices: self.pool_of(bundle).take(&shape),
+            since: now,
+        };
+        let devices = source.devices.clone();
         let actor = match kind {
             LeaseKind::Task => None,
             LeaseKind::Actor { actor, running } => Some((actor, running)),
@@ -512,6 +561,7 @@ impl NodeScheduler {
                 actor,
                 is_recalled: false,
                 is_lent: false,
+                source,
             },
         );
         self.commands.push_back(Command::Grant {
@@ -520,6 +570,7 @@ impl NodeScheduler {
             lease,
             worker,
             actor: for_actor,
+            devices,
         });
     }
 
@@ -528,17 +579,16 @@ impl NodeScheduler {
             return;
         }
         // Only as many as the free resources can really run at once.
-        let mut free = self.free.clone();
+        let mut pool = self.pool.clone();
         let mut startable = 0;
         for request in &self.requests {
-            let fits = request
-                .shape
-                .0
-                .iter()
-                .all(|(name, amount)| free.get(name).copied().unwrap_or(0) >= amount.0 as i64);
-            if fits {
-                for (name, amount) in &request.shape.0 {
-                    *free.entry(name.clone()).or_default() -= amount.0 as i64;
+            let has_room = match request.terms.bundle {
+                Some(_) => self.fits(request),
+                None => pool.fits(&request.shape),
+            };
+            if has_room {
+                if request.terms.bundle.is_none() {
+                    pool.take(&request.shape);
                 }
                 startable += 1;
             }
@@ -569,34 +619,23 @@ impl NodeScheduler {
             return;
         }
         let count = self.workers.len();
-        for Request {
-            requester,
-            request,
-            kind,
-            ..
-        } in std::mem::take(&mut self.requests)
-        {
+        for request in std::mem::take(&mut self.requests) {
             let failure = Failure::WouldDeadlock(format!(
                 "all {count} worker processes wait for results of others, and no more may be started"
             ));
-            let actor = actor_of(&kind);
-            self.commands.push_back(Command::Refuse {
-                requester,
-                request,
-                failure,
-                actor,
-            });
+            self.give_up_on(request, failure);
         }
     }
 
     /// Asks holders of task leases to make room for what waits.
     fn recall(&mut self) {
         let mut wanted = 0_usize;
-        let mut asking: Vec<(ProcessId, Resources)> = Vec::new();
+        let mut asking = Vec::new();
         for request in &self.requests {
-            if !self.fits(&request.shape) {
+            if !self.fits(request) {
                 wanted += 1;
-                asking.push((request.requester, request.shape.clone()));
+                let group = request.terms.bundle.map(|bundle| bundle.group);
+                asking.push((request.requester, request.shape.clone(), group));
             }
         }
         let recalled = self
@@ -609,9 +648,11 @@ impl NodeScheduler {
             if left == 0 {
                 return;
             }
-            let helps = asking
-                .iter()
-                .any(|(requester, shape)| *requester != lease.requester || *shape != lease.shape);
+            let drawn = lease.source.bundle.map(|(group, _)| group);
+            let helps = asking.iter().any(|(requester, shape, group)| {
+                let is_other = *requester != lease.requester || *shape != lease.shape;
+                is_other && *group == drawn
+            });
             if lease.actor.is_some() || lease.is_recalled || !helps || lease.held.is_empty() {
                 continue;
             }
