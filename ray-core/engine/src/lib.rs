@@ -7,6 +7,7 @@
 //! Floor 0 is plain data ([`ids`], [`resources`], [`failure`], [`spec`], [`view`], [`chunks`], [`draws`], [`time`]);
 //! floor 1 is machines, which do not import each other.
 
+pub mod cache;
 pub mod chunks;
 pub mod control;
 pub mod draws;
