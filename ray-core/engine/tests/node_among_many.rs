@@ -107,11 +107,19 @@ fn rejected(request: u64) -> Command {
     })
 }
 
-fn settled(request: u64) -> Command {
-    Command::Tell(Notice::Settled {
-        requester: DRIVER,
-        request: RequestId(request),
-    })
+fn arrivals(commands: &[Command]) -> Vec<(u64, Arrival)> {
+    commands
+        .iter()
+        .filter_map(|command| match command {
+            Command::Grant {
+                request, arrival, ..
+            }
+            | Command::Refuse {
+                request, arrival, ..
+            } => Some((request.0, *arrival)),
+            _ => None,
+        })
+        .collect()
 }
 
 #[test]
@@ -286,12 +294,23 @@ fn strategies_that_mean_this_node_are_served_here() {
 }
 
 #[test]
-fn forwarded_work_is_granted_and_settled() {
+fn an_answer_says_how_the_request_came() {
     let mut scheduler = member(cpus(1), 1);
     ask(&mut scheduler, 1, Demand::task(cpus(1)), Arrival::Forwarded);
-    let done = commands(&mut scheduler);
-    assert!(done.contains(&settled(1)));
-    assert_eq!(grants(&done), [(1, vec![])]);
+    assert_eq!(
+        arrivals(&commands(&mut scheduler)),
+        [(1, Arrival::Forwarded)]
+    );
+    ask(
+        &mut scheduler,
+        2,
+        Demand::task(gpus(15_000)),
+        Arrival::Bound,
+    );
+    assert_eq!(arrivals(&commands(&mut scheduler)), [(2, Arrival::Bound)]);
+    scheduler.return_lease(LeaseId(1), NOW);
+    ask_for(&mut scheduler, 3, cpus(1));
+    assert_eq!(arrivals(&commands(&mut scheduler)), [(3, Arrival::Local)]);
 }
 
 #[test]
@@ -315,9 +334,7 @@ fn bound_work_waits_here_however_long() {
     scheduler.on_timeout(NOW + SPILL_AFTER * 10);
     commands(&mut scheduler);
     scheduler.return_lease(LeaseId(1), NOW);
-    let done = commands(&mut scheduler);
-    assert!(done.contains(&settled(2)));
-    assert_eq!(grants(&done), [(2, vec![])]);
+    assert_eq!(arrivals(&commands(&mut scheduler)), [(2, Arrival::Bound)]);
 }
 
 #[test]
@@ -442,6 +459,20 @@ fn reports_say_at_once_what_ran_out_and_later_what_shrank() {
     assert_eq!(scheduler.poll_report(NOW + interval), report(2, 1));
     ask_for(&mut scheduler, 2, cpus(1));
     assert_eq!(scheduler.poll_report(NOW + interval), report(3, 0));
+}
+
+#[test]
+fn forwarded_work_that_is_gone_again_is_reported_all_the_same() {
+    let mut scheduler = member(cpus(2), 2);
+    scheduler.poll_report(NOW);
+    ask(&mut scheduler, 1, Demand::task(cpus(1)), Arrival::Forwarded);
+    scheduler.return_lease(LeaseId(1), NOW);
+    assert_eq!(scheduler.poll_report(NOW), None);
+    let due = NOW + config().report_interval;
+    assert_eq!(scheduler.poll_timeout(), Some(due));
+    let report = scheduler.poll_report(due).expect("the other side guessed");
+    assert_eq!(report.available, cpus(2));
+    assert_eq!(scheduler.poll_timeout(), None);
 }
 
 #[test]

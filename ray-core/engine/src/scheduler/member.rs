@@ -106,6 +106,9 @@ impl NodeScheduler {
         arrival: Arrival,
         now: Time,
     ) {
+        if arrival != Arrival::Local {
+            self.note_guess();
+        }
         let kind = match demand.actor {
             None => LeaseKind::Task,
             Some((actor, running)) => LeaseKind::Actor { actor, running },
@@ -282,27 +285,13 @@ impl NodeScheduler {
     }
 
     pub(super) fn refuse(&mut self, refused: Request, failure: Failure) {
-        let Request {
-            requester, request, ..
-        } = refused;
-        self.settle(&refused);
         self.commands.push_back(Command::Refuse {
-            requester,
-            request,
+            requester: refused.requester,
+            request: refused.request,
             failure,
             actor: actor_of(&refused.kind),
+            arrival: refused.terms.arrival,
         });
-    }
-
-    /// Tells the control process that a request it forwarded has its answer.
-    pub(super) fn settle(&mut self, answered: &Request) {
-        let Request {
-            requester, request, ..
-        } = *answered;
-        if answered.terms.arrival != Arrival::Local {
-            let settled = Notice::Settled { requester, request };
-            self.commands.push_back(Command::Tell(settled));
-        }
     }
 
     /// Passes a cancel on that will find nothing here.

@@ -78,6 +78,9 @@ pub enum Command {
         actor: Option<ActorId>,
         /// The GPUs that are its.
         devices: Vec<DeviceShare>,
+        /// How the request came: the answer to one that the control process sent here goes back
+        /// through it, so that this node's death cannot lose it.
+        arrival: Arrival,
     },
     /// Tell the requester that it will never have one.
     Refuse {
@@ -89,6 +92,8 @@ pub enum Command {
         failure: Failure,
         /// The actor it was for, if it was for one.
         actor: Option<ActorId>,
+        /// How the request came, as for a grant.
+        arrival: Arrival,
     },
     /// Start a worker process and say so with [`NodeScheduler::on_spawn_started`].
     SpawnWorker,
@@ -525,7 +530,6 @@ impl NodeScheduler {
     fn grant(&mut self, request: Request, worker: ProcessId, now: Time) {
         let lease = LeaseId(self.next_lease);
         self.next_lease += 1;
-        self.settle(&request);
         let Request {
             requester,
             request,
@@ -571,6 +575,7 @@ impl NodeScheduler {
             worker,
             actor: for_actor,
             devices,
+            arrival: terms.arrival,
         });
     }
 

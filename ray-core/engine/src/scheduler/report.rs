@@ -10,6 +10,8 @@ pub(super) struct Reports {
     at: Option<Time>,
     /// Whether the next report goes out although nothing may have changed.
     is_forced: bool,
+    /// Whether the control process has taken work that it forwarded off what was said.
+    is_guessed: bool,
 }
 
 impl Reports {
@@ -29,8 +31,16 @@ impl NodeScheduler {
         }
     }
 
+    /// Notes that forwarded work came: what it took is over-written in time, also when it is back by then.
+    pub(super) fn note_guess(&mut self) {
+        if let Some(member) = &mut self.member {
+            member.reports.is_guessed = true;
+        }
+    }
+
     fn has_changed(&self, reports: &Reports) -> bool {
-        reports.last.queue_len as usize != self.requests.len()
+        reports.is_guessed
+            || reports.last.queue_len as usize != self.requests.len()
             || reports.last.available != self.pool.available()
     }
 
@@ -74,6 +84,7 @@ impl NodeScheduler {
             last: report.clone(),
             at: Some(now),
             is_forced: false,
+            is_guessed: false,
         };
         Some(report)
     }

@@ -96,13 +96,6 @@ pub enum Notice {
         /// Its question.
         request: RequestId,
     },
-    /// A forwarded request was granted or refused here.
-    Settled {
-        /// Who asked.
-        requester: ProcessId,
-        /// Its question.
-        request: RequestId,
-    },
     /// A requester takes a question back that does not wait here.
     CancelElsewhere {
         /// Who asked.

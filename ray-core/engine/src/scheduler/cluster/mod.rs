@@ -2,7 +2,8 @@
 //!
 //! It decides on views that are a moment old. A node that cannot take a request after all says so and
 //! the request is placed again; a node that dies loses nothing, since a request is remembered until its
-//! node has settled it. It grants nothing itself: the node answers the requester directly.
+//! node has settled it: its answer comes back through the control process, which notes it with
+//! [`ClusterScheduler::on_settled`] and passes it on.
 
 mod decide;
 
@@ -300,7 +301,7 @@ impl ClusterScheduler {
         }
     }
 
-    /// A node granted or refused a forwarded request; the requester knows.
+    /// A node granted or refused a forwarded request; the answer is passed on to the requester.
     pub fn on_settled(&mut self, node: NodeId, requester: ProcessId, request: RequestId) {
         let key = (requester, request);
         if self
