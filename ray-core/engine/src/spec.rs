@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use rkyv::{Archive, Deserialize, Serialize};
 
 use crate::{
-    ids::{ActorId, GroupId, NodeId},
+    ids::{ActorId, GroupId, JobId, NodeId},
     resources::{Amount, Resources},
 };
 
@@ -125,6 +125,8 @@ pub struct PlacedBundle {
 /// What one request asks of the cluster.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Demand {
+    /// Whose code it runs.
+    pub job: JobId,
     /// What it takes of a node.
     pub shape: Resources,
     /// How the node is chosen.

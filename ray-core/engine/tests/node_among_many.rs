@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ray_engine::{
     failure::Failure,
-    ids::{ActorId, LeaseId, NodeId, ProcessId, RequestId},
+    ids::{ActorId, JobId, LeaseId, NodeId, ProcessId, RequestId},
     resources::{Amount, Resources},
     scheduler::{
         Arrival, Command, LeaseKind, MemberConfig, NodeScheduler, Notice, SchedulerConfig,
@@ -160,6 +160,7 @@ fn a_spill_says_all_that_was_asked_and_where() {
         index: 3,
     };
     let demand = Demand {
+        job: JobId(7),
         actor: Some((actor, cpus(1))),
         strategy: Strategy::Spread,
         ..Demand::task(cpus(1))

@@ -560,6 +560,7 @@ impl NodeState {
                 request,
                 failure,
                 actor,
+                ..
             } => {
                 if actor.is_some() {
                     self.directory.on_lease_refused(request, failure, now);

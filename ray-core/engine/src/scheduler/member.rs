@@ -114,6 +114,7 @@ impl NodeScheduler {
             Some((actor, running)) => LeaseKind::Actor { actor, running },
         };
         let terms = Terms {
+            job: demand.job,
             arrival,
             since: now,
             bundle: demand.bundle,
@@ -264,6 +265,7 @@ impl NodeScheduler {
                 LeaseKind::Actor { actor, running } => Some((actor, running)),
             };
             let demand = Demand {
+                job: waiting.terms.job,
                 shape: waiting.shape,
                 strategy: waiting.terms.strategy,
                 locality: waiting.terms.locality,
@@ -319,7 +321,7 @@ impl NodeScheduler {
             self.schedule(now);
         }
         let late = self
-            .stranded()
+            .waiting_in_vain()
             .filter(|(_, due)| *due <= now)
             .map(|(position, _)| position)
             .collect::<BTreeSet<_>>();
@@ -336,7 +338,7 @@ impl NodeScheduler {
     /// Returns which requests would be better off elsewhere, and when they are sent there.
     ///
     /// Those that only wait for a worker process to start stay.
-    fn stranded(&self) -> impl Iterator<Item = (usize, Time)> {
+    fn waiting_in_vain(&self) -> impl Iterator<Item = (usize, Time)> {
         let member = self
             .member
             .as_ref()
@@ -374,7 +376,7 @@ impl NodeScheduler {
         let timeouts = [
             self.next_bundle_expiry(),
             self.next_relaxation(),
-            self.stranded().map(|(_, due)| due).min(),
+            self.waiting_in_vain().map(|(_, due)| due).min(),
             self.next_report(),
         ];
         timeouts.into_iter().flatten().min()

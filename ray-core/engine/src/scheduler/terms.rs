@@ -7,7 +7,7 @@ use super::{
     bundles::{BUNDLE_LEASE, BundleKey},
 };
 use crate::{
-    ids::{NodeId, ProcessId, RequestId},
+    ids::{JobId, NodeId, ProcessId, RequestId},
     spec::{BundleRef, Demand, DeviceShare, Labels, Strategy},
     time::Time,
 };
@@ -108,6 +108,7 @@ pub enum Notice {
 /// What a request asks beyond its shape, and since when.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Terms {
+    pub(super) job: JobId,
     pub(super) arrival: Arrival,
     pub(super) since: Time,
     pub(super) bundle: Option<BundleRef>,
