@@ -10,8 +10,7 @@ use std::collections::BTreeMap;
 use rkyv::{Archive, Deserialize, Serialize};
 
 use crate::{
-    failure::Failure,
-    ids::{ActorId, GroupId, NodeId},
+    ids::{ActorId, GroupId, JobId, NodeId},
     resources::{Amount, Resources},
 };
 
@@ -114,9 +113,20 @@ pub struct BundleRef {
     pub index: Option<u32>,
 }
 
+/// A bundle of a placement group and where it is.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct PlacedBundle {
+    /// What it reserves.
+    pub shape: Resources,
+    /// Where; `None` while it has no place.
+    pub node: Option<NodeId>,
+}
+
 /// What one request asks of the cluster.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Demand {
+    /// Whose code it runs.
+    pub job: JobId,
     /// What it takes of a node.
     pub shape: Resources,
     /// How the node is chosen.
@@ -138,24 +148,6 @@ impl Demand {
             shape,
             ..Demand::default()
         }
-    }
-
-    /// Checks what can be checked without a cluster.
-    ///
-    /// # Errors
-    /// `InvalidOption` when more than one GPU is asked for and not a whole number of them.
-    pub fn check(&self) -> Result<(), Failure> {
-        let gpus = self.shape.amount(Resources::GPU);
-        if gpus > Amount::ONE && !gpus.0.is_multiple_of(Amount::ONE.0) {
-            return Err(Failure::InvalidOption {
-                option: "num_gpus".into(),
-                reason: format!(
-                    "{} is neither at most 1 nor a whole number: a fraction lies on one device",
-                    gpus.to_f64()
-                ),
-            });
-        }
-        Ok(())
     }
 }
 
@@ -214,14 +206,5 @@ mod tests {
         assert!(holds(Condition::Absent { key: disk }));
         assert!(!holds(Condition::Absent { key: zone }));
         assert!(LabelSelector::default().matches(&labels));
-    }
-
-    #[test]
-    fn more_than_one_gpu_must_be_whole() {
-        let demand =
-            |steps| Demand::task(Resources::new().with(Resources::GPU, Amount(steps))).check();
-        assert!(demand(2_500).is_ok());
-        assert!(demand(20_000).is_ok());
-        assert!(matches!(demand(15_000), Err(Failure::InvalidOption { .. })));
     }
 }

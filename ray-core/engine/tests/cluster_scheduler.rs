@@ -6,8 +6,8 @@ use ray_engine::{
     failure::Failure,
     ids::{ActorId, GroupId, NodeId, ProcessId, RequestId},
     resources::{Amount, Resources},
-    scheduler::cluster::{ClusterConfig, ClusterScheduler, Command, PlacedBundle, WaitReason},
-    spec::{BundleRef, Demand, Labels, NodeReport, Strategy},
+    scheduler::cluster::{ClusterConfig, ClusterScheduler, Command, WaitReason},
+    spec::{BundleRef, Demand, Labels, NodeReport, PlacedBundle, Strategy},
     time::Time,
 };
 

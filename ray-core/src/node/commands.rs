@@ -83,6 +83,7 @@ impl NodeState {
                 lease,
                 worker,
                 actor,
+                ..
             } => {
                 let Some(addr) = self.workers.get(&worker).and_then(|worker| worker.addr) else {
                     return self.scheduler.return_lease(lease, now);
@@ -114,6 +115,7 @@ impl NodeState {
                 request,
                 failure,
                 actor,
+                ..
             } => {
                 let was_placed = self.placed.remove(&(requester, request, actor.is_some()));
                 let request = request.0;
@@ -155,7 +157,10 @@ impl NodeState {
                 wishes.out.push((requester, Message::RecallLease { lease }));
             }
             Command::StopWorker { process } => wishes.out.push((process, Message::StopIdle)),
-            Command::KillWorker { process } => {
+            Command::Tell(notice) => {
+                tracing::error!(?notice, "a node that is alone has nobody to tell");
+            }
+            Command::KillWorker { process } | Command::EvictWorker { process, .. } => {
                 if let Some(worker) = self.workers.get(&process) {
                     wishes.kill.push(worker.pid);
                 }

@@ -170,6 +170,7 @@ impl World {
                 lease,
                 worker,
                 actor,
+                ..
             } => {
                 if actor.is_some() {
                     let directory = &mut self.node.directory;
@@ -190,6 +191,7 @@ impl World {
                 request,
                 failure,
                 actor,
+                ..
             } => {
                 if actor.is_some() {
                     let directory = &mut self.node.directory;
@@ -209,7 +211,11 @@ impl World {
             SchedulerCommand::StopWorker { process } => {
                 self.send(DRIVER, process, Message::StopIdle);
             }
-            SchedulerCommand::KillWorker { process } => self.kill(process),
+            SchedulerCommand::KillWorker { process }
+            | SchedulerCommand::EvictWorker { process, .. } => self.kill(process),
+            SchedulerCommand::Tell(notice) => {
+                unreachable!("a node that is alone tells nobody: {notice:?}")
+            }
         }
     }
 

@@ -5,16 +5,33 @@
 //! tasks never wait for their own parents. When it wakes it takes the CPU again at once: for a moment
 //! more may be held than there is, as in Ray.
 
+mod bundles;
+mod cap;
 pub mod cluster;
+mod member;
 pub mod policy;
+mod pool;
+mod report;
 mod schedule;
+mod terms;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use bundles::{Bundle, BundleKey};
+use cap::Relaxations;
+use member::Member;
+use pool::Pool;
+use terms::{Source, Terms};
+
+pub use bundles::BundleRefusal;
+pub use cap::WorkerCap;
+pub use terms::{Arrival, MemberConfig, Notice, SpillReason};
+
 use crate::{
     failure::Failure,
-    ids::{ActorId, JobId, LeaseId, ProcessId, RequestId},
+    ids::{ActorId, GroupId, JobId, LeaseId, ProcessId, RequestId},
     resources::Resources,
+    spec::DeviceShare,
     time::Time,
 };
 
@@ -60,6 +77,11 @@ pub enum Command {
         worker: ProcessId,
         /// The actor it is for, if it is for one.
         actor: Option<ActorId>,
+        /// The GPUs that are its.
+        devices: Vec<DeviceShare>,
+        /// How the request came: the answer to one that the control process sent here goes back
+        /// through it, so that this node's death cannot lose it.
+        arrival: Arrival,
     },
     /// Tell the requester that it will never have one.
     Refuse {
@@ -71,6 +93,8 @@ pub enum Command {
         failure: Failure,
         /// The actor it was for, if it was for one.
         actor: Option<ActorId>,
+        /// How the request came, as for a grant.
+        arrival: Arrival,
     },
     /// Start a worker process and say so with [`NodeScheduler::on_spawn_started`].
     SpawnWorker {
@@ -94,6 +118,15 @@ pub enum Command {
         /// Which.
         process: ProcessId,
     },
+    /// End a worker whose placement group is gone; its calls fail for that reason.
+    EvictWorker {
+        /// Which.
+        process: ProcessId,
+        /// The group that it drew from.
+        group: GroupId,
+    },
+    /// Tell the control process; never wished for on a node that has not joined one.
+    Tell(Notice),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +154,7 @@ struct Lease {
     is_recalled: bool,
     /// Whether its CPU was given back for the time of a block.
     is_lent: bool,
+    source: Source,
 }
 
 struct Request {
@@ -129,6 +163,7 @@ struct Request {
     job: JobId,
     shape: Resources,
     kind: LeaseKind,
+    terms: Terms,
 }
 
 impl Request {
@@ -141,9 +176,8 @@ impl Request {
 
 /// The state machine of one node.
 pub struct NodeScheduler {
-    total: Resources,
-    /// What no lease holds; below zero for a moment when a blocked worker wakes.
-    free: BTreeMap<String, i64>,
+    /// What no lease holds and no bundle set aside.
+    pool: Pool,
     config: SchedulerConfig,
     workers: BTreeMap<ProcessId, Worker>,
     leases: BTreeMap<LeaseId, Lease>,
@@ -152,22 +186,21 @@ pub struct NodeScheduler {
     /// Workers asked for and not yet named.
     spawning: Vec<JobId>,
     failed_starts: u32,
-    /// Counts the changes of `free`.
-    version: u64,
+    bundles: BTreeMap<BundleKey, Bundle>,
+    /// The newest attempt of each group that was returned.
+    fences: BTreeMap<GroupId, u64>,
+    /// Shapes at their cap.
+    relaxations: Relaxations,
+    /// The node's place among others, when there are any.
+    member: Option<Member>,
     commands: VecDeque<Command>,
 }
 
 impl NodeScheduler {
     /// Returns the scheduler of a node with these resources and no worker.
     pub fn new(total: Resources, config: SchedulerConfig) -> NodeScheduler {
-        let free = total
-            .0
-            .iter()
-            .map(|(name, amount)| (name.clone(), amount.0 as i64))
-            .collect();
         NodeScheduler {
-            total,
-            free,
+            pool: Pool::of_node(total),
             config,
             workers: BTreeMap::new(),
             leases: BTreeMap::new(),
@@ -175,7 +208,10 @@ impl NodeScheduler {
             next_lease: 1,
             spawning: Vec::new(),
             failed_starts: 0,
-            version: 0,
+            bundles: BTreeMap::new(),
+            fences: BTreeMap::new(),
+            relaxations: Relaxations::new(),
+            member: None,
             commands: VecDeque::new(),
         }
     }
@@ -201,11 +237,12 @@ impl NodeScheduler {
     /// Returns when [`NodeScheduler::on_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Time> {
         let idle = self.idle_workers();
-        if idle.len() <= self.config.workers_kept {
-            return None;
-        }
-        idle.first()
-            .map(|(since, _)| Time(since.0 + self.config.idle_nanos))
+        let surplus = idle
+            .first()
+            .filter(|_| idle.len() > self.config.workers_kept)
+            .map(|(since, _)| Time(since.0 + self.config.idle_nanos));
+        let timeouts = [surplus, self.next_member_timeout()];
+        timeouts.into_iter().flatten().min()
     }
 
     fn idle_workers(&self) -> Vec<(Time, ProcessId)> {
@@ -221,30 +258,38 @@ impl NodeScheduler {
         idle
     }
 
-    /// Returns what no lease holds.
+    /// Returns what no lease holds and no bundle set aside.
     pub fn available(&self) -> Resources {
-        let mut available = Resources::new();
-        for (name, amount) in &self.free {
-            available.set(name, crate::resources::Amount((*amount).max(0) as u64));
-        }
-        available
+        self.pool.available()
     }
 
     /// Returns a number that changes with what [`NodeScheduler::available`] returns.
     pub fn version(&self) -> u64 {
-        self.version
+        self.pool.version()
     }
 
-    /// Returns whether everything that is held and free adds up to the total.
+    /// Returns whether everything that is held and free adds up to the total, in every bundle too.
     pub fn adds_up(&self) -> bool {
-        self.total.0.iter().all(|(name, total)| {
-            let held: u64 = self
-                .leases
-                .values()
-                .map(|lease| lease.held.amount(name).0)
-                .sum();
-            self.free.get(name).copied().unwrap_or(0) + held as i64 == total.0 as i64
-        })
+        let adds_up = |pool: &Pool, key: Option<BundleKey>, set_aside: &dyn Fn(&str) -> u64| {
+            pool.total().0.iter().all(|(name, total)| {
+                let held = self
+                    .leases
+                    .values()
+                    .filter(|lease| lease.source.bundle == key)
+                    .map(|lease| lease.held.amount(name).0)
+                    .sum::<u64>();
+                pool.free(name) + (held + set_aside(name)) as i64 == total.0 as i64
+            })
+        };
+        let in_bundles = |name: &str| {
+            let totals = self.bundles.values().map(|bundle| bundle.pool.total());
+            totals.map(|total| total.amount(name).0).sum::<u64>()
+        };
+        adds_up(&self.pool, None, &in_bundles)
+            && self
+                .bundles
+                .iter()
+                .all(|(key, bundle)| adds_up(&bundle.pool, Some(*key), &|_| 0))
     }
 
     /// Returns how many requests wait.
@@ -278,25 +323,29 @@ impl NodeScheduler {
         leases.chain(workers).chain(requests).collect()
     }
 
-    fn fits(&self, shape: &Resources) -> bool {
-        shape
-            .0
-            .iter()
-            .all(|(name, amount)| self.free.get(name).copied().unwrap_or(0) >= amount.0 as i64)
-    }
-
-    fn take(&mut self, shape: &Resources) {
-        self.version += 1;
-        for (name, amount) in &shape.0 {
-            *self.free.entry(name.clone()).or_default() -= amount.0 as i64;
+    fn fits(&self, request: &Request) -> bool {
+        match request.terms.bundle {
+            Some(bundle) => self.open_bundle(bundle, &request.shape).is_some(),
+            None => self.pool.fits(&request.shape),
         }
     }
 
-    fn give(&mut self, shape: &Resources) {
-        self.version += 1;
-        for (name, amount) in &shape.0 {
-            *self.free.entry(name.clone()).or_default() += amount.0 as i64;
+    fn pool_of(&mut self, bundle: Option<BundleKey>) -> &mut Pool {
+        match bundle {
+            Some(key) => {
+                let bundle = self.bundles.get_mut(&key);
+                &mut bundle.expect("leases of a bundle leave it first").pool
+            }
+            None => &mut self.pool,
         }
+    }
+
+    /// Puts everything back that a lease held.
+    fn release(&mut self, ended: &Lease, now: Time) {
+        let source = &ended.source;
+        self.pool_of(source.bundle)
+            .give(&ended.held, &source.devices);
+        self.note_held(source.since, now);
     }
 
     /// Starts workers before anybody asks.
@@ -321,32 +370,20 @@ impl NodeScheduler {
         kind: LeaseKind,
         now: Time,
     ) {
-        if !self.total.covers(&shape) {
-            let failure = Failure::Unschedulable {
-                demand: shape.to_string(),
-                reason: format!("the only node has {} in all", self.total),
-            };
-            let actor = actor_of(&kind);
-            self.commands.push_back(Command::Refuse {
-                requester,
-                request,
-                failure,
-                actor,
-            });
-            return;
-        }
-        self.requests.push_back(Request {
+        let request = Request {
             requester,
             request,
             job,
             shape,
             kind,
-        });
-        self.schedule(now);
+            terms: Terms::local(now),
+        };
+        self.admit(request, now);
     }
 
     /// A process does not need the worker any more that it asked for its tasks.
     pub fn cancel_request(&mut self, requester: ProcessId, request: RequestId, _now: Time) {
+        self.note_cancel(requester, request);
         self.requests.retain(|waiting| {
             (waiting.requester, waiting.request) != (requester, request)
                 || waiting.kind != LeaseKind::Task
@@ -357,6 +394,7 @@ impl NodeScheduler {
     ///
     /// The directory counts its questions apart from those of the process that it lives in.
     pub fn cancel_placement(&mut self, requester: ProcessId, request: RequestId, _now: Time) {
+        self.note_cancel(requester, request);
         self.requests.retain(|waiting| {
             (waiting.requester, waiting.request) != (requester, request)
                 || waiting.kind == LeaseKind::Task
@@ -368,7 +406,7 @@ impl NodeScheduler {
         let Some(ended) = self.leases.remove(&lease) else {
             return;
         };
-        self.give(&ended.held);
+        self.release(&ended, now);
         if let Some(worker) = self.workers.get_mut(&ended.worker)
             && worker.state == WorkerState::Leased(lease)
         {
@@ -405,23 +443,10 @@ impl NodeScheduler {
             self.schedule(now);
             return;
         }
-        for Request {
-            requester,
-            request,
-            kind,
-            ..
-        } in std::mem::take(&mut self.requests)
-        {
+        for request in std::mem::take(&mut self.requests) {
             let text = "worker processes end before they are ready: is `init()` the first statement of `main`? \
                         The worker logs in the run directory say more";
-            let actor = actor_of(&kind);
-            let failure = Failure::System(text.into());
-            self.commands.push_back(Command::Refuse {
-                requester,
-                request,
-                failure,
-                actor,
-            });
+            self.refuse(request, Failure::System(text.into()));
         }
     }
 
@@ -456,7 +481,7 @@ impl NodeScheduler {
         match worker.state {
             WorkerState::Leased(lease) => {
                 if let Some(ended) = self.leases.remove(&lease) {
-                    self.give(&ended.held);
+                    self.release(&ended, now);
                 }
             }
             WorkerState::Starting => return self.on_failed_start(now),
@@ -478,7 +503,8 @@ impl NodeScheduler {
             lease.is_lent = true;
             let cpu = Resources::new().with(Resources::CPU, lease.held.amount(Resources::CPU));
             lease.held.set(Resources::CPU, crate::resources::Amount(0));
-            self.give(&cpu);
+            let bundle = lease.source.bundle;
+            self.pool_of(bundle).give(&cpu, &[]);
             self.schedule(now);
         }
     }
@@ -498,7 +524,8 @@ impl NodeScheduler {
             let amount = lease.shape.amount(Resources::CPU);
             lease.held.set(Resources::CPU, amount);
             let cpu = Resources::new().with(Resources::CPU, amount);
-            self.take(&cpu);
+            let bundle = lease.source.bundle;
+            self.pool_of(bundle).take_amounts(&cpu);
         }
     }
 
@@ -528,8 +555,15 @@ impl NodeScheduler {
         };
         let before = std::mem::replace(&mut held.held, running.clone());
         held.shape = running.clone();
-        self.give(&before);
-        self.take(&running);
+        let bundle = held.source.bundle;
+        // Devices that it still has GPUs on are those that it was told of.
+        let devices = match running.amount(Resources::GPU).0 {
+            0 => std::mem::take(&mut held.source.devices),
+            _ => Vec::new(),
+        };
+        let pool = self.pool_of(bundle);
+        pool.give(&before, &devices);
+        pool.take_amounts(&running);
         self.schedule(now);
     }
 
@@ -555,7 +589,7 @@ impl NodeScheduler {
 
     /// Returns the node's resources.
     pub fn total(&self) -> &Resources {
-        &self.total
+        self.pool.total()
     }
 
     /// Stops workers that have been idle for long beyond those that are kept.
@@ -570,6 +604,7 @@ impl NodeScheduler {
                 self.commands.push_back(Command::StopWorker { process });
             }
         }
+        self.on_member_timeout(now);
     }
 }
 

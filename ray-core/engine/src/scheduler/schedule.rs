@@ -2,27 +2,31 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{Command, Lease, LeaseKind, NodeScheduler, Request, WorkerState, actor_of};
+use super::{Command, Lease, LeaseKind, NodeScheduler, Request, Source, WorkerState};
 use crate::{
     failure::Failure,
     ids::{JobId, LeaseId, ProcessId},
-    resources::Resources,
     time::Time,
 };
 
 impl NodeScheduler {
     /// Grants what fits, starts workers for what fits without one, recalls leases for what does not.
-    pub(super) fn schedule(&mut self, _now: Time) {
+    pub(super) fn schedule(&mut self, now: Time) {
         // The one that went idle last is the warmest.
         let mut idle = self.idle_workers();
         let mut waiting = VecDeque::new();
         let mut without_worker = BTreeMap::<JobId, usize>::new();
-        let mut refused_shapes: Vec<Resources> = Vec::new();
+        let mut refused_shapes = Vec::new();
         while let Some(request) = self.requests.pop_front() {
-            if refused_shapes.contains(&request.shape) || !self.fits(&request.shape) {
+            let shape = (request.shape.clone(), request.terms.bundle);
+            let is_task = request.kind == LeaseKind::Task;
+            if refused_shapes.contains(&shape)
+                || !self.fits(&request)
+                || (is_task && !self.is_under_cap(&request.shape, now))
+            {
                 // Later requests of the same shape wait behind this one.
-                if !refused_shapes.contains(&request.shape) {
-                    refused_shapes.push(request.shape.clone());
+                if !refused_shapes.contains(&shape) {
+                    refused_shapes.push(shape);
                 }
                 waiting.push_back(request);
                 continue;
@@ -38,7 +42,7 @@ impl NodeScheduler {
                 waiting.push_back(request);
                 continue;
             };
-            self.grant(request, worker);
+            self.grant(request, worker, now);
         }
         waiting.append(&mut self.requests);
         self.requests = waiting;
@@ -48,7 +52,7 @@ impl NodeScheduler {
         self.recall();
     }
 
-    fn grant(&mut self, request: Request, worker: ProcessId) {
+    fn grant(&mut self, request: Request, worker: ProcessId, now: Time) {
         let lease = LeaseId(self.next_lease);
         self.next_lease += 1;
         let Request {
@@ -56,9 +60,18 @@ impl NodeScheduler {
             request,
             shape,
             kind,
+            terms,
             ..
         } = request;
-        self.take(&shape);
+        let bundle = terms
+            .bundle
+            .and_then(|bundle| self.open_bundle(bundle, &shape));
+        let source = Source {
+            bundle,
+            devices: self.pool_of(bundle).take(&shape),
+            since: now,
+        };
+        let devices = source.devices.clone();
         let actor = match kind {
             LeaseKind::Task => None,
             LeaseKind::Actor { actor, running } => Some((actor, running)),
@@ -78,6 +91,7 @@ impl NodeScheduler {
                 actor,
                 is_recalled: false,
                 is_lent: false,
+                source,
             },
         );
         self.commands.push_back(Command::Grant {
@@ -86,22 +100,23 @@ impl NodeScheduler {
             lease,
             worker,
             actor: for_actor,
+            devices,
+            arrival: terms.arrival,
         });
     }
 
     fn spawn_for(&mut self, job: JobId, without_worker: usize) {
         // Only as many as the free resources can really run at once.
-        let mut free = self.free.clone();
+        let mut pool = self.pool.clone();
         let mut startable = 0;
         for request in self.requests.iter().filter(|request| request.job == job) {
-            let fits = request
-                .shape
-                .0
-                .iter()
-                .all(|(name, amount)| free.get(name).copied().unwrap_or(0) >= amount.0 as i64);
-            if fits {
-                for (name, amount) in &request.shape.0 {
-                    *free.entry(name.clone()).or_default() -= amount.0 as i64;
+            let has_room = match request.terms.bundle {
+                Some(_) => self.fits(request),
+                None => pool.fits(&request.shape),
+            };
+            if has_room {
+                if request.terms.bundle.is_none() {
+                    pool.take(&request.shape);
                 }
                 startable += 1;
             }
@@ -132,34 +147,23 @@ impl NodeScheduler {
             return;
         }
         let count = self.workers.len();
-        for Request {
-            requester,
-            request,
-            kind,
-            ..
-        } in std::mem::take(&mut self.requests)
-        {
+        for request in std::mem::take(&mut self.requests) {
             let failure = Failure::WouldDeadlock(format!(
                 "all {count} worker processes wait for results of others, and no more may be started"
             ));
-            let actor = actor_of(&kind);
-            self.commands.push_back(Command::Refuse {
-                requester,
-                request,
-                failure,
-                actor,
-            });
+            self.give_up_on(request, failure);
         }
     }
 
     /// Asks holders of task leases to make room for what waits.
     fn recall(&mut self) {
         let mut wanted = 0_usize;
-        let mut asking: Vec<(ProcessId, Resources)> = Vec::new();
+        let mut asking = Vec::new();
         for request in &self.requests {
-            if !self.fits(&request.shape) {
+            if !self.fits(request) {
                 wanted += 1;
-                asking.push((request.requester, request.shape.clone()));
+                let group = request.terms.bundle.map(|bundle| bundle.group);
+                asking.push((request.requester, request.shape.clone(), group));
             }
         }
         let recalled = self
@@ -172,9 +176,11 @@ impl NodeScheduler {
             if left == 0 {
                 return;
             }
-            let helps = asking
-                .iter()
-                .any(|(requester, shape)| *requester != lease.requester || *shape != lease.shape);
+            let drawn = lease.source.bundle.map(|(group, _)| group);
+            let helps = asking.iter().any(|(requester, shape, group)| {
+                let is_other = *requester != lease.requester || *shape != lease.shape;
+                is_other && *group == drawn
+            });
             if lease.actor.is_some() || lease.is_recalled || !helps || lease.held.is_empty() {
                 continue;
             }

@@ -2,7 +2,8 @@
 //!
 //! It decides on views that are a moment old. A node that cannot take a request after all says so and
 //! the request is placed again; a node that dies loses nothing, since a request is remembered until its
-//! node has settled it. It grants nothing itself: the node answers the requester directly.
+//! node has settled it: its answer comes back through the control process, which notes it with
+//! [`ClusterScheduler::on_settled`] and passes it on.
 
 mod decide;
 
@@ -17,7 +18,7 @@ use crate::{
     failure::Failure,
     ids::{ActorId, GroupId, NodeId, ProcessId, RequestId},
     resources::Resources,
-    spec::{BundleRef, Demand, Labels, NodeReport},
+    spec::{BundleRef, Demand, Labels, NodeReport, PlacedBundle},
     time::Time,
     view::ClusterView,
 };
@@ -111,15 +112,6 @@ pub struct Pending {
     pub since: Time,
     /// Why it waits.
     pub reason: WaitReason,
-}
-
-/// A bundle of a placement group and where it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlacedBundle {
-    /// What it reserves.
-    pub shape: Resources,
-    /// Where; `None` while it has no place.
-    pub node: Option<NodeId>,
 }
 
 type Key = (ProcessId, RequestId);
@@ -271,7 +263,7 @@ impl ClusterScheduler {
         if self.tickets.contains_key(&key) || self.forwarded.contains_key(&key) {
             return;
         }
-        if let Err(failure) = demand.check() {
+        if let Err(failure) = demand.shape.check_devices() {
             return self.refuse(key, &demand, failure);
         }
         if self.waiting.len() >= self.config.waiting_max {
@@ -309,7 +301,7 @@ impl ClusterScheduler {
         }
     }
 
-    /// A node granted or refused a forwarded request; the requester knows.
+    /// A node granted or refused a forwarded request; the answer is passed on to the requester.
     pub fn on_settled(&mut self, node: NodeId, requester: ProcessId, request: RequestId) {
         let key = (requester, request);
         if self
