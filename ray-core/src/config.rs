@@ -230,6 +230,10 @@ pub const WORKER_START_TIMEOUT: Duration = Duration::from_secs(30);
 pub const STORE_FULL_TIMEOUT: Duration = Duration::from_secs(10);
 /// A read of another node's object waits this long for its copy.
 pub const FETCH_TIMEOUT: Duration = Duration::from_secs(600);
+/// A process of this machine that says nothing for this long is lost.
+pub const LOCAL_SILENCE: Duration = Duration::from_secs(30);
+/// A process of a cluster of several nodes that says nothing for this long is lost.
+pub const CLUSTER_SILENCE: Duration = Duration::from_secs(9);
 /// The runtime waits this long at shutdown for its workers to end by themselves.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
 /// Worker processes of one node, blocked ones counted.

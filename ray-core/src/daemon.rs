@@ -31,8 +31,8 @@ use crate::{
         Runtime,
         membership::Membership,
         start::{
-            NodePlan, host_name, log_filter, make_current, run_dir, scheduler_config, start_log,
-            start_node, system,
+            NodePlan, host_name, local_address_towards, log_filter, make_current, run_dir,
+            scheduler_config, start_log, start_node, system,
         },
     },
 };
@@ -218,7 +218,11 @@ impl NodeConfig {
             membership,
             settings,
             own_job: None,
-            bind: self.node.config.bind,
+            bind: self
+                .node
+                .config
+                .bind
+                .or_else(|| control.and_then(|(_, addr)| local_address_towards(addr))),
             advertise: self.node.advertise,
             run_dir: run_dir.clone(),
             control: None,

@@ -63,6 +63,9 @@ impl Desk for HeadDesk {
         let delegation = authority
             .delegate(process.node().0, public_key)
             .map_err(|error| error.to_string())?;
+        if let Some(control) = &runtime.control_role {
+            control.on_admitted(process, role == Role::Driver);
+        }
         tracing::info!(%role, %from, name, node = %process.node(), "admitted");
         Ok(Admission {
             cluster: authority.cluster(),

@@ -34,6 +34,8 @@ pub(super) struct ControlState {
     pub(super) directory: ActorDirectory,
     pub(super) scheduler: ClusterScheduler,
     pub(super) nodes: Nodes,
+    /// Whether each newcomer that the desk let in may only be a driver.
+    admitted: BTreeMap<ProcessId, bool>,
     pub(super) jobs: BTreeMap<JobId, JobSpec>,
     /// The jobs that are over, the newest last.
     pub(super) ended: VecDeque<JobSpec>,
@@ -77,6 +79,7 @@ impl ControlRole {
                 directory: ActorDirectory::new(),
                 scheduler: ClusterScheduler::new(config, seed),
                 nodes: Nodes::default(),
+                admitted: BTreeMap::new(),
                 jobs: BTreeMap::new(),
                 ended: VecDeque::new(),
                 wanted: BTreeMap::new(),
@@ -215,7 +218,12 @@ impl ControlRole {
                 state.directory.on_lease_refused(request, failure, now);
             }
             Message::NodeUp { row } => {
-                if row.node.process() == from {
+                let only_drives = match state.admitted.get(&from) {
+                    Some(only_drives) => *only_drives,
+                    // Nobody let it in, unless it is this process itself.
+                    None => from != runtime.process(),
+                };
+                if row.node.process() == from && (row.is_driver || !only_drives) {
                     let (node, total) = (row.node, row.resources.clone());
                     let labels = row.labels.clone();
                     for job in state.jobs.values() {
@@ -257,6 +265,11 @@ impl ControlRole {
             }
             other => tracing::warn!(%from, ?other, "the control role has no use for this message"),
         });
+    }
+
+    /// Notes what the desk let a newcomer be.
+    pub(crate) fn on_admitted(&self, process: ProcessId, only_drives: bool) {
+        self.state.lock().admitted.insert(process, only_drives);
     }
 
     /// Returns where a process is, as far as the control role knows.

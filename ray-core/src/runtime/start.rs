@@ -3,7 +3,7 @@
 use std::{
     fs,
     hash::{BuildHasher as _, Hasher as _},
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     path::{Path, PathBuf},
     sync::{
         Arc, Weak,
@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     Config, Error, Result,
-    config::{SHUTDOWN_GRACE, WORKERS_MAX, available_cpus},
+    config::{CLUSTER_SILENCE, LOCAL_SILENCE, SHUTDOWN_GRACE, WORKERS_MAX, available_cpus},
     control::{
         ControlRole, Role,
         current::{private_folder, temporary_folder},
@@ -126,7 +126,8 @@ fn start_driver(config: &Config) -> Result<Arc<Runtime>> {
             Membership::join(address, token.as_deref(), Role::Driver, &host_name())?
         }
     };
-    let is_joined = membership.control.is_some();
+    let head = membership.control;
+    let is_joined = head.is_some();
     let process = membership.process;
     let job = JobId(random_u64() >> 32);
     let executable = std::env::current_exe()
@@ -165,7 +166,10 @@ fn start_driver(config: &Config) -> Result<Arc<Runtime>> {
         membership,
         settings,
         own_job: Some((spec.clone(), executable)),
-        bind: config.bind,
+        // Others must reach the driver at the address from which it reaches the head.
+        bind: config
+            .bind
+            .or_else(|| head.and_then(|(_, addr)| local_address_towards(addr))),
         advertise: None,
         run_dir,
         control: (!is_joined).then(|| ControlRole::new(Some(Duration::ZERO), random_u64())),
@@ -235,10 +239,16 @@ pub(crate) fn start_node(plan: NodePlan) -> Result<Arc<Runtime>> {
         Hello::of_this_process(job)?
     };
     let inbound = Inbound::new(hello);
+    let silence = if is_daemon || head.is_some() {
+        CLUSTER_SILENCE
+    } else {
+        LOCAL_SILENCE
+    };
     let net = start_net(
         process,
         identity,
         bind.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        silence,
         &inbound,
     )?;
     let runtime = Arc::new_cyclic(|weak: &Weak<Runtime>| {
@@ -293,6 +303,18 @@ pub(crate) fn scheduler_config(workers: Option<usize>) -> SchedulerConfig {
     }
 }
 
+/// Returns the address of this machine from which another is reached.
+pub(crate) fn local_address_towards(other: SocketAddr) -> Option<IpAddr> {
+    let any = match other {
+        SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    // Connecting a UDP socket sends nothing; the system picks the route.
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    socket.connect(other).ok()?;
+    socket.local_addr().ok().map(|addr| addr.ip())
+}
+
 pub(crate) fn log_filter(level: Option<&str>) -> String {
     std::env::var("RAY_LOG")
         .ok()
@@ -312,11 +334,14 @@ fn start_net(
     process: ProcessId,
     identity: Identity,
     bind: IpAddr,
+    silence: Duration,
     inbound: &Arc<Inbound>,
 ) -> Result<Net> {
     let mut config = NetConfig::new(process.0, identity, kind::limit);
     config.bind = SocketAddr::new(bind, 0);
     config.hello = inbound.hello_bytes();
+    config.idle_timeout = silence;
+    config.keep_alive = silence / 6;
     Net::start(config, inbound.clone()).map_err(|error| Error::System(error.to_string()))
 }
 
@@ -550,7 +575,8 @@ fn start_worker() -> Result<Arc<Runtime>> {
     let arena = Arena::map(bootstrap.arena)
         .map_err(|error| system("could not map the object store")(&error))?;
     let inbound = Inbound::new(Hello::of_this_process(given.job)?);
-    let net = start_net(given.process, identity, given.node_addr.ip(), &inbound)?;
+    let bind = given.node_addr.ip();
+    let net = start_net(given.process, identity, bind, LOCAL_SILENCE, &inbound)?;
     let runtime = Arc::new(Runtime::new(Parts {
         process: given.process,
         job: given.job,
