@@ -33,19 +33,22 @@ pub mod data;
 mod error;
 mod node;
 mod object_ref;
+mod object_stream;
 pub mod prelude;
 mod runtime;
 pub mod store;
+pub mod util;
 mod verbs;
 mod wire;
 mod worker;
 
-pub use actor::{ActorHandle, ActorRef, KillMode, Lifetime};
+pub use actor::{ActorHandle, ActorRef, CallOptions, KillMode, Lifetime};
 pub use config::{Config, Durability};
 pub use context_api::{RuntimeContext, exit_actor, runtime_context};
 pub use data::Data;
 pub use error::{Error, Result};
 pub use object_ref::{AnyRef, ObjectFuture, ObjectRef, ObjectView};
+pub use object_stream::ObjectRefStream;
 pub use ray_engine::{
     ids::{ActorId, JobId, NodeId, ObjectId, ProcessId, TaskId},
     resources::{Amount, Resources},

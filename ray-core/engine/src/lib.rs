@@ -9,8 +9,10 @@
 
 pub mod control;
 pub mod failure;
+pub mod groups;
 pub mod ids;
 pub mod owner;
+pub mod producer;
 pub mod resources;
 pub mod scheduler;
 pub mod time;

@@ -4,6 +4,7 @@ pub(crate) mod clock;
 pub(crate) mod inbound;
 pub(crate) mod requests;
 pub(crate) mod start;
+pub(crate) mod streams;
 pub(crate) mod verbs;
 pub(crate) mod waiters;
 

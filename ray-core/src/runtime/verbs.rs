@@ -185,7 +185,7 @@ impl Runtime {
     /// Sleeps until the cell is notified; a blocked task gives its CPU and its unstarted successors back.
     ///
     /// Returns whether it was notified before the deadline.
-    fn block(
+    pub(crate) fn block(
         self: &Arc<Self>,
         cell: &Arc<WaitCell>,
         deadline: Option<std::time::Instant>,

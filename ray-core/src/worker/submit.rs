@@ -32,6 +32,10 @@ pub(crate) struct Payload {
     pub(crate) args: Args,
     pub(crate) parent: TaskId,
     pub(crate) chain: Arc<[ActorId]>,
+    /// Items of a stream that may wait for its consumer; 0 for any number.
+    pub(crate) backpressure: u32,
+    /// The concurrency group of a method, 0 for the default one.
+    pub(crate) group: u16,
 }
 
 /// An actor that this process created, with what a restart needs.
@@ -300,11 +304,13 @@ impl Core {
                     incarnation,
                     seq,
                 } => {
+                    let group = self.owner.payload(task).map_or(0, |payload| payload.group);
                     self.send_call(
                         task,
                         attempt,
                         process,
                         CallTarget::Method {
+                            group,
                             actor,
                             incarnation,
                             seq,
@@ -376,6 +382,12 @@ impl Core {
                     self.send_to_node(Message::ReturnLease { lease })
                 }
                 Command::WatchActor { actor } => self.send_to_node(Message::WatchActor { actor }),
+                Command::ReportTaken {
+                    worker,
+                    task,
+                    taken,
+                } => self.send(worker, Message::StreamTaken { task, taken }),
+                Command::WarnPending { actor, pending } => warn_of_pending(actor, pending),
             }
         }
     }
@@ -438,6 +450,7 @@ impl Core {
             task,
             job: ray_engine::ids::JobId(0),
             attempt,
+            backpressure: payload.backpressure,
             method: payload.method.id,
             parent: payload.parent,
             deadline_ms: 0,
@@ -490,6 +503,7 @@ impl Core {
             },
             job: ray_engine::ids::JobId(0),
             attempt: u32::try_from(incarnation).unwrap_or(u32::MAX),
+            backpressure: 0,
             method: constructor.id,
             parent: TaskId::default(),
             deadline_ms: 0,
@@ -698,6 +712,15 @@ impl<'a> Parts<'a> {
         }
         slices
     }
+}
+
+/// Tells the user, in the log and on the terminal, that calls gather faster than an actor runs them.
+fn warn_of_pending(actor: ActorId, pending: u64) {
+    tracing::warn!(%actor, pending, "many calls are pending at one actor");
+    eprintln!(
+        "warning: {pending} calls are pending at actor {actor}; get some results before you \
+         submit more, or set `max_pending_calls`"
+    );
 }
 
 fn trace_of(task: TaskId) -> u128 {
