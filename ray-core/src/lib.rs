@@ -56,6 +56,7 @@ pub use ray_engine::{
 pub use ray_macros::{Data, actor, remote, test};
 pub use rkyv;
 pub use runtime::Ray;
+pub use util::{ActorPool, Queue};
 pub use verbs::{
     CancelOptions, NodeInfo, PutOptions, available_resources, cancel, cancel_with,
     cluster_resources, get_all, init, nodes, put, put_with, wait, wait_any,

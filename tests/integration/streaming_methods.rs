@@ -81,6 +81,24 @@ fn a_stream_of_a_dead_actor_says_so() -> ray_core::Result<()> {
     Ok(())
 }
 
+#[remote(num_cpus = 0, max_retries = 0)]
+fn dies_with_a_stream(shelf: ShelfHandle) {
+    let mut stream = shelf.slowly();
+    stream.next().expect("an item").get().expect("a good item");
+    std::process::abort();
+}
+
+// 110
+#[ray_core::test]
+fn an_actor_goes_on_when_the_consumer_of_its_stream_dies() -> ray_core::Result<()> {
+    let _ray = init()?;
+    let shelf = Shelf::remote(Vec::new());
+    let consumer = dies_with_a_stream::remote(&shelf);
+    assert!(matches!(consumer.get(), Err(Error::WorkerCrashed(_))));
+    assert_eq!(shelf.lent().get()?, 0);
+    Ok(())
+}
+
 struct Ticks(u64, u64);
 
 impl futures_core::Stream for Ticks {

@@ -170,25 +170,19 @@ fn dropping_the_stream_lets_a_paused_producer_run_out() -> ray_core::Result<()> 
     Ok(())
 }
 
-struct Guard(String);
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        add_token(&self.0);
-    }
+#[remote(num_cpus = 0, backpressure = 1, resources("slot" = 1))]
+fn holds_the_slot() -> impl Iterator<Item = u64> {
+    0..
 }
 
-#[remote(num_cpus = 0, backpressure = 1)]
-fn guarded(ended: String) -> impl Iterator<Item = u64> {
-    let guard = Guard(ended);
-    (0..).inspect(move |_| {
-        let _held = &guard;
-    })
+#[remote(num_cpus = 0, resources("slot" = 1))]
+fn needs_the_slot() -> u64 {
+    1
 }
 
 #[remote(num_cpus = 0, max_retries = 0)]
-fn dies_with_a_stream(ended: String) {
-    let mut stream = guarded::remote(ended);
+fn dies_with_a_stream() {
+    let mut stream = holds_the_slot::remote();
     stream.next().expect("an item").get().expect("a good item");
     std::process::abort();
 }
@@ -196,11 +190,10 @@ fn dies_with_a_stream(ended: String) {
 // 110
 #[ray_core::test]
 fn a_paused_producer_is_released_when_its_consumer_dies() -> ray_core::Result<()> {
-    let _ray = Config::new().num_cpus(2.0).init()?;
-    let ended = Tokens::new();
-    let consumer = dies_with_a_stream::remote(ended.path());
+    let _ray = Config::new().num_cpus(2.0).resource("slot", 1.0).init()?;
+    let consumer = dies_with_a_stream::remote();
     assert!(matches!(consumer.get(), Err(Error::WorkerCrashed(_))));
-    ended.take();
+    assert_eq!(needs_the_slot::remote().get()?, 1);
     Ok(())
 }
 
@@ -350,19 +343,16 @@ fn blocks(n: u8, bytes: u64) -> impl Iterator<Item = Vec<u8>> {
 
 #[ray_core::test]
 fn large_items_go_through_the_store_and_are_freed() -> ray_core::Result<()> {
-    let _ray = Config::new().object_store_memory(64 << 20).init()?;
-    // Three times what the store holds: items must be freed as they are dropped, taken or not.
-    for (fill, block) in blocks::options()
-        .backpressure(2)
-        .remote(48, 4 << 20)
-        .enumerate()
-    {
+    let _ray = Config::new().object_store_memory(16 << 20).init()?;
+    // Twice what the store holds: items must be freed as they are dropped, taken or not.
+    let taken = blocks::options().backpressure(2).remote(16, 2 << 20);
+    for (fill, block) in taken.enumerate() {
         let block = block.view()?;
-        assert_eq!((block.len(), usize::from(block[1 << 20])), (4 << 20, fill));
+        assert_eq!((block.len(), usize::from(block[1 << 20])), (2 << 20, fill));
     }
-    for _ in 0..6 {
-        let mut untaken = blocks::remote(8, 4 << 20);
-        untaken.next().expect("an item").get()?;
+    for _ in 0..4 {
+        let mut untaken = blocks::remote(4, 2 << 20);
+        untaken.next().expect("an item").view()?;
         untaken.completed().get()?;
     }
     Ok(())

@@ -40,7 +40,7 @@ use crate::{
     wire::{ArgMeta, DoneMeta, Message, Place, kind},
     worker::{
         execute::Executor,
-        submit::{Core, push_frame, push_message},
+        submit::{Core, push_frame, push_message, warn_of_pending},
     },
 };
 
@@ -177,7 +177,11 @@ impl Runtime {
         if has_mail {
             self.mail.lock().append(&mut core.local);
         }
+        let warnings = std::mem::take(&mut core.warnings);
         drop(core);
+        for (actor, pending) in warnings {
+            warn_of_pending(actor, pending);
+        }
         for peer in touched {
             peer.flush_hint(mode);
         }

@@ -716,19 +716,24 @@ impl Executor {
         }
     }
 
-    /// Ends the running streams of a process that is gone: nobody will ask for their items.
+    /// Ends the streams of a process that is gone, also those that wait for their turn: nobody will ask for their items.
     pub(crate) fn on_caller_gone(&self, process: ProcessId) {
         let state = self.state.lock();
         for running in state.running.values() {
-            if running.caller != process {
-                continue;
-            }
-            if let Some(flow) = &running.flow {
+            if let Some(flow) = running.flow.as_ref().filter(|_| running.caller == process) {
                 running.cancelled.store(true, Ordering::Release);
                 flow.on_taken(u64::MAX);
                 if let Some(abort) = &running.abort {
                     abort.abort();
                 }
+            }
+        }
+        for waiting in state.ready.iter() {
+            if let Some(flow) = &waiting.flow
+                && waiting.caller.process() == process.0
+            {
+                waiting.cancelled.store(true, Ordering::Release);
+                flow.on_taken(u64::MAX);
             }
         }
     }

@@ -82,13 +82,14 @@ pub(crate) struct Items {
 impl Items {
     /// Returns where the items of a call go, if it streams.
     pub(crate) fn of(runtime: &Arc<Runtime>, execution: &Execution) -> Option<Arc<Items>> {
+        let flow = execution.flow.clone()?;
         Some(Arc::new(Items {
             runtime: runtime.clone(),
             caller: execution.caller.clone(),
             task: execution.task,
             attempt: execution.attempt,
             cancelled: execution.cancelled.clone(),
-            flow: execution.flow.clone()?,
+            flow,
             flushed: Mutex::new(None),
         }))
     }

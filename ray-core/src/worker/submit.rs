@@ -77,6 +77,8 @@ pub(crate) struct Core {
     /// Creations whose arguments are not there yet.
     unready: Vec<(ActorCreation, Vec<ObjectId>)>,
     one_cpu: Option<ShapeId>,
+    /// Actors at which many calls are pending, and how many; told after the lock is given back.
+    pub(crate) warnings: Vec<(ActorId, u64)>,
 }
 
 impl Core {
@@ -101,6 +103,7 @@ impl Core {
             dead: FxHashMap::default(),
             unready: Vec::new(),
             one_cpu: None,
+            warnings: Vec::new(),
         }
     }
 
@@ -387,7 +390,7 @@ impl Core {
                     task,
                     taken,
                 } => self.send(worker, Message::StreamTaken { task, taken }),
-                Command::WarnPending { actor, pending } => warn_of_pending(actor, pending),
+                Command::WarnPending { actor, pending } => self.warnings.push((actor, pending)),
             }
         }
     }
@@ -715,7 +718,7 @@ impl<'a> Parts<'a> {
 }
 
 /// Tells the user, in the log and on the terminal, that calls gather faster than an actor runs them.
-fn warn_of_pending(actor: ActorId, pending: u64) {
+pub(crate) fn warn_of_pending(actor: ActorId, pending: u64) {
     tracing::warn!(%actor, pending, "many calls are pending at one actor");
     eprintln!(
         "warning: {pending} calls are pending at actor {actor}; get some results before you \
