@@ -74,10 +74,14 @@ pub fn remote(attr: TokenStream, item: TokenStream) -> TokenStream {
 /// A `#[remote] impl Counter` gives it a constructor, `pub fn new`, and methods.
 ///
 /// Options: `num_cpus`, `num_gpus`, `memory` (bytes), `resources("name" = 1)`, `max_restarts`,
-/// `max_task_retries`, `max_concurrency`, `concurrency_groups(io = 2)`, `max_pending_calls`, `on_panic = "restart"`. `max_concurrency`
-/// over 1 runs methods on several threads, so the struct must be `Send` and `Sync`; so do groups, each of
-/// which runs so many of the methods that name it at once, and holds up no other. An actor with an `async`
-/// method in the block of its constructor stays on one thread and may be anything.
+/// `max_task_retries`, `max_concurrency`, `concurrency_groups(io = 2, compute = 4)`, `max_pending_calls`,
+/// `on_panic = "restart"`.
+///
+/// `max_concurrency` over 1 and groups run methods on several threads, so the struct must be `Send` and
+/// `Sync`; an actor with an `async` method in the block of its constructor stays on one thread and may be
+/// anything. Each group runs so many of the methods that name it at once and holds up no other; all other
+/// methods, and those of an actor without groups, are in the default group, which `max_concurrency` bounds.
+/// A method with `&mut self` still has the actor to itself.
 #[proc_macro_attribute]
 pub fn actor(attr: TokenStream, item: TokenStream) -> TokenStream {
     expand::actor(attr.into(), &parse_macro_input!(item as syn::Item)).into()

@@ -158,3 +158,25 @@ fn groups_of_an_async_actor_do_not_block_each_other() -> ray_core::Result<()> {
     }
     Ok(())
 }
+
+#[actor(num_cpus = 0)]
+struct WithoutGroups;
+
+#[remote]
+impl WithoutGroups {
+    pub fn new() -> Self {
+        WithoutGroups
+    }
+
+    #[method(concurrency_group = "io")]
+    pub fn load(&self) -> u64 {
+        3
+    }
+}
+
+#[ray_core::test]
+fn an_actor_without_groups_runs_everything_in_its_default_one() -> ray_core::Result<()> {
+    let _ray = init()?;
+    assert_eq!(WithoutGroups::remote().load().get()?, 3);
+    Ok(())
+}

@@ -236,7 +236,7 @@ pub fn ready_method() -> &'static Method {
     &READY
 }
 
-/// Fails to compile unless the actor has a concurrency group of this name.
+/// Fails to compile unless the actor has a concurrency group of this name, or no groups at all.
 pub const fn assert_group(class: &ActorClass, name: &str) {
     const fn is_same(left: &[u8], right: &[u8]) -> bool {
         if left.len() != right.len() {
@@ -252,6 +252,9 @@ pub const fn assert_group(class: &ActorClass, name: &str) {
         true
     }
     let groups = class.defaults.concurrency_groups;
+    if groups.is_empty() {
+        return;
+    }
     let mut at = 0;
     while at < groups.len() {
         if is_same(groups[at].0.as_bytes(), name.as_bytes()) {
@@ -260,7 +263,7 @@ pub const fn assert_group(class: &ActorClass, name: &str) {
         at += 1;
     }
     panic!(
-        "the actor has no such concurrency group: declare it on the struct, in `#[actor(concurrency_groups(..))]`"
+        "the actor has no such concurrency group: declare it with the others, in `#[actor(concurrency_groups(..))]`"
     );
 }
 

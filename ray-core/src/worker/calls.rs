@@ -115,14 +115,18 @@ fn call_choice(method: &Method, options: &CallOptions) -> Result<(u16, u32), Fai
             ),
         });
     }
-    let name = options.concurrency_group.as_deref();
-    let Some(name) = name.or(method.defaults.concurrency_group) else {
-        return Ok((0, backpressure));
+    let group = match (
+        &options.concurrency_group,
+        method.defaults.concurrency_group,
+    ) {
+        (Some(chosen), _) => class.group(chosen).ok_or_else(|| Failure::InvalidOption {
+            option: "concurrency_group".into(),
+            reason: format!("`{}` has no group `{chosen}`", class.name),
+        })?,
+        // An actor without groups runs everything in its default one.
+        (None, Some(declared)) => class.group(declared).unwrap_or(0),
+        (None, None) => 0,
     };
-    let group = class.group(name).ok_or_else(|| Failure::InvalidOption {
-        option: "concurrency_group".into(),
-        reason: format!("`{}` has no group `{name}`", class.name),
-    })?;
     Ok((group, backpressure))
 }
 
