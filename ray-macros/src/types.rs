@@ -170,7 +170,10 @@ pub(crate) fn sent(ty: &Type, errors: &mut Errors) {
                 Type::ImplTrait(_) => self.0.at(
                     ty,
                     "`impl Trait` cannot be sent",
-                    "name the type that is sent",
+                    match streamed(ty) {
+                        Some(_) => "return it by itself; the items of a stream may be `Result`s",
+                        None => "name the type that is sent",
+                    },
                 ),
                 Type::Path(path) => {
                     if let Some(last) = path.path.segments.last()

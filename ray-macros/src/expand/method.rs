@@ -47,10 +47,11 @@ pub(super) fn stub(actor: &Path, function: &Function, is_exclusive: bool) -> Tok
     });
     let body = body(function, is_exclusive);
     let declared = function.options.concurrency_group.as_ref().map(|group| {
-        let assert = quote_spanned!(group.span()=> ::ray_core::__private::assert_group);
-        quote! {
-            const _: () =
-                #assert(<#handle as ::ray_core::__private::ActorHandle>::CLASS, #group);
+        quote_spanned! {group.span()=>
+            const _: () = ::ray_core::__private::assert_group(
+                <#handle as ::ray_core::__private::ActorHandle>::CLASS,
+                #group,
+            );
         }
     });
     let entry = function.entry(
