@@ -28,6 +28,9 @@ use crate::{
 /// after the last good one is a reference that fails, and the stream ends after it. A waiting consumer
 /// that is itself cancelled gets such an item too. So `next` needs no error of its own.
 ///
+/// In async code use [`next_async`](ObjectRefStream::next_async), or give the stream to whatever takes a
+/// `futures_core::Stream`; the methods of `StreamExt` share their names with those of `Iterator`.
+///
 /// ```no_run
 /// use ray_core::prelude::*;
 ///
