@@ -93,6 +93,7 @@ fn a_blocked_default_group_does_not_block_the_others() -> ray_core::Result<()> {
         .collect();
     arrived.take();
     assert_eq!(actor.most().get()?, 1);
+    actor.ready().get()?;
     assert!(!blocked[0].is_ready() && arrived.is_empty());
     gate.add(3);
     get_all(&blocked)?;
@@ -152,6 +153,7 @@ fn groups_of_an_async_actor_do_not_block_each_other() -> ray_core::Result<()> {
     let _ray = init()?;
     let actor = Interleaved::remote();
     let waiting: Vec<_> = (0..3).map(|_| actor.wait()).collect();
+    actor.ready().get()?;
     for first in 1..=3 {
         assert_eq!(actor.open().get()?, 2);
         assert_eq!(waiting[first - 1].get()?, 1, "one at a time, in order");

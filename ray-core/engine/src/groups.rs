@@ -7,7 +7,9 @@ use std::collections::VecDeque;
 /// Within a group calls keep their order. A group that is full, or blocked for ever, holds up no other.
 #[derive(Debug)]
 pub struct GroupQueue<T> {
+    /// The default group, the declared ones, and the system's last once limits were set.
     groups: Vec<Group<T>>,
+    has_system: bool,
     arrivals: u64,
 }
 
@@ -34,20 +36,32 @@ impl<T> GroupQueue<T> {
     pub fn new(limit: u32) -> GroupQueue<T> {
         GroupQueue {
             groups: vec![Group::new(limit)],
+            has_system: false,
             arrivals: 0,
         }
     }
 
-    /// Sets the limit of the default group, and adds the others; they are numbered from 1.
+    /// Sets the limit of the default group, and adds the others, numbered from 1, and the system's own.
     pub fn set_limits(&mut self, default: u32, others: impl IntoIterator<Item = u32>) {
         self.groups[0].limit = default;
         self.groups.truncate(1);
         self.groups.extend(others.into_iter().map(Group::new));
+        self.groups.push(Group::new(1));
+        self.has_system = true;
     }
 
     /// Queues a call; a group that does not exist is the default.
     pub fn push(&mut self, group: usize, call: T) {
-        let group = if group < self.groups.len() { group } else { 0 };
+        let declared = self.groups.len() - usize::from(self.has_system);
+        self.push_to(if group < declared { group } else { 0 }, call);
+    }
+
+    /// Queues a call of the system's own, which no call of the user's holds up once limits were set.
+    pub fn push_system(&mut self, call: T) {
+        self.push_to(self.groups.len() - 1, call);
+    }
+
+    fn push_to(&mut self, group: usize, call: T) {
         self.groups[group].waiting.push_back((self.arrivals, call));
         self.arrivals += 1;
     }
@@ -155,9 +169,31 @@ mod tests {
 
     #[test]
     fn a_group_that_nobody_declared_is_the_default() {
+        for group in [2, 7] {
+            let mut queue = queue();
+            queue.push(group, "call");
+            assert_eq!(queue.pop(), Some((0, "call")));
+        }
+    }
+
+    #[test]
+    fn calls_of_the_system_pass_where_every_group_is_full() {
         let mut queue = queue();
-        queue.push(7, "call");
-        assert_eq!(queue.pop(), Some((0, "call")));
+        for (group, call) in [(0, "a"), (0, "b"), (1, "c"), (1, "d"), (1, "e")] {
+            queue.push(group, call);
+        }
+        queue.push_system("ready");
+        let passed: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
+        assert_eq!(passed, [(0, "a"), (1, "c"), (1, "d"), (2, "ready")]);
+    }
+
+    #[test]
+    fn without_limits_calls_of_the_system_keep_their_place() {
+        let mut queue = GroupQueue::new(1);
+        queue.push(0, "a");
+        queue.push_system("ready");
+        assert_eq!(queue.pop(), Some((0, "a")));
+        assert_eq!(queue.pop(), None);
     }
 
     #[test]

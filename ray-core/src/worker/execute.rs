@@ -53,6 +53,12 @@ pub(crate) struct Execution {
 }
 
 impl Execution {
+    /// Returns whether it is no method of the user's.
+    fn is_system(&self) -> bool {
+        self.method
+            .is_some_and(|method| matches!(method.invoke, Invoke::Ready))
+    }
+
     fn group(&self) -> usize {
         match self.target {
             CallTarget::Method { group, .. } => usize::from(group),
@@ -163,7 +169,11 @@ impl Executor {
                 } else if is_task && (state.blocked > 0 || state.has_long_task()) {
                     back.push((execution.caller.clone(), execution.task, execution.attempt));
                 } else {
-                    state.ready.push(execution.group(), execution);
+                    if execution.is_system() {
+                        state.ready.push_system(execution);
+                    } else {
+                        state.ready.push(execution.group(), execution);
+                    }
                     if let Some(waiter) = state.idle.pop() {
                         waiter.notify();
                     }
@@ -349,9 +359,9 @@ impl Executor {
                         shared,
                     });
                     if threaded {
-                        // Together they can fill every group.
+                        // Together with this one they can fill every group, the system's of one too.
                         let others = groups.iter().map(|(_, limit)| *limit).sum::<u32>();
-                        max_concurrency.saturating_add(others).saturating_sub(1)
+                        max_concurrency.saturating_add(others)
                     } else {
                         0
                     }
