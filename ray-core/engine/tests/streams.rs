@@ -12,18 +12,22 @@ use ray_engine::{
 type Machine = Owner<(), u32>;
 
 const OWNER: ProcessId = ProcessId(1);
-const WORKER: ProcessId = ProcessId(2);
 const NOW: Time = Time(0);
+
+/// Who runs an attempt: a process that died never comes back.
+fn worker(attempt: u32) -> ProcessId {
+    ProcessId(2 + u64::from(attempt))
+}
 
 fn commands(owner: &mut Machine) -> Vec<Command<u32>> {
     std::iter::from_fn(|| owner.poll_command()).collect()
 }
 
-/// A stream whose call runs on `WORKER`.
+/// A stream whose call runs on the first worker.
 fn running(max_retries: i32, backpressure: u64) -> (Machine, TaskId, ObjectId) {
     let mut owner = Owner::new(OWNER, Limits::default());
     let (task, token) = submit(&mut owner, max_retries, backpressure, &[]);
-    owner.on_lease_granted(RequestId(1), LeaseId(1), WORKER, NOW);
+    owner.on_lease_granted(RequestId(1), LeaseId(1), worker(0), NOW);
     commands(&mut owner);
     (owner, task, token)
 }
@@ -50,12 +54,18 @@ fn submit(
 }
 
 fn item(owner: &mut Machine, task: TaskId, attempt: u32, position: u64, value: u32) {
-    owner.on_item(task, attempt, WORKER, position, (value, Vec::new()));
+    owner.on_item(
+        task,
+        attempt,
+        worker(attempt),
+        position,
+        (value, Vec::new()),
+    );
 }
 
 fn done(owner: &mut Machine, task: TaskId, attempt: u32) {
     let outcome = Ok(vec![(0, Vec::new())]);
-    owner.on_task_done(task, attempt, WORKER, outcome, 1, NOW);
+    owner.on_task_done(task, attempt, worker(attempt), outcome, 1, NOW);
 }
 
 fn taken(owner: &mut Machine, task: TaskId) -> ObjectId {
@@ -83,13 +93,13 @@ fn taken_failure(owner: &mut Machine, task: TaskId) -> Failure {
 
 fn crash(owner: &mut Machine) {
     let exit = WorkerExit {
-        worker: WORKER,
+        worker: worker(0),
         ..WorkerExit::default()
     };
-    owner.on_process_died(WORKER, Failure::WorkerCrashed(exit), NOW);
+    owner.on_process_died(worker(0), Failure::WorkerCrashed(exit), NOW);
 }
 
-/// After a crash: the call runs again, on a new lease of the same worker id.
+/// After a crash: the call runs again, on another worker.
 fn restart(owner: &mut Machine) {
     crash(owner);
     let request = commands(owner)
@@ -99,7 +109,7 @@ fn restart(owner: &mut Machine) {
             _ => None,
         });
     let request = request.expect("the retry asks for a worker");
-    owner.on_lease_granted(request, LeaseId(2), WORKER, NOW);
+    owner.on_lease_granted(request, LeaseId(2), worker(1), NOW);
     commands(owner);
 }
 
@@ -107,8 +117,8 @@ fn reports(owner: &mut Machine) -> Vec<u64> {
     commands(owner)
         .into_iter()
         .filter_map(|command| match command {
-            Command::ReportTaken { taken, worker, .. } => {
-                assert_eq!(worker, WORKER);
+            Command::ReportTaken { taken, task, .. } => {
+                assert_eq!(task.owner, OWNER);
                 Some(taken)
             }
             _ => None,
@@ -147,7 +157,7 @@ fn the_end_of_the_call_is_the_end_of_the_stream_after_its_items() {
 fn a_failure_is_one_more_item() {
     let (mut owner, task, _) = running(0, 0);
     item(&mut owner, task, 0, 0, 7);
-    owner.on_task_done(task, 0, WORKER, Err(Failure::Cancelled), 1, NOW);
+    owner.on_task_done(task, 0, worker(0), Err(Failure::Cancelled), 1, NOW);
     assert_eq!(taken_value(&mut owner, task), 7);
     assert_eq!(taken_failure(&mut owner, task), Failure::Cancelled);
     assert_eq!(owner.take_item(task), NextItem::Ended);
@@ -321,11 +331,11 @@ fn a_stream_that_was_used_up_leaves_nothing() {
 fn references_inside_an_item_are_held_by_it() {
     let (mut owner, task, token) = running(0, 0);
     let inner = ObjectId {
-        owner: WORKER,
+        owner: ProcessId(9),
         index: 9,
     };
     owner.receive_reference(inner, 1);
-    owner.on_item(task, 0, WORKER, 0, (7, vec![inner]));
+    owner.on_item(task, 0, worker(0), 0, (7, vec![inner]));
     owner.drop_handle(inner);
     assert_eq!(owner.borrowed_objects(), 1);
     owner.drop_handle(token);
