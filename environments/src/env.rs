@@ -2,9 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use crate::Space;
+use crate::{Action, EnvSpec, Observation, Space, Value, rng::Rng};
 
 /// A problem that an agent acts in, one at a time.
+///
+/// An implementation gives the first six methods; the rest have defaults that say "I do not". The trait works
+/// as an object once both types are given: see [`DynEnv`](crate::DynEnv).
+///
+/// An environment does not count its steps to cut episodes: the limit stands in its [`EnvSpec`], and
+/// [`TimeLimit`](crate::wrappers::TimeLimit) or a vector environment applies it.
 pub trait Env: Send {
     /// What the agent sees.
     type Observation: Observation;
@@ -33,16 +39,6 @@ pub trait Env: Send {
     /// An action outside the space, or a step before the first reset.
     fn step(&mut self, action: &Self::Action) -> Result<Step<Self::Observation>, EnvError>;
 
-    /// Draws the state.
-    ///
-    /// # Errors
-    /// `NotSupported` unless the environment says otherwise.
-    fn render(&mut self, mode: RenderMode) -> Result<Frame, EnvError> {
-        Err(EnvError::NotSupported(format!(
-            "this environment does not render {mode:?}"
-        )))
-    }
-
     /// Returns everything that the next steps depend on, random numbers included.
     fn state(&self) -> State;
 
@@ -52,56 +48,77 @@ pub trait Env: Send {
     /// A state of another shape.
     fn set_state(&mut self, state: &State) -> Result<(), EnvError>;
 
+    /// Does what [`Env::reset`] does, with the observation written into a row and no info.
+    ///
+    /// Vector environments call it. Override it where an observation is large: write it in place.
+    ///
+    /// # Errors
+    /// As [`Env::reset`].
+    fn reset_into(
+        &mut self,
+        seed: Option<u64>,
+        options: &Options,
+        row: &mut [f32],
+    ) -> Result<(), EnvError> {
+        self.reset(seed, options)
+            .map(|(observation, _)| observation.write(row))
+    }
+
+    /// Does what [`Env::step`] does, with the observation written into a row and no info.
+    ///
+    /// Vector environments call it. Override it where an observation is large or an info costs.
+    ///
+    /// # Errors
+    /// As [`Env::step`].
+    #[inline]
+    fn step_into(&mut self, action: &Self::Action, row: &mut [f32]) -> Result<Outcome, EnvError> {
+        let step = self.step(action)?;
+        step.observation.write(row);
+        Ok(Outcome {
+            reward: step.reward,
+            terminated: step.terminated,
+            truncated: step.truncated,
+        })
+    }
+
+    /// Writes which choices make sense now, and returns `true`; `false` where the environment does not know.
+    fn action_mask(&self, _mask: &mut [bool]) -> bool {
+        false
+    }
+
+    /// Draws the state.
+    ///
+    /// # Errors
+    /// `NotSupported` for a mode that is not among [`Metadata::render_modes`].
+    fn render(&mut self, mode: RenderMode) -> Result<Frame, EnvError> {
+        Err(EnvError::NotSupported(format!(
+            "this environment does not render {mode:?}"
+        )))
+    }
+
+    /// Returns how it can be drawn.
+    fn metadata(&self) -> Metadata {
+        Metadata::default()
+    }
+
+    /// Returns the mode that `make` was asked for.
+    fn render_mode(&self) -> Option<RenderMode> {
+        None
+    }
+
+    /// Returns what it was made from, when `make` made it.
+    fn spec(&self) -> Option<&EnvSpec> {
+        None
+    }
+
     /// Returns after how many steps an episode is cut; `None` for never.
     fn max_episode_steps(&self) -> Option<u32> {
         None
     }
-}
 
-/// Something that an agent sees: it writes itself into a row of a batch.
-pub trait Observation: Clone + Send + 'static {
-    /// Writes the observation as numbers; `row` has the space's flat length.
-    fn write(&self, row: &mut [f32]);
-}
-
-/// Something that an agent does: it reads itself from a row of a batch.
-pub trait Action: Clone + Send + 'static {
-    /// Reads a discrete choice; `None` when the action is not one.
-    fn from_index(index: i64) -> Option<Self>;
-
-    /// Reads continuous values; `None` when the action is discrete.
-    fn from_values(values: &[f32]) -> Option<Self>;
-}
-
-impl<const N: usize> Observation for [f32; N] {
-    fn write(&self, row: &mut [f32]) {
-        row.copy_from_slice(self);
-    }
-}
-
-impl Observation for i64 {
-    fn write(&self, row: &mut [f32]) {
-        row[0] = *self as f32;
-    }
-}
-
-impl Action for i64 {
-    fn from_index(index: i64) -> Option<i64> {
-        Some(index)
-    }
-
-    fn from_values(_values: &[f32]) -> Option<i64> {
+    /// Returns the generator, to script its draws; `None` where there is no chance.
+    fn rng_mut(&mut self) -> Option<&mut Rng> {
         None
-    }
-}
-
-impl<const N: usize> Action for [f32; N] {
-    fn from_index(_index: i64) -> Option<[f32; N]> {
-        None
-    }
-
-    fn from_values(values: &[f32]) -> Option<[f32; N]> {
-        values.try_into().ok()
     }
 }
 
@@ -120,27 +137,35 @@ pub struct Step<O> {
     pub info: Info,
 }
 
+impl<O> Step<O> {
+    /// Returns the step with another observation.
+    pub fn map<P>(self, convert: impl FnOnce(O) -> P) -> Step<P> {
+        Step {
+            observation: convert(self.observation),
+            reward: self.reward,
+            terminated: self.terminated,
+            truncated: self.truncated,
+            info: self.info,
+        }
+    }
+}
+
+/// What one action led to, without the observation.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// What the agent earned.
+    pub reward: f64,
+    /// Whether the task ended; nothing follows.
+    pub terminated: bool,
+    /// Whether the episode was cut from outside; something would follow.
+    pub truncated: bool,
+}
+
 /// Named values beside an observation; making an empty one allocates nothing.
 pub type Info = BTreeMap<String, Value>;
 
 /// Named values for a reset.
 pub type Options = BTreeMap<String, Value>;
-
-/// A value of an info, of options, or of a state.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Value {
-    /// A truth.
-    Bool(bool),
-    /// A whole number.
-    Int(i64),
-    /// A number.
-    Float(f64),
-    /// A text.
-    Text(String),
-    /// Several values.
-    List(Vec<Value>),
-}
 
 /// Everything that an environment's next steps depend on.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -163,6 +188,42 @@ pub enum RenderMode {
     Ansi,
     /// An image.
     RgbArray,
+}
+
+impl RenderMode {
+    /// Returns Gymnasium's name for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            RenderMode::Ansi => "ansi",
+            RenderMode::RgbArray => "rgb_array",
+        }
+    }
+
+    /// Returns the mode of a name.
+    pub fn from_name(name: &str) -> Option<RenderMode> {
+        let all = [RenderMode::Ansi, RenderMode::RgbArray];
+        all.into_iter().find(|mode| mode.name() == name)
+    }
+}
+
+/// How an environment can be drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Metadata {
+    /// The modes that [`Env::render`] takes.
+    pub render_modes: &'static [RenderMode],
+    /// How many frames a second show it at its own speed; 0 where that means nothing.
+    pub render_fps: u32,
+}
+
+impl Metadata {
+    /// Returns what can be drawn, and how fast.
+    pub const fn new(render_modes: &'static [RenderMode], render_fps: u32) -> Metadata {
+        Metadata {
+            render_modes,
+            render_fps,
+        }
+    }
 }
 
 /// A drawn state.
@@ -211,6 +272,15 @@ pub enum EnvError {
     /// The environment does not do this.
     #[error("{0}")]
     NotSupported(String),
+    /// The environment broke its own promise; its author is at fault.
+    #[error("the environment is at fault: {0}")]
+    Broken(String),
+    /// A step after an episode's end, where nothing resets by itself; call `reset_where` first.
+    #[error("the episode of environment {env} has ended: reset it before the next step")]
+    EpisodeEnded {
+        /// Which of a vector.
+        env: usize,
+    },
     /// A buffer has another size than the environment needs.
     #[error("buffer `{buffer}` has {found} elements and needs {needed}")]
     WrongBuffer {

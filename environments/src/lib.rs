@@ -1,27 +1,144 @@
-//! Gymnasium in Rust: the `Env` trait, spaces, vector environments, and classic environments.
+//! Gymnasium in Rust: the `Env` trait, spaces, a registry, vector environments, and classic environments.
 //!
 //! Depends on nothing of the runtime's. `terminated` (the task ended: the value of the next state is 0)
 //! and `truncated` (cut from outside: bootstrap from the next state) are never mixed.
+//!
+//! # Using an environment
+//! By name, over [`Value`]s:
+//!
+//! ```
+//! use environments::{Options, make, rng::Rng};
+//!
+//! let mut env = make("CartPole-v1")?;
+//! let (actions, mut rng) = (env.action_space(), Rng::new(0));
+//! let (mut observation, _) = env.reset(Some(7), &Options::new())?;
+//! loop {
+//!     let step = env.step(&actions.sample(&mut rng))?;
+//!     observation = step.observation;
+//!     if step.terminated || step.truncated {
+//!         break;
+//!     }
+//! }
+//! assert!(env.observation_space().contains(&observation));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! By type, over its own observations and actions:
 //!
 //! ```
 //! use environments::{Env, Options, envs::CartPole};
 //!
 //! let mut env = CartPole::new();
-//! env.reset(Some(7), &Options::default())?;
+//! env.reset(Some(7), &Options::new())?;
 //! let step = env.step(&1)?;
 //! assert_eq!((step.reward, step.terminated), (1.0, false));
 //! # Ok::<(), environments::EnvError>(())
 //! ```
+//!
+//! Many at once, into buffers that are used again and again (see [`vector`]):
+//!
+//! ```
+//! use environments::{make_vec, vector::{Actions, AutoresetMode, StepBuffers}};
+//!
+//! let mut envs = make_vec("CartPole-v1", 64, AutoresetMode::SameStep)?;
+//! let mut out = StepBuffers::for_env(&*envs);
+//! envs.reset(Some(0), &mut out.obs)?;
+//! envs.step(Actions::Discrete(&[1; 64]), &mut out)?;
+//! assert_eq!(out.rewards, [1.0; 64]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Writing an environment
+//! Types say what the agent sees and does, and their spaces follow; six methods make the environment, and one
+//! spec gives it a name, a step limit and its vector form.
+//!
+//! ```
+//! use environments::{
+//!     Action, Discrete, Env, EnvError, EnvSpec, Info, Observation, Options, Space, State, Step,
+//!     make, register, rng::Rng,
+//! };
+//!
+//! #[derive(Clone, Copy, Debug, Action)]
+//! enum Walk { Left, Right }
+//!
+//! #[derive(Clone, Debug, Observation)]
+//! struct Seen { #[space(n = 9)] position: i64 }
+//!
+//! /// A corridor of nine fields; the door is at its right end.
+//! struct Corridor { position: i64, is_started: bool, rng: Rng }
+//!
+//! impl Env for Corridor {
+//!     type Observation = Seen;
+//!     type Action = Walk;
+//!
+//!     fn observation_space(&self) -> Space { Seen::space().expect("every field says its space") }
+//!     fn action_space(&self) -> Space { Discrete::new(2).into() }
+//!
+//!     fn reset(&mut self, seed: Option<u64>, _: &Options) -> Result<(Seen, Info), EnvError> {
+//!         if let Some(seed) = seed { self.rng = Rng::new(seed); }
+//!         (self.position, self.is_started) = (self.rng.below(4) as i64, true);
+//!         Ok((Seen { position: self.position }, Info::new()))
+//!     }
+//!
+//!     fn step(&mut self, action: &Walk) -> Result<Step<Seen>, EnvError> {
+//!         if !self.is_started { return Err(EnvError::ResetNeeded); }
+//!         self.position += match action { Walk::Left => -1, Walk::Right => 1 };
+//!         self.position = self.position.clamp(0, 8);
+//!         let terminated = self.position == 8;
+//!         let reward = if terminated { 1.0 } else { -0.01 };
+//!         let observation = Seen { position: self.position };
+//!         Ok(Step { observation, reward, terminated, truncated: false, info: Info::new() })
+//!     }
+//!
+//!     fn state(&self) -> State {
+//!         State { values: vec![self.position as f64], rng: self.rng.save(), ..State::default() }
+//!     }
+//!
+//!     fn set_state(&mut self, state: &State) -> Result<(), EnvError> {
+//!         let [position] = state.values[..] else { return Err(EnvError::InvalidState("one number".into())) };
+//!         self.rng = Rng::restore(&state.rng).ok_or(EnvError::InvalidState("no generator".into()))?;
+//!         (self.position, self.is_started) = (position as i64, true);
+//!         Ok(())
+//!     }
+//! }
+//!
+//! register(EnvSpec::new("demo/Corridor-v0", |_| {
+//!     Ok(Corridor { position: 0, is_started: false, rng: Rng::from_entropy() })
+//! }).max_episode_steps(50))?;
+//!
+//! let mut env = make("demo/Corridor-v0")?;
+//! let (first, _) = env.reset(Some(1), &Options::new())?;
+//! assert!(Seen::from_value(&first).is_some_and(|seen| seen.position < 4));
+//! assert_eq!(env.step(&1.into())?.reward, -0.01);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
+pub mod board;
+mod data;
+mod dynamic;
 mod env;
 pub mod envs;
-mod registry;
+pub mod multi;
+mod physics;
+pub mod registry;
+pub mod render;
+pub mod replay;
 pub mod rng;
 mod space;
+mod value;
 pub mod vector;
+pub mod wrappers;
 
-pub use env::{
-    Action, Env, EnvError, Frame, Info, Observation, Options, RenderMode, State, Step, Value,
+pub use data::{Action, Observation};
+pub use dynamic::{DynEnv, Erased};
+pub use env::{Env, EnvError, Frame, Info, Metadata, Options, Outcome, RenderMode, State, Step};
+pub use environments_derive::{Action, Observation};
+pub use registry::{
+    EnvBuilder, EnvId, EnvSpec, Kwargs, MakeError, MakeError as UnknownEnv, Vectorization, Warning,
+    make, make_vec, make_with, on_warning, register,
 };
-pub use registry::{IDS, UnknownEnv, make_vec};
-pub use space::{BoxSpace, Discrete, Space};
+pub use space::{
+    BoxSpace, Dict, Discrete, GraphSpace, Mask, MultiBinary, MultiDiscrete, OneOf, Seed, Sequence,
+    Space, SpaceError, SpaceSampler, TextSpace, Tuple,
+};
+pub use value::{Array, ArrayData, Dtype, Element, GraphInstance, Value};

@@ -1,12 +1,27 @@
 //! The `ray` command.
 
 mod bench;
+mod connect;
+mod list;
+mod logs;
+mod options;
+mod start;
+mod status;
+mod stop;
+mod table;
+mod token;
 
-use std::process::ExitCode;
+use std::{error::Error, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-/// Tasks, actors and objects across processes.
+/// What stopped a command.
+pub(crate) type Failed = Box<dyn Error + Send + Sync>;
+
+/// What a head of another kind is answered with.
+pub(crate) const OTHER_ANSWER: &str = "the head answered another question; use one build for both";
+
+/// Tasks, actors and objects across processes and machines.
 #[derive(Parser)]
 #[command(name = "ray", version)]
 struct Cli {
@@ -16,6 +31,23 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Start the head of a new cluster, or a node that joins one.
+    Start(start::Options),
+    /// End the cluster, or one of its nodes.
+    Stop(stop::Options),
+    /// Show whether the cluster is well, what it has, and what waits.
+    Status(status::Options),
+    /// Show the rows of a table.
+    List(list::ListOptions),
+    /// Show one row of a table.
+    Get(list::GetOptions),
+    /// Count the rows of a table by kind and state.
+    Summary(list::SummaryOptions),
+    /// Show what the head's processes wrote.
+    Logs(logs::Options),
+    /// Make, show and revoke the tokens that let others in.
+    #[command(subcommand)]
+    Token(token::TokenCommand),
     /// Measure this machine's floors and the runtime beside them.
     Bench(bench::Options),
     /// One side of a measurement; started by `bench`.
@@ -25,14 +57,29 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
+        Command::Start(options) => start::run(options),
+        Command::Stop(options) => stop::run(&options),
+        Command::Status(options) => status::run(&options),
+        Command::List(options) => list::list(&options),
+        Command::Get(options) => list::get(&options),
+        Command::Summary(options) => list::summary(&options),
+        Command::Logs(options) => logs::run(&options),
+        Command::Token(command) => token::run(&command),
         Command::Bench(options) => bench::run(&options),
         Command::Part(part) => bench::run_part(&part),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever read the output, `head` for example, has seen enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("ray: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn is_broken_pipe(error: &Failed) -> bool {
+    let error = error.downcast_ref::<std::io::Error>();
+    error.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }

@@ -136,7 +136,7 @@ pub trait ActorHandle: Sized {
     fn kill(&self, mode: KillMode) -> Result<()> {
         let no_restart = mode == KillMode::NoRestart;
         let actor = self.actor_ref().id();
-        runtime::current()?.send_to_node(Message::KillActor { actor, no_restart });
+        runtime::current()?.send_to_control(Message::KillActor { actor, no_restart });
         Ok(())
     }
 

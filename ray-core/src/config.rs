@@ -230,9 +230,25 @@ pub const PEER_QUEUE_BYTES_MAX: usize = 64 << 20;
 pub const WORKER_START_TIMEOUT: Duration = Duration::from_secs(30);
 /// A put waits this long for room in the store before it fails.
 pub const STORE_FULL_TIMEOUT: Duration = Duration::from_secs(10);
+/// A read of another node's object waits this long for its copy.
+pub const FETCH_TIMEOUT: Duration = Duration::from_secs(600);
 /// The runtime waits this long at shutdown for its workers to end by themselves.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
 /// Worker processes of one node, blocked ones counted.
 pub const WORKERS_MAX: usize = 512;
 /// Pages of the store that are made in the background after the start; bytes.
-pub const FAULT_AHEAD_BYTES: u64 = 256 << 20;
+pub const FAULT_AHEAD_BYTES_MIN: u64 = 8 << 20;
+/// Pages that are made in the background ahead of what is in use, at most; bytes.
+pub const FAULT_AHEAD_BYTES_MAX: u64 = 256 << 20;
+/// The port of a head's front desk, UDP.
+pub const DESK_PORT: u16 = 6379;
+/// A newcomer at the front desk has this long for the handshake, and for finding the head at all.
+pub const DESK_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A request at the front desk has this long to arrive, and its answer to be taken.
+pub const DESK_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections to the front desk; past it the oldest gives way to the newest.
+pub const DESK_CONNECTIONS_MAX: usize = 256;
+/// Requests that the front desk answers at once; others wait.
+pub const DESK_REQUESTS_MAX: usize = 16;
+/// How far the clocks of two machines of one cluster may differ.
+pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(5 * 60);

@@ -164,6 +164,17 @@ pub enum Error {
     /// The credentials were missing, wrong, expired or used up.
     #[error("not admitted: {0}")]
     Unauthenticated(String),
+    /// The cluster's head did not answer; check the address, the port and whether it runs.
+    #[error("the cluster at {address} cannot be reached: {reason}")]
+    Unreachable {
+        /// Where it was looked for.
+        address: String,
+        /// What was seen there, and what to do.
+        reason: String,
+    },
+    /// The cluster's head understood the question and said no; its text says why.
+    #[error("the head refused: {0}")]
+    Refused(String),
     /// The runtime environment of the call could not be set up.
     #[error("the runtime environment failed: {0}")]
     RuntimeEnv(String),
@@ -288,6 +299,8 @@ impl From<Failure> for Error {
             Failure::ObjectTooLarge { bytes, limit } => Error::ObjectTooLarge { bytes, limit },
             Failure::OwnerDied { object, owner } => Error::OwnerDied { object, owner },
             Failure::Unschedulable { demand, reason } => Error::Unschedulable { demand, reason },
+            Failure::PlacementGroupRemoved(_) => Error::PlacementGroupRemoved,
+            Failure::OutOfDisk(text) => Error::OutOfDisk(text),
             Failure::ObjectStoreFull {
                 needed,
                 capacity,

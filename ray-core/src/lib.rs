@@ -29,6 +29,8 @@ pub mod __private;
 mod actor;
 pub mod config;
 mod context_api;
+pub mod control;
+pub mod daemon;
 pub mod data;
 mod error;
 mod node;

@@ -221,7 +221,11 @@ impl<T: Data> Future for ObjectFuture<T> {
         match runtime.poll_value(this.reference.id(), &mut this.cell, cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Ready(Ok(value)) => Poll::Ready(data::decode::<T>(&value).map_err(Into::into)),
+            Poll::Ready(Ok(value)) => match runtime.localize_for(&value, cx.waker()) {
+                Ok(true) => Poll::Ready(data::decode::<T>(&value).map_err(Into::into)),
+                Ok(false) => Poll::Pending,
+                Err(error) => Poll::Ready(Err(error)),
+            },
         }
     }
 }

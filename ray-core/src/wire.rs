@@ -9,8 +9,9 @@ use ray_engine::{
     failure::{Failure, WorkerExit},
     ids::{ActorId, JobId, LeaseId, NodeId, ObjectId, ProcessId, TaskId},
     resources::Resources,
+    spec::{Demand, Labels, NodeReport},
 };
-use rkyv::{Archive, Deserialize, Serialize};
+use rkyv::{Archive, Deserialize, Serialize, rancor};
 
 use crate::actor::CallLimits;
 
@@ -27,14 +28,17 @@ pub(crate) mod kind {
     pub(crate) const DONE: u8 = 18;
     /// An owner's answer about one object: [`super::AnswerMeta`] and the value.
     pub(crate) const ANSWER: u8 = 19;
+    /// A part of an object: [`super::ChunkMeta`] and its bytes.
+    pub(crate) const CHUNK: u8 = 20;
     /// One item of a stream: [`super::ItemMeta`] and the value.
-    pub(crate) const ITEM: u8 = 20;
+    pub(crate) const ITEM: u8 = 21;
 
     /// The most bytes that a frame of each kind may carry; 0 refuses the kind.
     pub(crate) fn limit(kind: u8) -> u32 {
         match kind {
             CONTROL => 1 << 20,
             CALL | DONE | ANSWER | ITEM => 12 << 20,
+            CHUNK => (1 << 20) + (1 << 10),
             _ => 0,
         }
     }
@@ -106,8 +110,9 @@ pub(crate) struct ArgMeta {
 pub(crate) enum Place {
     /// In the body of this frame.
     Body { offset: u32, len: u32 },
-    /// In the node's arena, written by `writer`.
+    /// In the arena of the node of `writer`, who wrote it.
     Arena {
+        object: ObjectId,
         offset: u64,
         len: u64,
         writer: ProcessId,
@@ -141,6 +146,17 @@ pub(crate) struct AnswerMeta {
     pub outcome: Result<ArgMeta, Failure>,
 }
 
+/// Which part of which object a frame carries.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+pub(crate) struct ChunkMeta {
+    pub object: ObjectId,
+    pub from: u64,
+    /// BLAKE3 of the bytes.
+    pub hash: [u8; 32],
+    /// Why there are no bytes, when there are none.
+    pub failure: Option<Failure>,
+}
+
 /// How an actor is doing, as its callers see it.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug)]
 pub(crate) enum ActorStatus {
@@ -165,6 +181,7 @@ pub(crate) struct ActorCreation {
     pub shape: Resources,
     pub running: Resources,
     pub max_restarts: i32,
+    pub job: JobId,
     pub get_if_exists: bool,
     pub detached: bool,
     pub(crate) limits: CallLimits,
@@ -172,13 +189,52 @@ pub(crate) struct ActorCreation {
 
 /// Everything that is said off the hot path.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+#[rkyv(
+    serialize_bounds(__S: rkyv::ser::Writer + rkyv::ser::Allocator, __S::Error: rancor::Source),
+    deserialize_bounds(__D::Error: rancor::Source),
+    bytecheck(bounds(__C: rkyv::validation::ArchiveContext, __C::Error: rancor::Source))
+)]
 pub(crate) enum Message {
     // An owner asks its node for workers.
     RequestLease {
         request: u64,
+        job: JobId,
         shape: Resources,
     },
     CancelLeaseRequest {
+        request: u64,
+    },
+    // A node asks the control role to place what it cannot run.
+    SpillLease {
+        requester: ProcessId,
+        request: u64,
+        job: JobId,
+        demand: Demand,
+    },
+    CancelSpilled {
+        requester: ProcessId,
+        request: u64,
+    },
+    // The control role hands a request to a node.
+    PlaceLease {
+        requester: ProcessId,
+        request: u64,
+        job: JobId,
+        demand: Demand,
+        /// Whether the node queues it when it is full, instead of handing it back.
+        is_bound: bool,
+    },
+    CancelPlaced {
+        requester: ProcessId,
+        request: u64,
+    },
+    /// The node has granted or refused what it was handed.
+    LeaseSettled {
+        requester: ProcessId,
+        request: u64,
+    },
+    LeaseRejected {
+        requester: ProcessId,
         request: u64,
     },
     ReturnLease {
@@ -306,13 +362,83 @@ pub(crate) enum Message {
         request: u64,
         outcome: Result<(ActorId, String, CallLimits), Failure>,
     },
+    // The control role and the nodes.
+    /// A node introduces itself.
+    NodeUp {
+        row: NodeRow,
+    },
+    /// A node says what is free.
+    NodeView {
+        report: NodeReport,
+        workers: Vec<WorkerRow>,
+    },
+    /// A node is gone, with every process that it started.
+    NodeDied {
+        process: ProcessId,
+    },
+    /// A driver introduces its job.
+    JobUp {
+        job: JobSpec,
+    },
+    /// The control role passes a job on to every node.
+    JobAnnounced {
+        job: JobSpec,
+    },
+    JobEnded {
+        job: JobId,
+    },
+    // A node fetches a job's executable from the driver's.
+    FetchExecutable {
+        offset: u64,
+    },
+    ExecutablePart {
+        job: JobId,
+        offset: u64,
+        bytes: Vec<u8>,
+    },
+    /// A line that a worker of another node printed.
+    Printed {
+        pid: u32,
+        name: String,
+        is_error: bool,
+        text: String,
+    },
+    /// A node passes on what a worker says, in order with its death.
+    OfWorker {
+        worker: ProcessId,
+        #[rkyv(omit_bounds)]
+        message: Box<Message>,
+    },
+    WorkerDied {
+        process: ProcessId,
+        exit: WorkerExit,
+    },
+    ActorPlaced {
+        request: u64,
+        lease: LeaseId,
+        worker: ProcessId,
+        addr: SocketAddr,
+    },
+    ActorPlaceRefused {
+        request: u64,
+        failure: Failure,
+    },
+    /// The actor runs: it holds what it holds from here on.
+    ActorRunning {
+        lease: LeaseId,
+    },
+    /// The node tells its worker that the actor has no handles left.
+    StopWorkersActor {
+        worker: ProcessId,
+        actor: ActorId,
+    },
     // Processes.
     Locate {
         process: ProcessId,
     },
     Located {
         process: ProcessId,
-        addr: Option<SocketAddr>,
+        at: Location,
     },
     ProcessDied {
         process: ProcessId,
@@ -343,6 +469,33 @@ pub(crate) enum Message {
     Quiesced {
         dead: ProcessId,
     },
+    // Objects of other nodes.
+    /// A process wants a copy in its own node's arena.
+    Fetch {
+        request: u64,
+        object: ObjectId,
+        offset: u64,
+        len: u64,
+        writer: ProcessId,
+    },
+    Fetched {
+        request: u64,
+        object: ObjectId,
+        outcome: Result<(u64, u64), Failure>,
+    },
+    /// A process reads its copy no more.
+    ReleaseCopy {
+        object: ObjectId,
+    },
+    /// A node wants a part of an object from the node that has it.
+    ReadChunk {
+        job: JobId,
+        object: ObjectId,
+        slot_offset: u64,
+        slot_len: u64,
+        from: u64,
+        len: u32,
+    },
     // Questions of the state.
     QueryResources {
         request: u64,
@@ -360,25 +513,102 @@ pub(crate) enum Message {
         nodes: Vec<NodeRow>,
     },
     Shutdown,
+    /// The worker ends unless others need what it owns.
+    StopIdle,
+    /// They do: the worker stays.
+    StayedBusy,
 }
 
-/// A line of `nodes()`.
+impl Message {
+    /// Returns whether the control role handles it.
+    pub(crate) fn is_for_control(&self) -> bool {
+        matches!(
+            self,
+            Message::CreateActor { .. }
+                | Message::ConstructFailed { .. }
+                | Message::WatchActor { .. }
+                | Message::KillActor { .. }
+                | Message::HandlesGone { .. }
+                | Message::LookupActor { .. }
+                | Message::NodeUp { .. }
+                | Message::NodeView { .. }
+                | Message::OfWorker { .. }
+                | Message::WorkerDied { .. }
+                | Message::SpillLease { .. }
+                | Message::CancelSpilled { .. }
+                | Message::LeaseSettled { .. }
+                | Message::LeaseRejected { .. }
+                | Message::JobUp { .. }
+                | Message::ActorPlaced { .. }
+                | Message::ActorPlaceRefused { .. }
+                | Message::QueryResources { .. }
+                | Message::QueryNodes { .. }
+        )
+    }
+}
+
+/// Where a process is.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug)]
+pub(crate) enum Location {
+    /// It listens here.
+    At(SocketAddr),
+    /// Its node, which listens here, knows.
+    AskNode(SocketAddr),
+    /// Nowhere: it has ended.
+    Gone,
+}
+
+/// A line of `nodes()`, and what the control role knows of a node from its start.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug)]
 pub(crate) struct NodeRow {
     pub node: NodeId,
+    pub name: String,
     pub addr: SocketAddr,
     pub alive: bool,
+    /// Whether it is a driver's own, which runs nothing for others.
+    pub is_driver: bool,
     pub resources: Resources,
+    pub labels: Labels,
     pub workers: u32,
+}
+
+/// A worker process of a node.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+pub(crate) struct WorkerRow {
+    pub process: ProcessId,
+    pub job: JobId,
+    pub pid: u32,
+    pub addr: Option<SocketAddr>,
+}
+
+/// What a node must know to start workers of a job.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+pub(crate) struct JobSpec {
+    pub job: JobId,
+    /// The driver's process, which has the executable.
+    pub driver: ProcessId,
+    pub namespace: String,
+    pub executable: Executable,
+    /// The arguments of the driver, which its workers get too.
+    pub args: Vec<Vec<u8>>,
+    pub log_filter: String,
+}
+
+/// A job's code by its content.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Executable {
+    /// BLAKE3.
+    pub hash: [u8; 32],
+    pub len: u64,
 }
 
 /// What a worker gets on its standard input before it connects.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug)]
 pub(crate) struct WorkerBootstrap {
     pub process: ProcessId,
-    pub node_process: ProcessId,
     pub node_addr: SocketAddr,
-    pub node: NodeId,
+    pub control_process: ProcessId,
+    pub control_addr: SocketAddr,
     pub job: JobId,
     pub namespace: String,
     pub identity: Vec<u8>,

@@ -14,6 +14,7 @@ mod actor_pool;
 mod actors;
 mod cancel;
 mod concurrency_groups;
+mod cluster;
 mod errors;
 mod get_and_wait;
 mod names;

@@ -76,7 +76,10 @@ fn a_wrong_setting_is_named() {
         .build()
         .err()
         .expect("no such environment");
-    assert!(error.to_string().contains("CartPoll-v1"), "{error}");
+    assert!(
+        error.to_string().contains("did you mean `CartPole-v1`"),
+        "{error}"
+    );
 }
 
 #[ray_core::test]

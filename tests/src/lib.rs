@@ -1,5 +1,9 @@
 //! What the integration tests share: tokens between processes, counts that survive a crash.
 
+mod cluster;
+
+pub use cluster::Cluster;
+
 use std::{
     fs::{File, OpenOptions},
     io::{Read as _, Write as _},

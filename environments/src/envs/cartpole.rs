@@ -18,17 +18,50 @@
 //!
 //! # Episode end
 //! Terminated when |position| > 2.4 or |angle| > 12°; truncated after 500 steps (v0: 200).
+//!
+//! # Arguments
+//! `sutton_barto_reward` (false).
 
 use crate::{
-    BoxSpace, Discrete, Env, EnvError, Info, Options, Space, State, Step, Value, rng::Rng,
+    BoxSpace, Discrete, Env, EnvError, EnvSpec, Frame, Info, Kwargs, MakeError, Metadata, Options,
+    RenderMode, Space, State, Step, Value,
+    render::{Canvas, Color},
+    rng::Rng,
+    vector::lanes::{CartPoleLanes, LanesVectorEnv},
 };
+
+pub(super) fn specs() -> Vec<EnvSpec> {
+    let has_other_reward = |kwargs: &mut Kwargs| -> Result<bool, MakeError> {
+        Ok(kwargs.take_bool("sutton_barto_reward")?.unwrap_or(false))
+    };
+    let spec = |id: &str| {
+        EnvSpec::new(id, move |kwargs| {
+            Ok(CartPole::unlimited().sutton_barto_reward(has_other_reward(kwargs)?))
+        })
+        .vector_entry_point(move |kwargs, config| {
+            let sutton_barto_reward = has_other_reward(kwargs)?;
+            let dynamics = CartPoleLanes {
+                sutton_barto_reward,
+            };
+            Ok(LanesVectorEnv::new(dynamics, config))
+        })
+    };
+    vec![
+        spec("CartPole-v0")
+            .max_episode_steps(200)
+            .reward_threshold(195.0),
+        spec("CartPole-v1")
+            .max_episode_steps(500)
+            .reward_threshold(475.0),
+    ]
+}
 
 /// The environment; state order: position, velocity, angle, angular velocity.
 #[derive(Clone, Debug)]
 pub struct CartPole {
     state: [f64; 4],
     elapsed: u32,
-    limit: u32,
+    limit: Option<u32>,
     is_started: bool,
     is_over: bool,
     sutton_barto_reward: bool,
@@ -42,17 +75,22 @@ impl Default for CartPole {
 }
 
 impl CartPole {
-    /// Returns CartPole-v1: at most 500 steps.
+    /// Returns CartPole-v1 with its limit of 500 steps built in.
     pub fn new() -> CartPole {
-        CartPole::with_limit(500)
+        CartPole::with_limit(Some(500))
     }
 
-    /// Returns CartPole-v0: at most 200 steps.
+    /// Returns CartPole-v0 with its limit of 200 steps built in.
     pub fn v0() -> CartPole {
-        CartPole::with_limit(200)
+        CartPole::with_limit(Some(200))
     }
 
-    fn with_limit(limit: u32) -> CartPole {
+    /// Returns the environment without a limit, for a caller that counts.
+    pub fn unlimited() -> CartPole {
+        CartPole::with_limit(None)
+    }
+
+    fn with_limit(limit: Option<u32>) -> CartPole {
         CartPole {
             state: [0.0; 4],
             elapsed: 0,
@@ -60,7 +98,7 @@ impl CartPole {
             is_started: false,
             is_over: false,
             sutton_barto_reward: false,
-            rng: Rng::new(0),
+            rng: Rng::from_entropy(),
         }
     }
 
@@ -75,15 +113,24 @@ impl CartPole {
     }
 }
 
-/// Advances one state by one step of 20 ms (explicit Euler); returns whether the pole has failed.
-pub(crate) fn advance(state: &mut [f64; 4], pushes_right: bool) -> bool {
-    let [x, x_dot, theta, theta_dot] = *state;
-    let force = if pushes_right { FORCE } else { -FORCE };
-    let (sin, cos) = (theta.sin(), theta.cos());
+/// Returns the accelerations of cart and pole. Florian 2007, "Correct equations for the dynamics of the cart-pole
+/// system", without friction.
+#[inline(always)]
+pub(crate) fn accelerations(theta_dot: f64, force: f64, sin: f64, cos: f64) -> (f64, f64) {
     let temp = (force + POLE_MASS_LENGTH * (theta_dot * theta_dot) * sin) / TOTAL_MASS;
     let theta_acc = (GRAVITY * sin - cos * temp)
         / (HALF_LENGTH * (4.0 / 3.0 - POLE_MASS * (cos * cos) / TOTAL_MASS));
-    let x_acc = temp - POLE_MASS_LENGTH * theta_acc * cos / TOTAL_MASS;
+    (
+        temp - POLE_MASS_LENGTH * theta_acc * cos / TOTAL_MASS,
+        theta_acc,
+    )
+}
+
+/// Advances one state by one step of 20 ms (explicit Euler); returns whether the pole has failed.
+fn advance(state: &mut [f64; 4], pushes_right: bool) -> bool {
+    let [x, x_dot, theta, theta_dot] = *state;
+    let force = if pushes_right { FORCE } else { -FORCE };
+    let (x_acc, theta_acc) = accelerations(theta_dot, force, theta.sin(), theta.cos());
     *state = [
         x + TAU * x_dot,
         x_dot + TAU * x_acc,
@@ -156,9 +203,22 @@ impl Env for CartPole {
             observation: self.observation(),
             reward,
             terminated,
-            truncated: self.elapsed >= self.limit,
+            truncated: self.limit.is_some_and(|limit| self.elapsed >= limit),
             info: Info::new(),
         })
+    }
+
+    fn metadata(&self) -> Metadata {
+        Metadata::new(&[RenderMode::RgbArray], 50)
+    }
+
+    fn render(&mut self, mode: RenderMode) -> Result<Frame, EnvError> {
+        match mode {
+            RenderMode::RgbArray => Ok(draw(&self.state).into_frame()),
+            _ => Err(EnvError::NotSupported(format!(
+                "CartPole does not render {mode:?}"
+            ))),
+        }
     }
 
     fn state(&self) -> State {
@@ -189,8 +249,36 @@ impl Env for CartPole {
     }
 
     fn max_episode_steps(&self) -> Option<u32> {
-        Some(self.limit)
+        self.limit
     }
+
+    fn rng_mut(&mut self) -> Option<&mut Rng> {
+        Some(&mut self.rng)
+    }
+}
+
+/// Draws a state: the window shows the track between the limits, and the pole at its true length.
+fn draw(state: &[f64; 4]) -> Canvas {
+    let mut canvas = Canvas::new(600, 400, Color::WHITE);
+    let pixels_per_metre = f64::from(canvas.width()) / (2.0 * X_LIMIT);
+    let track = 300.0;
+    let cart = (300.0 + state[0] * pixels_per_metre, track);
+    canvas.line((0.0, track), (600.0, track), 1.5, Color::GRAY);
+    canvas.rect(cart.0 - 25.0, cart.1 - 15.0, 50.0, 30.0, Color::BLACK);
+    let hinge = (cart.0, cart.1 - 8.0);
+    let (sin, cos) = state[2].sin_cos();
+    let along = |metres: f64| {
+        let pixels = metres * pixels_per_metre;
+        (hinge.0 + sin * pixels, hinge.1 - cos * pixels)
+    };
+    canvas.line(
+        along(-0.04),
+        along(2.0 * HALF_LENGTH),
+        10.0,
+        Color(202, 152, 101),
+    );
+    canvas.circle(hinge, 5.0, Color(129, 132, 203));
+    canvas
 }
 
 /// Reads the options `low` and `high`.
@@ -219,7 +307,7 @@ const POLE_MASS: f64 = 0.1;
 const TOTAL_MASS: f64 = 1.0 + POLE_MASS;
 const HALF_LENGTH: f64 = 0.5;
 const POLE_MASS_LENGTH: f64 = POLE_MASS * HALF_LENGTH;
-const FORCE: f64 = 10.0;
-const TAU: f64 = 0.02;
-const X_LIMIT: f64 = 2.4;
-const THETA_LIMIT: f64 = 12.0 * 2.0 * std::f64::consts::PI / 360.0;
+pub(crate) const FORCE: f64 = 10.0;
+pub(crate) const TAU: f64 = 0.02;
+pub(crate) const X_LIMIT: f64 = 2.4;
+pub(crate) const THETA_LIMIT: f64 = 12.0 * 2.0 * std::f64::consts::PI / 360.0;

@@ -17,10 +17,33 @@
 //!
 //! # Episode end
 //! Truncated after 200 steps.
+//!
+//! # Arguments
+//! `g` (10): the gravity; m/s².
 
 use std::f64::consts::PI;
 
-use crate::{BoxSpace, Env, EnvError, Info, Options, Space, State, Step, Value, rng::Rng};
+use crate::{
+    BoxSpace, Env, EnvError, EnvSpec, Frame, Info, Kwargs, MakeError, Metadata, Options,
+    RenderMode, Space, State, Step, Value,
+    render::{Canvas, Color},
+    rng::Rng,
+    vector::lanes::{LanesVectorEnv, PendulumLanes},
+};
+
+pub(super) fn specs() -> Vec<EnvSpec> {
+    let gravity = |kwargs: &mut Kwargs| -> Result<f64, MakeError> {
+        Ok(kwargs.take_float("g")?.unwrap_or(10.0))
+    };
+    let spec = EnvSpec::new("Pendulum-v1", move |kwargs| {
+        Ok(Pendulum::unlimited().gravity(gravity(kwargs)?))
+    });
+    let spec = spec.vector_entry_point(move |kwargs, config| {
+        let gravity = gravity(kwargs)?;
+        Ok(LanesVectorEnv::new(PendulumLanes { gravity }, config))
+    });
+    vec![spec.max_episode_steps(200)]
+}
 
 /// The environment; state order: angle, angular velocity.
 #[derive(Clone, Debug)]
@@ -29,8 +52,11 @@ pub struct Pendulum {
     velocity: f64,
     gravity: f64,
     elapsed: u32,
+    limit: Option<u32>,
     is_started: bool,
     rng: Rng,
+    /// What the motor did last; only the picture shows it.
+    last_torque: Option<f64>,
 }
 
 impl Default for Pendulum {
@@ -40,15 +66,25 @@ impl Default for Pendulum {
 }
 
 impl Pendulum {
-    /// Returns Pendulum-v1, with a gravity of 10 m/s².
+    /// Returns Pendulum-v1 with its limit of 200 steps built in, and a gravity of 10 m/s².
     pub fn new() -> Pendulum {
         Pendulum {
+            limit: Some(200),
+            ..Pendulum::unlimited()
+        }
+    }
+
+    /// Returns the environment without a limit, for a caller that counts.
+    pub fn unlimited() -> Pendulum {
+        Pendulum {
+            limit: None,
             angle: 0.0,
             velocity: 0.0,
             gravity: 10.0,
             elapsed: 0,
             is_started: false,
-            rng: Rng::new(0),
+            rng: Rng::from_entropy(),
+            last_torque: None,
         }
     }
 
@@ -59,12 +95,40 @@ impl Pendulum {
     }
 
     fn observation(&self) -> [f32; 3] {
-        [
-            self.angle.cos() as f32,
-            self.angle.sin() as f32,
-            self.velocity as f32,
-        ]
+        observe([self.angle, self.velocity])
     }
+}
+
+/// Draws the rod, and the torque as an arc around the hinge.
+fn draw(angle: f64, torque: f64) -> Canvas {
+    let mut canvas = Canvas::new(500, 500, Color::WHITE);
+    let pixels_per_metre = f64::from(canvas.width()) / 4.4;
+    let hinge = (250.0, 250.0);
+    // Positive angles are counterclockwise from upright.
+    let at = |angle: f64, radius: f64| {
+        (
+            hinge.0 - angle.sin() * radius * pixels_per_metre,
+            hinge.1 - angle.cos() * radius * pixels_per_metre,
+        )
+    };
+    let (rod, half_width) = (Color(204, 77, 77), 0.1 * pixels_per_metre);
+    canvas.line(hinge, at(angle, 1.0), 2.0 * half_width, rod);
+    canvas.circle(hinge, half_width, rod);
+    canvas.circle(at(angle, 1.0), half_width, rod);
+    let arc = (0..=16)
+        .map(|part| at(torque / 2.0 * f64::from(part) / 16.0 * PI * 0.75, 0.3))
+        .collect::<Vec<_>>();
+    canvas.polyline(&arc, 5.0, Color(70, 90, 160));
+    if torque != 0.0 {
+        canvas.circle(arc[16], 7.0, Color(70, 90, 160));
+    }
+    canvas.circle(hinge, 0.05 * pixels_per_metre, Color::BLACK);
+    canvas
+}
+
+/// Returns what an agent sees of an angle and a velocity.
+pub(crate) fn observe([angle, velocity]: [f64; 2]) -> [f32; 3] {
+    [angle.cos() as f32, angle.sin() as f32, velocity as f32]
 }
 
 fn normalized(angle: f64) -> f64 {
@@ -104,6 +168,7 @@ impl Env for Pendulum {
         self.velocity = self.rng.uniform(-y_init, y_init);
         self.elapsed = 0;
         self.is_started = true;
+        self.last_torque = None;
         Ok((self.observation(), Info::new()))
     }
 
@@ -117,21 +182,37 @@ impl Env for Pendulum {
                 space: self.action_space().to_string(),
             });
         }
-        let torque = f64::from(action[0].clamp(-2.0, 2.0));
+        let torque = f64::from(action[0]).clamp(-TORQUE_MAX, TORQUE_MAX);
         let angle = normalized(self.angle);
         let cost =
             angle * angle + 0.1 * (self.velocity * self.velocity) + 0.001 * (torque * torque);
         let acceleration = 3.0 * self.gravity / 2.0 * self.angle.sin() + 3.0 * torque;
-        self.velocity = (self.velocity + acceleration * DT).clamp(-8.0, 8.0);
+        self.velocity = (self.velocity + acceleration * DT).clamp(-SPEED_MAX, SPEED_MAX);
         self.angle += self.velocity * DT;
         self.elapsed += 1;
+        self.last_torque = Some(torque);
         Ok(Step {
             observation: self.observation(),
             reward: -cost,
             terminated: false,
-            truncated: self.elapsed >= LIMIT,
+            truncated: self.limit.is_some_and(|limit| self.elapsed >= limit),
             info: Info::new(),
         })
+    }
+
+    fn metadata(&self) -> Metadata {
+        Metadata::new(&[RenderMode::RgbArray], 30)
+    }
+
+    fn render(&mut self, mode: RenderMode) -> Result<Frame, EnvError> {
+        match mode {
+            RenderMode::RgbArray => {
+                Ok(draw(self.angle, self.last_torque.unwrap_or(0.0)).into_frame())
+            }
+            _ => Err(EnvError::NotSupported(format!(
+                "Pendulum does not render {mode:?}"
+            ))),
+        }
     }
 
     fn state(&self) -> State {
@@ -157,14 +238,20 @@ impl Env for Pendulum {
             self.rng = rng;
         }
         self.is_started = true;
+        self.last_torque = None;
         Ok(())
     }
 
     fn max_episode_steps(&self) -> Option<u32> {
-        Some(LIMIT)
+        self.limit
+    }
+
+    fn rng_mut(&mut self) -> Option<&mut Rng> {
+        Some(&mut self.rng)
     }
 }
 
 /// Seconds of a step.
-const DT: f64 = 0.05;
-const LIMIT: u32 = 200;
+pub(crate) const DT: f64 = 0.05;
+pub(crate) const SPEED_MAX: f64 = 8.0;
+pub(crate) const TORQUE_MAX: f64 = 2.0;

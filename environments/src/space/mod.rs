@@ -1,8 +1,27 @@
 //! The sets that observations and actions are in.
+//!
+//! A space is plain data: it compares, prints and prints as JSON, and draws from whatever [`Rng`] it is
+//! given. A [`SpaceSampler`] adds Gymnasium's own generator per space.
+
+mod batch;
+mod boxes;
+mod discrete;
+mod flatten;
+pub(crate) mod json;
+mod nested;
+mod print;
+mod sample;
+mod text;
 
 use std::fmt;
 
-use crate::rng::Rng;
+pub use boxes::BoxSpace;
+pub use discrete::{Discrete, MultiBinary, MultiDiscrete};
+pub use nested::{Dict, GraphSpace, OneOf, Sequence, Tuple};
+pub use sample::{Mask, Seed, SpaceSampler};
+pub use text::TextSpace;
+
+use crate::{Value, rng::Rng};
 
 /// A set of values.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,118 +31,118 @@ pub enum Space {
     Box(BoxSpace),
     /// Whole numbers `start..start + n`.
     Discrete(Discrete),
+    /// Several whole numbers, each of its own range.
+    MultiDiscrete(MultiDiscrete),
+    /// An array of zeros and ones.
+    MultiBinary(MultiBinary),
+    /// Texts of bounded length over a set of letters.
+    Text(TextSpace),
+    /// One value of each of several named spaces.
+    Dict(Dict),
+    /// One value of each of several spaces.
+    Tuple(Tuple),
+    /// Any number of values of one space.
+    Sequence(Sequence),
+    /// Graphs with values at nodes and edges.
+    Graph(GraphSpace),
+    /// One value of one of several spaces.
+    OneOf(OneOf),
 }
 
-/// An array of numbers, each within its bounds; infinite bounds are none.
-#[derive(Clone, Debug, PartialEq)]
-pub struct BoxSpace {
-    /// The least value of each element.
-    pub low: Vec<f32>,
-    /// The greatest value of each element.
-    pub high: Vec<f32>,
-    /// The array's shape; its product is the length of the bounds.
-    pub shape: Vec<usize>,
-}
-
-/// A choice among `n`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Discrete {
-    /// How many there are.
-    pub n: i64,
-    /// The first.
-    pub start: i64,
-}
-
-impl BoxSpace {
-    /// Returns the space of vectors within these bounds.
-    ///
-    /// # Panics
-    /// When the bounds differ in length, or a low one is above its high one or not a number.
-    pub fn new(low: Vec<f32>, high: Vec<f32>) -> BoxSpace {
-        assert_eq!(low.len(), high.len(), "each element has two bounds");
-        assert!(
-            low.iter().zip(&high).all(|(low, high)| low <= high),
-            "a low bound is no number or above its high bound"
-        );
-        let shape = vec![low.len()];
-        BoxSpace { low, high, shape }
-    }
-
-    /// Returns whether `values` has the length and every element is within its bounds.
-    pub fn contains(&self, values: &[f32]) -> bool {
-        values.len() == self.low.len()
-            && values
-                .iter()
-                .zip(self.low.iter().zip(&self.high))
-                .all(|(value, (low, high))| value >= low && value <= high)
-    }
-
-    /// Draws values: uniform within two bounds, exponential beyond one, normal without any.
-    pub fn sample(&self, rng: &mut Rng) -> Vec<f32> {
-        self.low
-            .iter()
-            .zip(&self.high)
-            .map(|(low, high)| match (low.is_finite(), high.is_finite()) {
-                (true, true) => rng.uniform(f64::from(*low), f64::from(*high)) as f32,
-                (true, false) => low + rng.exponential() as f32,
-                (false, true) => high - rng.exponential() as f32,
-                (false, false) => rng.normal() as f32,
-            })
-            .collect()
-    }
-}
-
-impl Discrete {
-    /// Returns the choice among `n`, from 0.
-    ///
-    /// # Panics
-    /// When `n` is not positive.
-    pub fn new(n: i64) -> Discrete {
-        assert!(n > 0, "a choice needs something to choose");
-        Discrete { n, start: 0 }
-    }
-
-    /// Returns whether `value` is one of them.
-    pub fn contains(&self, value: i64) -> bool {
-        (self.start..self.start + self.n).contains(&value)
-    }
-
-    /// Draws one, each as likely.
-    pub fn sample(&self, rng: &mut Rng) -> i64 {
-        self.start + rng.below(self.n as u64) as i64
-    }
-
-    /// Draws one of those that `mask` allows; the first when it allows none.
-    pub fn sample_masked(&self, mask: &[bool], rng: &mut Rng) -> i64 {
-        let allowed = mask.iter().filter(|allowed| **allowed).count();
-        if allowed == 0 {
-            return self.start;
-        }
-        let chosen = rng.below(allowed as u64) as usize;
-        let position = mask
-            .iter()
-            .enumerate()
-            .filter(|(_, allowed)| **allowed)
-            .nth(chosen)
-            .map_or(0, |(at, _)| at);
-        self.start + position as i64
-    }
+/// What a space does not do, or not with what it was given.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpaceError {
+    /// The mask has another form than the space's; look at [`Mask`].
+    #[error("the mask does not fit {space}: {reason}")]
+    InvalidMask {
+        /// The space.
+        space: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The value is not a member of the space.
+    #[error("the value is not in {0}")]
+    NotContained(String),
+    /// Members of the space have no fixed number of numbers.
+    #[error("members of {0} have no fixed length")]
+    NoFixedLength(String),
+    /// The text is not a space, or not a member of it.
+    #[error("not read from JSON: {0}")]
+    Json(String),
 }
 
 impl Space {
-    /// Returns how many numbers a value has when it is written flat.
+    /// Returns whether `value` is a member.
+    pub fn contains(&self, value: &Value) -> bool {
+        match self {
+            Space::Box(space) => space.contains_value(value),
+            Space::Discrete(space) => value.as_int().is_some_and(|value| space.contains(value)),
+            Space::MultiDiscrete(space) => space.contains_value(value),
+            Space::MultiBinary(space) => space.contains_value(value),
+            Space::Text(space) => value.as_text().is_some_and(|text| space.contains(text)),
+            Space::Dict(space) => space.contains(value),
+            Space::Tuple(space) => space.contains(value),
+            Space::Sequence(space) => space.contains(value),
+            Space::Graph(space) => space.contains(value),
+            Space::OneOf(space) => space.contains(value),
+        }
+    }
+
+    /// Draws a member.
+    pub fn sample(&self, rng: &mut Rng) -> Value {
+        sample::draw(self, &mut sample::Source::One(rng), &Mask::Any)
+            .expect("every space takes the mask that allows all")
+    }
+
+    /// Draws one of the members that `mask` allows, with the probabilities that it gives.
+    ///
+    /// # Errors
+    /// A mask of another form.
+    pub fn sample_masked(&self, mask: &Mask, rng: &mut Rng) -> Result<Value, SpaceError> {
+        sample::draw(self, &mut sample::Source::One(rng), mask)
+    }
+
+    /// Returns how many numbers a value has in a row of a batch; 0 where that differs by value.
+    ///
+    /// A choice is one number here, where [`Space::flatdim`] counts its one-hot form.
     pub fn flat_len(&self) -> usize {
         match self {
             Space::Box(space) => space.low.len(),
             Space::Discrete(_) => 1,
+            Space::MultiDiscrete(space) => space.nvec.len(),
+            Space::MultiBinary(space) => space.len(),
+            Space::Text(space) => space.max_length,
+            Space::Dict(space) => sum(space.iter().map(|(_, space)| space)),
+            Space::Tuple(space) => sum(&space.spaces),
+            Space::Sequence(_) | Space::Graph(_) | Space::OneOf(_) => 0,
         }
+    }
+
+    /// Returns a `Box` with the same bounds for all elements, none wider than it had; other spaces stay.
+    ///
+    /// # Panics
+    /// When `low` is above `high` or one is not a number.
+    pub fn narrowed(self, low: Option<f64>, high: Option<f64>) -> Space {
+        let Space::Box(space) = self else {
+            return self;
+        };
+        let bounds = (0..space.len()).map(|at| {
+            let (least, greatest) = space.bounds(at);
+            (
+                low.map_or(least, |low| low.max(least)),
+                high.map_or(greatest, |high| high.min(greatest)),
+            )
+        });
+        let (low, high) = bounds.unzip();
+        Space::Box(BoxSpace::with_bounds(low, high, &space.shape, space.dtype))
     }
 
     /// Returns the choice, if it is one.
     pub fn as_discrete(&self) -> Option<Discrete> {
         match self {
             Space::Discrete(space) => Some(*space),
-            Space::Box(_) => None,
+            _ => None,
         }
     }
 
@@ -131,68 +150,51 @@ impl Space {
     pub fn as_box(&self) -> Option<&BoxSpace> {
         match self {
             Space::Box(space) => Some(space),
-            Space::Discrete(_) => None,
+            _ => None,
         }
     }
+}
+
+/// Adds up lengths of rows; 0 as soon as one has none.
+fn sum<'a>(spaces: impl IntoIterator<Item = &'a Space>) -> usize {
+    let mut total = 0;
+    for space in spaces {
+        match space.flat_len() {
+            0 => return 0,
+            len => total += len,
+        }
+    }
+    total
 }
 
 impl fmt::Display for Space {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Space::Box(space) => write!(
-                f,
-                "Box({:?}, {:?}, {:?})",
-                space.low, space.high, space.shape
-            ),
-            Space::Discrete(space) if space.start == 0 => write!(f, "Discrete({})", space.n),
-            Space::Discrete(space) => write!(f, "Discrete({}, start={})", space.n, space.start),
+            Space::Box(space) => space.fmt(f),
+            Space::Discrete(space) => space.fmt(f),
+            Space::MultiDiscrete(space) => space.fmt(f),
+            Space::MultiBinary(space) => space.fmt(f),
+            Space::Text(space) => space.fmt(f),
+            Space::Dict(space) => space.fmt(f),
+            Space::Tuple(space) => space.fmt(f),
+            Space::Sequence(space) => space.fmt(f),
+            Space::Graph(space) => space.fmt(f),
+            Space::OneOf(space) => space.fmt(f),
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn samples_are_inside_and_equal_for_equal_seeds() {
-        let space = BoxSpace::new(
-            vec![-1.0, 0.0, f32::NEG_INFINITY, f32::NEG_INFINITY],
-            vec![1.0, f32::INFINITY, 3.0, f32::INFINITY],
-        );
-        let discrete = Discrete { n: 5, start: -2 };
-        let draw = || {
-            let mut rng = Rng::new(3);
-            (0..1000)
-                .map(|_| (space.sample(&mut rng), discrete.sample(&mut rng)))
-                .collect::<Vec<_>>()
-        };
-        let first = draw();
-        assert!(
-            first
-                .iter()
-                .all(|(values, choice)| space.contains(values) && discrete.contains(*choice))
-        );
-        assert!((-2..3).all(|choice| first.iter().any(|(_, drawn)| *drawn == choice)));
-        assert_eq!(first, draw());
-    }
-
-    #[test]
-    fn a_mask_is_obeyed() {
-        let mut rng = Rng::new(1);
-        for _ in 0..100 {
-            let drawn = Discrete::new(4).sample_masked(&[false, true, false, true], &mut rng);
-            assert!(drawn == 1 || drawn == 3);
+macro_rules! from {
+    ($($space:ident, $variant:ident);*) => {$(
+        impl From<$space> for Space {
+            fn from(space: $space) -> Space {
+                Space::$variant(space)
+            }
         }
-        assert_eq!(Discrete::new(4).sample_masked(&[false; 4], &mut rng), 0);
-    }
+    )*};
+}
 
-    #[test]
-    fn what_is_outside_is_refused() {
-        let space = BoxSpace::new(vec![0.0], vec![1.0]);
-        assert!(
-            !space.contains(&[1.1]) && !space.contains(&[f32::NAN]) && !space.contains(&[0.5, 0.5])
-        );
-        assert!(!Discrete::new(2).contains(2) && !Discrete::new(2).contains(-1));
-    }
+from! {
+    BoxSpace, Box; Discrete, Discrete; MultiDiscrete, MultiDiscrete; MultiBinary, MultiBinary; TextSpace, Text;
+    Dict, Dict; Tuple, Tuple; Sequence, Sequence; GraphSpace, Graph; OneOf, OneOf
 }

@@ -1,7 +1,7 @@
 //! Environments of one type, stepped one after the other on the calling thread.
 
-use super::{Actions, AutoresetMode, StepBuffers, VectorEnv};
-use crate::{Action as _, Env, EnvError, Observation as _, Options, Space, State, Value};
+use super::{Actions, AutoresetMode, Progress, StepBuffers, VectorEnv, check_len};
+use crate::{Action as _, Env, EnvError, Info, Observation as _, Options, Outcome, Space, State};
 
 /// A vector of environments; monomorphized, allocates nothing per step.
 pub struct SyncVectorEnv<E: Env> {
@@ -13,6 +13,9 @@ pub struct SyncVectorEnv<E: Env> {
     has_ended: Vec<bool>,
     returns: Vec<f64>,
     lengths: Vec<u32>,
+    /// After how many steps an episode is cut; the greatest number for never.
+    limit: u32,
+    collects_infos: bool,
     options: Options,
 }
 
@@ -20,20 +23,32 @@ impl<E: Env> SyncVectorEnv<E> {
     /// Makes `count` environments.
     ///
     /// # Panics
-    /// When `count` is 0.
+    /// When `count` is 0, or observations or actions have no fixed length.
     pub fn new(
         count: usize,
         mode: AutoresetMode,
         mut make: impl FnMut(usize) -> E,
     ) -> SyncVectorEnv<E> {
-        assert!(
-            count > 0,
-            "a vector environment has one environment or more"
-        );
-        let envs = (0..count).map(&mut make).collect::<Vec<_>>();
-        let observation_len = envs[0].observation_space().flat_len();
-        let action_len = envs[0].action_space().flat_len();
-        SyncVectorEnv {
+        SyncVectorEnv::from_envs((0..count).map(&mut make).collect(), mode)
+            .expect("one environment or more, with observations of a fixed length")
+    }
+
+    /// Takes environments that exist.
+    ///
+    /// # Errors
+    /// No environments, or observations or actions without a fixed length.
+    pub fn from_envs(envs: Vec<E>, mode: AutoresetMode) -> Result<SyncVectorEnv<E>, EnvError> {
+        let refuse = |reason: &str| Err(EnvError::NotSupported(reason.to_owned()));
+        let Some(first) = envs.first() else {
+            return refuse("a vector environment has one environment or more");
+        };
+        let count = envs.len();
+        let observation_len = first.observation_space().flat_len();
+        let action_len = first.action_space().flat_len();
+        if observation_len == 0 || action_len == 0 {
+            return refuse("observations and actions without a fixed length make no batch");
+        }
+        Ok(SyncVectorEnv {
             envs,
             mode,
             observation_len,
@@ -41,25 +56,27 @@ impl<E: Env> SyncVectorEnv<E> {
             has_ended: vec![false; count],
             returns: vec![0.0; count],
             lengths: vec![0; count],
+            limit: u32::MAX,
+            collects_infos: false,
             options: Options::new(),
-        }
+        })
+    }
+
+    /// Cuts episodes after `limit` steps, as [`TimeLimit`](crate::wrappers::TimeLimit) does.
+    pub fn with_time_limit(mut self, limit: Option<u32>) -> SyncVectorEnv<E> {
+        self.limit = limit.unwrap_or(u32::MAX);
+        self
+    }
+
+    /// Sets whether infos are written; without them observations are written in place.
+    pub fn with_infos(mut self, value: bool) -> SyncVectorEnv<E> {
+        self.collects_infos = value;
+        self
     }
 
     /// Returns the environments.
     pub fn envs_mut(&mut self) -> &mut [E] {
         &mut self.envs
-    }
-
-    fn check(buffer: &'static str, found: usize, needed: usize) -> Result<(), EnvError> {
-        if found == needed {
-            Ok(())
-        } else {
-            Err(EnvError::WrongBuffer {
-                buffer,
-                found,
-                needed,
-            })
-        }
     }
 
     fn wrong_kind(&self) -> EnvError {
@@ -69,13 +86,19 @@ impl<E: Env> SyncVectorEnv<E> {
         }
     }
 
-    fn restart(&mut self, at: usize, seed: Option<u64>, row: &mut [f32]) -> Result<(), EnvError> {
-        let (observation, _) = self.envs[at].reset(seed, &self.options)?;
-        observation.write(row);
+    fn restart(&mut self, at: usize, seed: Option<u64>, row: &mut [f32]) -> Result<Info, EnvError> {
+        let mut info = Info::new();
+        if self.collects_infos {
+            let (observation, first) = self.envs[at].reset(seed, &self.options)?;
+            observation.write(row);
+            info = first;
+        } else {
+            self.envs[at].reset_into(seed, &self.options, row)?;
+        }
         self.has_ended[at] = false;
         self.returns[at] = 0.0;
         self.lengths[at] = 0;
-        Ok(())
+        Ok(info)
     }
 
     fn step_one(
@@ -89,37 +112,47 @@ impl<E: Env> SyncVectorEnv<E> {
         out.has_final[at] = false;
         if self.has_ended[at] {
             if self.mode == AutoresetMode::Disabled {
-                return Err(EnvError::NotSupported(format!(
-                    "environment {at} has ended: reset it with `reset_where` before the next step"
-                )));
+                return Err(EnvError::EpisodeEnded { env: at });
             }
-            self.restart(at, None, &mut out.obs[row])?;
+            out.infos[at] = self.restart(at, None, &mut out.obs[row])?;
             out.rewards[at] = 0.0;
             out.terminated[at] = false;
             out.truncated[at] = false;
             return Ok(());
         }
-        let step = self.envs[at].step(action)?;
-        out.rewards[at] = step.reward;
-        out.terminated[at] = step.terminated;
-        out.truncated[at] = step.truncated;
-        self.returns[at] += step.reward;
-        self.lengths[at] += 1;
-        if !(step.terminated || step.truncated) {
-            step.observation.write(&mut out.obs[row]);
+        let row = &mut out.obs[row];
+        let outcome = if self.collects_infos {
+            let step = self.envs[at].step(action)?;
+            step.observation.write(row);
+            out.infos[at] = step.info;
+            Outcome {
+                reward: step.reward,
+                terminated: step.terminated,
+                truncated: step.truncated,
+            }
+        } else {
+            self.envs[at].step_into(action, row)?
+        };
+        self.returns[at] += outcome.reward;
+        self.lengths[at] = self.lengths[at].saturating_add(1);
+        let truncated = outcome.truncated || self.lengths[at] >= self.limit;
+        out.rewards[at] = outcome.reward;
+        out.terminated[at] = outcome.terminated;
+        out.truncated[at] = truncated;
+        if !(outcome.terminated || truncated) {
             return Ok(());
         }
         out.episode_return[at] = self.returns[at];
         out.episode_length[at] = self.lengths[at];
         if self.mode == AutoresetMode::SameStep {
-            step.observation.write(&mut out.final_obs[row.clone()]);
+            out.final_obs[at * d..][..d].copy_from_slice(row);
             out.has_final[at] = true;
-            self.restart(at, None, &mut out.obs[row])
+            let first = self.restart(at, None, row)?;
+            out.final_infos[at] = std::mem::replace(&mut out.infos[at], first);
         } else {
-            step.observation.write(&mut out.obs[row]);
             self.has_ended[at] = true;
-            Ok(())
         }
+        Ok(())
     }
 }
 
@@ -146,7 +179,7 @@ impl<E: Env> VectorEnv for SyncVectorEnv<E> {
 
     fn reset(&mut self, seed: Option<u64>, obs: &mut [f32]) -> Result<(), EnvError> {
         let d = self.observation_len;
-        Self::check("obs", obs.len(), self.envs.len() * d)?;
+        check_len("obs", obs.len(), self.envs.len() * d)?;
         for (at, row) in obs.chunks_exact_mut(d).enumerate() {
             self.restart(at, seed.map(|seed| seed.wrapping_add(at as u64)), row)?;
         }
@@ -155,8 +188,8 @@ impl<E: Env> VectorEnv for SyncVectorEnv<E> {
 
     fn reset_where(&mut self, mask: &[bool], obs: &mut [f32]) -> Result<(), EnvError> {
         let d = self.observation_len;
-        Self::check("mask", mask.len(), self.envs.len())?;
-        Self::check("obs", obs.len(), self.envs.len() * d)?;
+        check_len("mask", mask.len(), self.envs.len())?;
+        check_len("obs", obs.len(), self.envs.len() * d)?;
         for (at, row) in obs
             .chunks_exact_mut(d)
             .enumerate()
@@ -169,21 +202,19 @@ impl<E: Env> VectorEnv for SyncVectorEnv<E> {
 
     fn step(&mut self, actions: Actions<'_>, out: &mut StepBuffers) -> Result<(), EnvError> {
         let (n, d) = (self.envs.len(), self.observation_len);
-        Self::check("obs", out.obs.len(), n * d)?;
-        Self::check("final_obs", out.final_obs.len(), n * d)?;
-        Self::check("rewards", out.rewards.len(), n)?;
+        out.check(n, d)?;
         match actions {
             Actions::Discrete(choices) => {
-                Self::check("actions", choices.len(), n)?;
-                for (at, choice) in choices.iter().enumerate() {
-                    let Some(action) = E::Action::from_index(*choice) else {
+                check_len("actions", choices.len(), n * self.action_len)?;
+                for (at, choice) in choices.chunks_exact(self.action_len).enumerate() {
+                    let Some(action) = E::Action::from_indices(choice) else {
                         return Err(self.wrong_kind());
                     };
                     self.step_one(at, &action, out)?;
                 }
             }
             Actions::Continuous(values) => {
-                Self::check("actions", values.len(), n * self.action_len)?;
+                check_len("actions", values.len(), n * self.action_len)?;
                 for (at, row) in values.chunks_exact(self.action_len).enumerate() {
                     let Some(action) = E::Action::from_values(row) else {
                         return Err(self.wrong_kind());
@@ -195,40 +226,33 @@ impl<E: Env> VectorEnv for SyncVectorEnv<E> {
         Ok(())
     }
 
+    fn action_masks(&self, masks: &mut [bool]) -> bool {
+        let width = masks.len() / self.envs.len();
+        let mut rows = masks.chunks_exact_mut(width.max(1));
+        let mut envs = self.envs.iter();
+        envs.all(|env| rows.next().is_some_and(|row| env.action_mask(row)))
+    }
+
     fn states(&self) -> Vec<State> {
-        self.envs
-            .iter()
-            .enumerate()
-            .map(|(at, env)| {
-                let mut state = env.state();
-                state
-                    .extra
-                    .insert("vector.has_ended".into(), Value::Bool(self.has_ended[at]));
-                state
-                    .extra
-                    .insert("vector.return".into(), Value::Float(self.returns[at]));
-                state.extra.insert(
-                    "vector.length".into(),
-                    Value::Int(i64::from(self.lengths[at])),
-                );
-                state
-            })
-            .collect()
+        let state = |(at, env): (usize, &E)| {
+            let progress = Progress {
+                has_ended: self.has_ended[at],
+                episode_return: self.returns[at],
+                length: self.lengths[at],
+            };
+            progress.save(env.state())
+        };
+        self.envs.iter().enumerate().map(state).collect()
     }
 
     fn set_states(&mut self, states: &[State]) -> Result<(), EnvError> {
-        Self::check("states", states.len(), self.envs.len())?;
+        check_len("states", states.len(), self.envs.len())?;
         for (at, state) in states.iter().enumerate() {
+            let progress = Progress::load(state)?;
             self.envs[at].set_state(state)?;
-            self.has_ended[at] = state.extra.get("vector.has_ended") == Some(&Value::Bool(true));
-            self.returns[at] = match state.extra.get("vector.return") {
-                Some(Value::Float(value)) => *value,
-                _ => 0.0,
-            };
-            self.lengths[at] = match state.extra.get("vector.length") {
-                Some(Value::Int(value)) => u32::try_from(*value).unwrap_or(0),
-                _ => 0,
-            };
+            self.has_ended[at] = progress.has_ended;
+            self.returns[at] = progress.episode_return;
+            self.lengths[at] = progress.length;
         }
         Ok(())
     }

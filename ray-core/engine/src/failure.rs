@@ -7,7 +7,7 @@
 
 use rkyv::{Archive, Deserialize, Serialize};
 
-use crate::ids::{ActorId, NodeId, ObjectId, ProcessId};
+use crate::ids::{ActorId, GroupId, NodeId, ObjectId, ProcessId};
 
 /// The end of a call or an object without a value, as it travels between processes.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
@@ -42,6 +42,10 @@ pub enum Failure {
     OwnerDied { object: ObjectId, owner: ProcessId },
     /// No node can ever run this call.
     Unschedulable { demand: String, reason: String },
+    /// The placement group that the call drew from was removed.
+    PlacementGroupRemoved(GroupId),
+    /// The disk that objects are spilled to is full.
+    OutOfDisk(String),
     /// The object store had no room in time.
     ObjectStoreFull {
         needed: u64,

@@ -91,6 +91,37 @@ owned_id!(
     /// An actor over all its incarnations.
     ActorId, "a"
 );
+owned_id!(
+    /// A placement group.
+    GroupId, "g"
+);
+
+/// How many bits of a process id count the processes that one node started.
+const INDEX_BITS: u32 = 28;
+
+impl ProcessId {
+    /// Returns the process of the node that started this one; a node's own process returns itself.
+    pub fn node_process(self) -> ProcessId {
+        ProcessId(self.0 >> INDEX_BITS << INDEX_BITS)
+    }
+
+    /// Returns the node that the process belongs to.
+    pub fn node(self) -> NodeId {
+        NodeId(self.0 >> INDEX_BITS)
+    }
+
+    /// Returns the `index`-th process that a node's process starts, from 1.
+    pub fn started(self, index: u64) -> ProcessId {
+        ProcessId(self.node_process().0 + index)
+    }
+}
+
+impl NodeId {
+    /// Returns the process that speaks for the node.
+    pub fn process(self) -> ProcessId {
+        ProcessId(self.0 << INDEX_BITS)
+    }
+}
 
 impl TaskId {
     /// Returns the id of this task's `position`-th result.

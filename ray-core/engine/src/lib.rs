@@ -4,15 +4,25 @@
 //! random order: time, ids and randomness are arguments, wishes come out as commands. The same inputs
 //! give the same outputs, so the simulator in `tests/sim` can drive thousands of failure schedules.
 //!
-//! Floor 0 is plain data ([`ids`], [`resources`], [`failure`], [`time`]); floor 1 is machines, which do
-//! not import each other.
+//! Floor 0 is plain data ([`ids`], [`resources`], [`failure`], [`spec`], [`view`], [`chunks`], [`draws`], [`time`]);
+//! floor 1 is machines, which do not import each other.
 
+pub mod cache;
+pub mod chunks;
 pub mod control;
+pub mod draws;
 pub mod failure;
 pub mod groups;
 pub mod ids;
 pub mod owner;
 pub mod producer;
+#[cfg(feature = "planted")]
+pub mod planted;
+#[cfg(not(feature = "planted"))]
+mod planted;
+pub mod pull;
 pub mod resources;
 pub mod scheduler;
+pub mod spec;
 pub mod time;
+pub mod view;

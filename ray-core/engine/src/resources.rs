@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, fmt};
 
 use rkyv::{Archive, Deserialize, Serialize};
 
+use crate::failure::Failure;
+
 /// An amount of one resource in steps of 1/10,000.
 #[derive(
     Archive,
@@ -111,6 +113,25 @@ impl Resources {
         }
     }
 
+    /// Checks that what lies on devices can lie on them.
+    ///
+    /// # Errors
+    /// `InvalidOption` when more than one GPU is asked for and not a whole number of them.
+    pub fn check_devices(&self) -> Result<(), Failure> {
+        let gpus = self.amount(Resources::GPU);
+        if gpus <= Amount::ONE || gpus.0.is_multiple_of(Amount::ONE.0) {
+            return Ok(());
+        }
+        let reason = format!(
+            "{} is neither at most 1 nor a whole number: a fraction lies on one device",
+            gpus.to_f64()
+        );
+        Err(Failure::InvalidOption {
+            option: "num_gpus".into(),
+            reason,
+        })
+    }
+
     /// Returns whether nothing is in it.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -157,5 +178,16 @@ mod tests {
         assert_eq!(Amount::from_f64(-0.1), None);
         assert_eq!(Amount::from_f64(f64::NAN), None);
         assert_eq!(Amount::from_f64(f64::INFINITY), None);
+    }
+
+    #[test]
+    fn more_than_one_gpu_must_be_whole() {
+        let check = |steps| {
+            let shape = Resources::new().with(Resources::GPU, Amount(steps));
+            shape.check_devices()
+        };
+        assert_eq!(check(2_500), Ok(()));
+        assert_eq!(check(20_000), Ok(()));
+        assert!(matches!(check(15_000), Err(Failure::InvalidOption { .. })));
     }
 }

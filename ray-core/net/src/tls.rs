@@ -3,19 +3,24 @@
 //! The authority is made when the cluster starts and lives in the first node's memory. A certificate
 //! names the one process that it is for, so a dialer verifies that it reaches the very incarnation it
 //! meant, and an acceptor that the caller is who it claims to be.
+//!
+//! Another node gets an authority of its own, signed by the cluster's for the names of that node's
+//! processes and no others (RFC 5280, name constraints): it starts workers without asking anybody, and
+//! who steals its key can pose as nobody else. It is signed at the front desk ([`desk`]).
 
-use std::sync::Arc;
+mod authority;
+pub mod desk;
+
+use std::{path::PathBuf, sync::Arc};
 
 use quinn_proto::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
-};
 use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName},
     server::WebPkiClientVerifier,
 };
+
+pub use authority::{ClusterCa, NodeKey, fingerprint_of};
 
 /// The protocol name and version that both sides must offer.
 const ALPN: &[u8] = b"ray/1";
@@ -29,63 +34,14 @@ pub enum TlsError {
     /// A configuration could not be built of the certificates given.
     #[error("the certificates cannot be used: {0}")]
     Use(String),
-}
-
-/// The authority of one cluster.
-pub struct ClusterCa {
-    cluster: u64,
-    issuer: Issuer<'static, KeyPair>,
-    certificate: CertificateDer<'static>,
-}
-
-impl ClusterCa {
-    /// Makes a new authority for the cluster with this number.
-    ///
-    /// # Errors
-    /// When the system gives no randomness.
-    pub fn generate(cluster: u64) -> Result<ClusterCa, TlsError> {
-        let key = KeyPair::generate()?;
-        let mut params = CertificateParams::new(Vec::<String>::new())?;
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![
-            KeyUsagePurpose::KeyCertSign,
-            KeyUsagePurpose::DigitalSignature,
-        ];
-        params
-            .distinguished_name
-            .push(DnType::CommonName, format!("ray cluster {cluster:x}"));
-        let certificate = params.self_signed(&key)?.der().clone();
-        Ok(ClusterCa {
-            cluster,
-            issuer: Issuer::new(params, key),
-            certificate,
-        })
-    }
-
-    /// Issues the certificate of one process.
-    ///
-    /// # Errors
-    /// When the system gives no randomness.
-    pub fn issue(&self, process: u64) -> Result<Identity, TlsError> {
-        let key = KeyPair::generate()?;
-        let mut params = CertificateParams::new(vec![name_of(self.cluster, process)])?;
-        params
-            .distinguished_name
-            .push(DnType::CommonName, format!("ray process {process:x}"));
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![
-            ExtendedKeyUsagePurpose::ServerAuth,
-            ExtendedKeyUsagePurpose::ClientAuth,
-        ];
-        let certificate = params.signed_by(&key, &self.issuer)?;
-        Ok(Identity {
-            cluster: self.cluster,
-            process,
-            certificate: certificate.der().to_vec(),
-            key: key.serialize_der(),
-            authority: self.certificate.to_vec(),
-        })
-    }
+    /// The authority could not be kept in a file or read from it.
+    #[error("the cluster's authority at {path}: {reason}")]
+    Keep {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
 }
 
 /// What a process needs to prove who it is and to check others.
@@ -95,6 +51,8 @@ pub struct Identity {
     process: u64,
     certificate: Vec<u8>,
     key: Vec<u8>,
+    /// The node's authority, when it is not the cluster's own.
+    delegation: Vec<u8>,
     authority: Vec<u8>,
 }
 
@@ -119,7 +77,12 @@ impl Identity {
         let mut out = Vec::new();
         out.extend_from_slice(&self.cluster.to_le_bytes());
         out.extend_from_slice(&self.process.to_le_bytes());
-        for part in [&self.certificate, &self.key, &self.authority] {
+        for part in [
+            &self.certificate,
+            &self.key,
+            &self.delegation,
+            &self.authority,
+        ] {
             out.extend_from_slice(&(part.len() as u32).to_le_bytes());
             out.extend_from_slice(part);
         }
@@ -141,6 +104,7 @@ impl Identity {
             process: u64::from_le_bytes(*process),
             certificate: part()?,
             key: part()?,
+            delegation: part()?,
             authority: part()?,
         })
     }
@@ -155,7 +119,11 @@ impl Identity {
 
     fn chain(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(self.key.clone()));
-        (vec![CertificateDer::from(self.certificate.clone())], key)
+        let mut chain = vec![CertificateDer::from(self.certificate.clone())];
+        if !self.delegation.is_empty() {
+            chain.push(CertificateDer::from(self.delegation.clone()));
+        }
+        (chain, key)
     }
 
     pub(crate) fn server(&self) -> Result<Arc<QuicServerConfig>, TlsError> {
@@ -216,8 +184,16 @@ impl Identity {
 }
 
 fn name_of(cluster: u64, process: u64) -> String {
-    format!("p-{process:x}.c-{cluster:x}.ray.internal")
+    let node = process >> PROCESS_INDEX_BITS;
+    format!("p-{process:x}.{}", domain_of(cluster, node))
 }
+
+fn domain_of(cluster: u64, node: u64) -> String {
+    format!("n-{node:x}.c-{cluster:x}.ray.internal")
+}
+
+/// The low bits of a process's number that count the processes of one node.
+pub const PROCESS_INDEX_BITS: u32 = 28;
 
 #[cfg(test)]
 mod tests {
@@ -245,5 +221,39 @@ mod tests {
         let certificate = CertificateDer::from(identity.certificate.clone());
         assert!(identity.is_of(&certificate, 7));
         assert!(!identity.is_of(&certificate, 8));
+    }
+
+    #[test]
+    fn a_nodes_authority_is_for_its_own_processes() {
+        let root = ClusterCa::generate(1).expect("keys");
+        let key = NodeKey::generate().expect("a key");
+        let delegation = root.delegate(5, &key.public()).expect("a signature");
+        let node = key
+            .into_authority(1, 5, delegation, root.root().to_vec())
+            .expect("an authority");
+        let own = 5 << PROCESS_INDEX_BITS | 3;
+        let verify = |process: u64| {
+            let identity = node.issue(process).expect("a certificate");
+            let (chain, _) = identity.chain();
+            let end = webpki::EndEntityCert::try_from(&chain[0]).expect("a certificate");
+            let anchor = CertificateDer::from(root.root().to_vec());
+            let anchors = [webpki::anchor_from_trusted_cert(&anchor).expect("a root")];
+            end.verify_for_usage(
+                webpki::ALL_VERIFICATION_ALGS,
+                &anchors,
+                &chain[1..],
+                rustls::pki_types::UnixTime::now(),
+                webpki::KeyUsage::client_auth(),
+                None,
+                None,
+            )
+            .map(drop)
+        };
+        assert!(verify(own).is_ok());
+        assert!(
+            verify(6 << PROCESS_INDEX_BITS).is_err(),
+            "another node's process"
+        );
+        assert!(root.delegate(5, &[0; 65]).is_err());
     }
 }

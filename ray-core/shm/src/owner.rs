@@ -169,6 +169,11 @@ impl ArenaOwner {
         ranges
     }
 
+    /// Returns how much is lent; bytes.
+    pub fn lent_bytes(&self) -> u64 {
+        (self.holders.len() - self.free_segments()) as u64 * SEGMENT_BYTES
+    }
+
     /// Returns how many segments nobody has.
     pub fn free_segments(&self) -> usize {
         self.holders

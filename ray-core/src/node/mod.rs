@@ -1,102 +1,170 @@
-//! The node role: grants leases, keeps worker processes, hosts the actor directory and the arena.
+//! The node role: grants leases, keeps worker processes, hosts the arenas.
 //!
 //! Embedded in the driver it is called under no lock of the owner's; its answers to this process go
 //! through the runtime's mail box, its answers to others over their connections.
 
+mod commands;
+mod copies;
+pub(crate) mod jobs;
 pub(crate) mod process;
+mod segments;
 pub(crate) mod workers;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     net::SocketAddr,
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use ray_engine::{
-    control::actors::{ActorDirectory, ActorSpec, Command as ActorCommand, DirectoryState},
-    failure::{Failure, WorkerExit},
-    ids::{ActorId, NodeId, ProcessId, RequestId},
+    failure::WorkerExit,
+    ids::{JobId, ProcessId, RequestId},
     resources::Resources,
-    scheduler::{Command as SchedulerCommand, LeaseKind, NodeScheduler, SchedulerConfig},
+    scheduler::{LeaseKind, NodeScheduler, SchedulerConfig},
+    spec::{Demand, Labels},
+    time::Time,
 };
 use ray_net::{CloseReason, Peer};
-use ray_shm::{ArenaOwner, SegmentRange};
+use ray_shm::ArenaOwner;
 
 pub(crate) use workers::WorkerStart;
 
+use self::{
+    commands::Wishes,
+    copies::Copies,
+    jobs::{Code, JobOnNode, Progress},
+    segments::Quiescing,
+};
 use crate::{
-    actor::CallLimits,
-    runtime::Runtime,
-    wire::{ActorCreation, ActorStatus, Message, NodeRow},
+    config::{FAULT_AHEAD_BYTES_MAX, FAULT_AHEAD_BYTES_MIN},
+    runtime::{Runtime, courier::Courier},
+    wire::{JobSpec, Location, Message, NodeRow},
 };
 
 /// What the node knows and decides.
 pub(crate) struct NodeRole {
     state: Mutex<NodeState>,
+    courier: Courier,
+    pages: PageDemand,
     pub(crate) start: WorkerStart,
 }
 
+/// What distinguishes one node from another.
+pub(crate) struct NodeSettings {
+    pub(crate) name: String,
+    pub(crate) total: Resources,
+    pub(crate) labels: Labels,
+    pub(crate) scheduler: SchedulerConfig,
+    /// The size of each job's arena; bytes.
+    pub(crate) store_bytes: u64,
+    /// Whether it is a driver's own node in a cluster of others.
+    pub(crate) is_drivers: bool,
+    /// Whether there are other nodes to which it can pass what it cannot run.
+    pub(crate) spills: bool,
+    /// Where executables of jobs are kept.
+    pub(crate) cache: PathBuf,
+}
+
+/// How much of this process's own arena was lent so far, for the thread that makes pages ahead of it.
+#[derive(Default)]
+struct PageDemand {
+    lent: Mutex<Option<u64>>,
+    changed: Condvar,
+}
+
 struct NodeState {
-    node: NodeId,
-    total: Resources,
+    settings: NodeSettings,
     scheduler: NodeScheduler,
-    directory: ActorDirectory,
-    arena: ArenaOwner,
+    jobs: BTreeMap<JobId, JobOnNode>,
+    /// The job of this process itself.
+    own_job: JobId,
     workers: BTreeMap<ProcessId, Worker>,
+    /// Requests that the control role handed to this node and that are not settled.
+    placed: BTreeSet<Placed>,
     /// Processes that asked for segments when there were none.
-    segment_queue: VecDeque<SegmentRequest>,
-    /// Dead writers whose values may still be read, and who has not said otherwise.
-    quiescing: BTreeMap<ProcessId, Vec<ProcessId>>,
-    /// What handles found by name must know about calls.
-    limits: BTreeMap<ActorId, CallLimits>,
+    segment_queue: VecDeque<segments::SegmentRequest>,
+    /// Dead writers whose values may still be read.
+    quiescing: BTreeMap<ProcessId, Quiescing>,
+    copies: Copies,
+    /// Whether segments were lent since the page thread was told.
+    has_lent: bool,
+    /// What the control role was told last.
+    seen: View,
     /// How a worker ended before it was ready.
     failed_start: Option<String>,
     shutting_down: bool,
 }
 
-/// Somebody waits for room in the arena.
-struct SegmentRequest {
-    asker: ProcessId,
-    request: u64,
-    bytes: u64,
-    least: u64,
+/// What changes of a node concern the cluster.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct View {
+    version: u64,
+    workers: usize,
 }
 
 /// A worker process from its start on.
 struct Worker {
+    job: JobId,
     pid: u32,
     addr: Option<SocketAddr>,
     ready: bool,
 }
+
+/// Who asked, which question, and whether it is for an actor: the directory counts its questions
+/// apart from those of the process that it lives in.
+type Placed = (ProcessId, RequestId, bool);
 
 /// What to send where, once the node's lock is given back.
 type Outbox = Vec<(ProcessId, Message)>;
 
 impl NodeRole {
     pub(crate) fn new(
-        node: NodeId,
-        total: Resources,
-        config: SchedulerConfig,
-        arena: ArenaOwner,
+        settings: NodeSettings,
+        process: ProcessId,
+        own_job: Option<JobOnNode>,
         start: WorkerStart,
     ) -> NodeRole {
+        // Leases of different nodes meet in one owner.
+        let scheduler = NodeScheduler::new(settings.total.clone(), settings.scheduler)
+            .with_first_lease(process.0 + 1);
         NodeRole {
             state: Mutex::new(NodeState {
-                node,
-                total: total.clone(),
-                scheduler: NodeScheduler::new(total, config),
-                directory: ActorDirectory::new(),
-                arena,
+                settings,
+                scheduler,
+                own_job: own_job.as_ref().map_or(JobId(0), |job| job.spec.job),
+                jobs: own_job.into_iter().map(|job| (job.spec.job, job)).collect(),
                 workers: BTreeMap::new(),
+                placed: BTreeSet::new(),
                 segment_queue: VecDeque::new(),
                 quiescing: BTreeMap::new(),
-                limits: BTreeMap::new(),
+                copies: Copies::default(),
+                has_lent: false,
+                seen: View::default(),
                 failed_start: None,
                 shutting_down: false,
             }),
+            courier: Courier::default(),
+            pages: PageDemand {
+                lent: Mutex::new(Some(0)),
+                changed: Condvar::new(),
+            },
             start,
+        }
+    }
+
+    /// Waits until more than `done` bytes of pages are worth making; false when the node ends.
+    pub(crate) fn wait_for_page_demand(&self, done: u64) -> bool {
+        let mut lent = self.pages.lent.lock();
+        loop {
+            let Some(bytes) = *lent else { return false };
+            let ahead = bytes.clamp(FAULT_AHEAD_BYTES_MIN, FAULT_AHEAD_BYTES_MAX);
+            if done < bytes + ahead {
+                return true;
+            }
+            self.pages.changed.wait(&mut lent);
         }
     }
 
@@ -106,32 +174,47 @@ impl NodeRole {
         runtime: &Arc<Runtime>,
         f: impl FnOnce(&mut NodeState, &mut Outbox) -> R,
     ) -> R {
-        let mut out = Outbox::new();
-        let mut spawn = Vec::new();
-        let mut kill = Vec::new();
+        let mut wishes = Wishes::default();
         let (result, timeout) = {
             let mut state = self.state.lock();
-            let result = f(&mut state, &mut out);
-            state.run_commands(runtime, &mut out, &mut spawn, &mut kill);
+            let result = f(&mut state, &mut wishes.out);
+            state.run_commands(runtime, &mut wishes);
+            state.tell_control(runtime, &mut wishes.out);
             let timeout = state.scheduler.poll_timeout();
+            self.note_lent(&mut state);
+            self.courier.queue(std::mem::take(&mut wishes.out));
             (result, timeout)
         };
-        for pid in kill {
+        for pid in wishes.kill {
             self.start.kill(pid);
         }
-        for process in spawn {
-            if let Err(error) = self.spawn_worker(runtime, process) {
+        for spawn in wishes.spawn {
+            let process = spawn.process;
+            if let Err(error) = self.spawn_worker(runtime, spawn) {
                 tracing::error!(%error, "a worker process could not be started");
                 self.on_worker_start_failed(runtime, process);
             }
         }
-        for (to, message) in out {
-            runtime.send(to, message);
-        }
+        self.courier.carry(runtime);
         if let Some(at) = timeout {
             runtime.clock.arm(at);
         }
         result
+    }
+
+    /// Tells the page thread when more of the own arena is in use than ever before.
+    fn note_lent(&self, state: &mut NodeState) {
+        if std::mem::take(&mut state.has_lent) {
+            let job = state.own_job;
+            let in_use = state.jobs.get(&job).map_or(0, |job| job.arena.lent_bytes());
+            let mut lent = self.pages.lent.lock();
+            if let Some(most) = &mut *lent
+                && *most < in_use
+            {
+                *most = in_use;
+                self.pages.changed.notify_one();
+            }
+        }
     }
 
     /// Lets the machines act on time.
@@ -142,10 +225,29 @@ impl NodeRole {
         });
     }
 
+    /// Introduces the node to the control role.
+    pub(crate) fn join(&self, runtime: &Arc<Runtime>) {
+        let row = {
+            let state = self.state.lock();
+            NodeRow {
+                node: runtime.node(),
+                name: state.settings.name.clone(),
+                addr: runtime.public_addr(),
+                alive: true,
+                is_driver: state.settings.is_drivers,
+                resources: state.settings.total.clone(),
+                labels: state.settings.labels.clone(),
+                workers: 0,
+            }
+        };
+        runtime.send_to_control(Message::NodeUp { row });
+    }
+
     /// Starts the first workers, so that the first task finds one.
     pub(crate) fn prestart(&self, runtime: &Arc<Runtime>, count: usize) {
         self.with_state(runtime, |state, _| {
-            state.scheduler.prestart(count, runtime.now())
+            let job = state.own_job;
+            state.scheduler.prestart(job, count, runtime.now())
         });
     }
 
@@ -159,6 +261,24 @@ impl NodeRole {
             .count()
     }
 
+    /// Returns where a process of this node is.
+    pub(crate) fn locate(&self, process: ProcessId) -> Location {
+        self.state
+            .lock()
+            .workers
+            .get(&process)
+            .and_then(|worker| worker.addr)
+            .map_or(Location::Gone, Location::At)
+    }
+
+    /// Returns who gets the lines of the worker with this system id, unless it is this process.
+    pub(crate) fn listener_of(&self, pid: u32) -> Option<ProcessId> {
+        let state = self.state.lock();
+        let worker = state.workers.values().find(|worker| worker.pid == pid)?;
+        let job = state.jobs.get(&worker.job)?;
+        (worker.job != state.own_job).then_some(job.spec.driver)
+    }
+
     /// Handles a message for the node.
     pub(crate) fn on_message(
         &self,
@@ -169,19 +289,40 @@ impl NodeRole {
     ) {
         let now = runtime.now();
         self.with_state(runtime, |state, out| match message {
-            Message::RequestLease { request, shape } => {
-                state.scheduler.request_lease(
-                    from,
-                    RequestId(request),
-                    shape,
-                    LeaseKind::Task,
-                    now,
-                );
-            }
+            Message::RequestLease {
+                request,
+                job,
+                shape,
+            } => state.on_request(runtime, from, RequestId(request), job, shape, out),
             Message::CancelLeaseRequest { request } => {
                 state
                     .scheduler
-                    .cancel_request(from, RequestId(request), now)
+                    .cancel_request(from, RequestId(request), now);
+                if state.settings.spills {
+                    let message = Message::CancelSpilled {
+                        requester: from,
+                        request,
+                    };
+                    out.push((runtime.control_process(), message));
+                }
+            }
+            Message::PlaceLease {
+                requester,
+                request,
+                job,
+                demand,
+                is_bound,
+            } => {
+                let request = RequestId(request);
+                state.on_placed(from, (requester, request), job, demand, is_bound, now, out);
+            }
+            Message::CancelPlaced { requester, request } => {
+                let request = RequestId(request);
+                if state.placed.remove(&(requester, request, true)) {
+                    state.scheduler.cancel_placement(requester, request, now);
+                } else if state.placed.remove(&(requester, request, false)) {
+                    state.scheduler.cancel_request(requester, request, now);
+                }
             }
             Message::ReturnLease { lease } => state.scheduler.return_lease(lease, now),
             Message::WorkerReady { pid, addr } => {
@@ -197,109 +338,71 @@ impl NodeRole {
             }
             Message::Blocked => state.scheduler.on_worker_blocked(from, now),
             Message::Unblocked => state.scheduler.on_worker_unblocked(from, now),
+            Message::StayedBusy => state.scheduler.on_worker_stayed(from, now),
             Message::KillWorker { worker } => {
                 if let Some(worker) = state.workers.get(&worker) {
                     self.start.kill(worker.pid);
                 }
             }
-            Message::CreateActor { request, creation } => {
-                let outcome = state.create_actor(from, creation, now);
-                out.push((from, Message::CreateActorReply { request, outcome }));
+            Message::ActorRunning { lease } => state.scheduler.on_actor_started(lease, now),
+            Message::StopWorkersActor { worker, actor } => {
+                out.push((worker, Message::StopActor { actor }))
             }
-            Message::ConstructFailed { actor, failure } => {
-                state.directory.on_start_failed(actor, failure, now)
+            said @ (Message::ActorStarted { .. }
+            | Message::ActorStartFailed { .. }
+            | Message::ActorExit { .. }) => out.push((
+                runtime.control_process(),
+                Message::OfWorker {
+                    worker: from,
+                    message: Box::new(said),
+                },
+            )),
+            Message::JobAnnounced { job } => state.on_job(job),
+            Message::JobEnded { job } => {
+                state.scheduler.on_job_ended(job, now);
+                if let Some(ended) = state.jobs.get_mut(&job) {
+                    ended.has_ended = true;
+                }
+                state.forget_ended_jobs();
             }
-            Message::ActorStarted { actor, incarnation } => {
-                state.directory.on_started(actor, from, incarnation, now);
+            Message::FetchExecutable { offset } => {
+                let job = state.own_job;
+                let part = std::env::current_exe().and_then(|path| jobs::read_part(&path, offset));
+                let bytes = part.unwrap_or_else(|error| {
+                    tracing::error!(%error, "the executable of this driver cannot be read");
+                    Vec::new()
+                });
+                out.push((from, Message::ExecutablePart { job, offset, bytes }));
             }
-            Message::ActorStartFailed { actor, failure, .. } => {
-                state.directory.on_start_failed(actor, failure, now)
-            }
-            Message::ActorExit { actor, cause } => state.directory.on_exit(actor, from, cause, now),
-            Message::WatchActor { actor } => state.directory.watch(actor, from, now),
-            Message::KillActor { actor, no_restart } => {
-                state.directory.kill(actor, no_restart, now)
-            }
-            Message::HandlesGone { actor } => state.directory.on_handles_gone(actor, now),
-            Message::LookupActor {
-                request,
-                namespace,
-                name,
-            } => {
-                let outcome = state
-                    .directory
-                    .lookup(&namespace, &name)
-                    .map(|(actor, class)| {
-                        let limits = state.limits.get(&actor).copied().unwrap_or_default();
-                        (actor, class, limits)
-                    })
-                    .ok_or_else(|| Failure::NotFound(name.clone()));
-                out.push((from, Message::LookupActorReply { request, outcome }));
-            }
-            Message::Locate { process } => {
-                let addr = state.workers.get(&process).and_then(|worker| worker.addr);
-                let addr = if process == runtime.process() {
-                    Some(runtime.net().local_addr())
-                } else {
-                    addr
-                };
-                out.push((from, Message::Located { process, addr }));
+            Message::ExecutablePart { job, offset, bytes } => {
+                state.on_executable_part(from, job, offset, &bytes, now, out)
             }
             Message::RequestSegments {
                 request,
                 bytes,
                 least,
-            } => {
-                state.segment_queue.push_back(SegmentRequest {
-                    asker: from,
-                    request,
-                    bytes,
-                    least,
-                });
-                state.grant_segments(out, runtime.process());
-            }
+            } => state.on_segments_wanted(from, request, bytes, least, out, runtime.process()),
             Message::CancelSegments { request } => {
-                state
-                    .segment_queue
-                    .retain(|asked| (asked.asker, asked.request) != (from, request));
-                state.grant_segments(out, runtime.process());
+                state.on_segments_unwanted(from, request, out, runtime.process())
             }
             Message::ReturnSegments { first, count } => {
-                if let Err(error) = state.arena.release(SegmentRange { first, count }) {
-                    tracing::error!(%error, %from, "segments came back that were not lent");
-                }
-                state.grant_segments(out, runtime.process());
+                state.on_segments_returned(from, first, count, out, runtime.process())
             }
+            Message::Fetch {
+                request,
+                object,
+                offset,
+                len,
+                writer,
+            } => {
+                let source = ray_shm::Slot { offset, len };
+                let here = runtime.process();
+                state.on_fetch((from, request), object, source, writer, here, out)
+            }
+            Message::ReleaseCopy { object } => state.on_copy_released(from, object),
             // The writer is gone; its segments come back whole, once nobody reads them.
             Message::FreeSlot { .. } => {}
             Message::Quiesced { dead } => state.on_quiesced(dead, from, out, runtime.process()),
-            Message::QueryResources { request } => {
-                let (total, available) = (state.total.clone(), state.scheduler.available().clone());
-                out.push((
-                    from,
-                    Message::Resources {
-                        request,
-                        total,
-                        available,
-                    },
-                ));
-            }
-            Message::QueryNodes { request } => {
-                let row = NodeRow {
-                    node: state.node,
-                    addr: runtime.net().local_addr(),
-                    alive: true,
-                    resources: state.total.clone(),
-                    workers: u32::try_from(state.workers.len()).unwrap_or(u32::MAX),
-                };
-                out.push((
-                    from,
-                    Message::Nodes {
-                        request,
-                        nodes: vec![row],
-                    },
-                ));
-            }
             other => tracing::warn!(%from, ?other, "the node has no use for this message"),
         });
     }
@@ -323,32 +426,51 @@ impl NodeRole {
                 return true;
             }
             state.scheduler.on_worker_died(process, now);
-            state.directory.on_worker_died(process, exit.clone(), now);
-            // The dead process as somebody who asked for things.
-            state.scheduler.on_process_died(process, now);
-            state.directory.on_owner_died(process, now);
-            state.segment_queue.retain(|asked| asked.asker != process);
-            for worker in state
-                .workers
-                .iter()
-                .filter(|(_, worker)| worker.ready)
-                .map(|(id, _)| *id)
-            {
-                out.push((
-                    worker,
-                    Message::ProcessDied {
-                        process,
-                        exit: exit.clone(),
-                    },
-                ));
-            }
-            state.orphan(process, runtime.process());
+            state.on_process_gone(process, now);
+            state.tell_workers(out, &|| Message::ProcessDied {
+                process,
+                exit: exit.clone(),
+            });
+            state.on_reader_gone(process);
+            state.orphan(process, worker.job, runtime.process());
+            state.forget_ended_jobs();
             true
         });
         if known {
-            runtime.on_process_died(process, exit);
+            runtime.on_process_died(process, exit.clone());
+            runtime.send_to_control(Message::WorkerDied { process, exit });
         }
         runtime.note_worker_ready();
+    }
+
+    /// A process of another node is gone.
+    pub(crate) fn on_remote_process_died(
+        &self,
+        runtime: &Arc<Runtime>,
+        process: ProcessId,
+        exit: &WorkerExit,
+    ) {
+        self.with_state(runtime, |state, out| {
+            state.on_process_gone(process, runtime.now());
+            state.tell_workers(out, &|| Message::ProcessDied {
+                process,
+                exit: exit.clone(),
+            });
+        });
+    }
+
+    /// Another node is gone, with all its processes.
+    pub(crate) fn on_remote_node_died(&self, runtime: &Arc<Runtime>, node: ProcessId) {
+        self.with_state(runtime, |state, out| {
+            let now = runtime.now();
+            for process in state.scheduler.requesters() {
+                if process.node_process() == node {
+                    state.on_process_gone(process, now);
+                }
+            }
+            state.on_holder_gone(node, out);
+            state.tell_workers(out, &|| Message::NodeDied { process: node });
+        });
     }
 
     /// A connection was lost; a process that lives without one is of no use.
@@ -368,6 +490,8 @@ impl NodeRole {
 
     /// Stops granting and starting; returns the workers to end.
     pub(crate) fn begin_shutdown(&self) -> Vec<(ProcessId, u32)> {
+        *self.pages.lent.lock() = None;
+        self.pages.changed.notify_one();
         let mut state = self.state.lock();
         state.shutting_down = true;
         state
@@ -385,11 +509,11 @@ impl NodeRole {
     /// Returns a free segment to back with pages; `None` when there is none or the node ends.
     pub(crate) fn next_cold(&self) -> Option<ray_shm::ColdSegment> {
         let mut state = self.state.lock();
+        let job = state.own_job;
         if state.shutting_down {
-            None
-        } else {
-            state.arena.next_cold()
+            return None;
         }
+        state.jobs.get_mut(&job)?.arena.next_cold()
     }
 
     /// Notes the system's id of a worker.
@@ -420,267 +544,154 @@ impl NodeRole {
 }
 
 impl NodeState {
-    fn create_actor(
+    /// A process of this node wants a worker: here if there can be one soon, else anywhere.
+    fn on_request(
         &mut self,
-        owner: ProcessId,
-        creation: ActorCreation,
-        now: ray_engine::time::Time,
-    ) -> Result<ActorId, Failure> {
-        if creation.name.is_some() {
-            self.limits.insert(creation.actor, creation.limits);
-        }
-        self.directory.create(
-            ActorSpec {
-                actor: creation.actor,
-                class: creation.class_name,
-                name: creation.name,
-                shape: creation.shape,
-                running_shape: creation.running,
-                max_restarts: creation.max_restarts,
-                owner,
-                get_if_exists: creation.get_if_exists,
-                detached: creation.detached,
+        runtime: &Arc<Runtime>,
+        from: ProcessId,
+        request: RequestId,
+        job: JobId,
+        shape: Resources,
+        out: &mut Outbox,
+    ) {
+        let job = self.workers.get(&from).map_or(
+            if from == runtime.process() {
+                self.own_job
+            } else {
+                job
             },
-            now,
-        )
-    }
-
-    /// Carries out what scheduler and directory wish, until both are still.
-    fn run_commands(
-        &mut self,
-        runtime: &Arc<Runtime>,
-        out: &mut Outbox,
-        spawn: &mut Vec<ProcessId>,
-        kill: &mut Vec<u32>,
-    ) {
-        let now = runtime.now();
-        let here = runtime.process();
-        loop {
-            if let Some(command) = self.scheduler.poll_command() {
-                self.run_scheduler_command(command, runtime, out, spawn, kill);
-                continue;
-            }
-            let Some(command) = self.directory.poll_command() else {
-                return;
-            };
-            match command {
-                ActorCommand::RequestLease {
-                    request,
-                    actor,
-                    shape,
-                    running,
-                } => {
-                    self.scheduler.request_lease(
-                        here,
-                        request,
-                        shape,
-                        LeaseKind::Actor { actor, running },
-                        now,
-                    );
-                }
-                ActorCommand::CancelLeaseRequest { request } => {
-                    self.scheduler.cancel_request(here, request, now)
-                }
-                ActorCommand::StartActor {
-                    actor,
-                    worker,
-                    incarnation,
-                    owner,
-                } => match self.workers.get(&worker).and_then(|worker| worker.addr) {
-                    Some(addr) => out.push((
-                        owner,
-                        Message::Construct {
-                            actor,
-                            worker,
-                            addr,
-                            incarnation,
-                        },
-                    )),
-                    None => {
-                        tracing::error!(%actor, %worker, "an actor was placed on a worker without address")
-                    }
-                },
-                ActorCommand::ActorRunning { lease } => self.scheduler.on_actor_started(lease, now),
-                ActorCommand::Publish { to, actor, state } => {
-                    let status = self.status_of(state);
-                    out.push((to, Message::ActorState { actor, status }));
-                }
-                ActorCommand::KillWorker { worker } => {
-                    if let Some(worker) = self.workers.get(&worker) {
-                        kill.push(worker.pid);
-                    }
-                }
-                ActorCommand::StopActor { actor, worker } => {
-                    out.push((worker, Message::StopActor { actor }))
-                }
-                ActorCommand::ReturnLease { lease } => self.scheduler.return_lease(lease, now),
-            }
-        }
-    }
-
-    fn run_scheduler_command(
-        &mut self,
-        command: SchedulerCommand,
-        runtime: &Arc<Runtime>,
-        out: &mut Outbox,
-        spawn: &mut Vec<ProcessId>,
-        kill: &mut Vec<u32>,
-    ) {
-        let now = runtime.now();
-        match command {
-            SchedulerCommand::Grant {
-                requester,
-                request,
-                lease,
-                worker,
-                actor,
-            } => {
-                if actor.is_some() {
-                    self.directory.on_lease_granted(request, lease, worker, now);
-                    return;
-                }
-                match self.workers.get(&worker).and_then(|worker| worker.addr) {
-                    Some(addr) => {
-                        out.push((
-                            requester,
-                            Message::LeaseGranted {
-                                request: request.0,
-                                lease,
-                                worker,
-                                addr,
-                            },
-                        ));
-                    }
-                    None => self.scheduler.return_lease(lease, now),
-                }
-            }
-            SchedulerCommand::Refuse {
-                requester,
-                request,
-                failure,
-                actor,
-            } => {
-                if actor.is_some() {
-                    self.directory.on_lease_refused(request, failure, now);
-                } else {
-                    out.push((
-                        requester,
-                        Message::LeaseRefused {
-                            request: request.0,
-                            failure,
-                        },
-                    ));
-                }
-            }
-            SchedulerCommand::SpawnWorker => {
-                if self.shutting_down {
-                    return;
-                }
-                let process = ProcessId(runtime.fresh_process_id());
-                self.scheduler.on_spawn_started(process, now);
-                self.workers.insert(
-                    process,
-                    Worker {
-                        pid: 0,
-                        addr: None,
-                        ready: false,
-                    },
-                );
-                spawn.push(process);
-            }
-            SchedulerCommand::RecallLease { requester, lease } => {
-                out.push((requester, Message::RecallLease { lease }));
-            }
-            SchedulerCommand::StopWorker { process } => out.push((process, Message::Shutdown)),
-            SchedulerCommand::KillWorker { process } => {
-                if let Some(worker) = self.workers.get(&process) {
-                    kill.push(worker.pid);
-                }
-            }
-        }
-    }
-
-    fn status_of(&self, state: DirectoryState) -> ActorStatus {
-        match state {
-            DirectoryState::Pending => ActorStatus::Pending,
-            DirectoryState::Alive {
-                process,
-                incarnation,
-            } => {
-                match self.workers.get(&process).and_then(|worker| worker.addr) {
-                    Some(addr) => ActorStatus::Alive {
-                        process,
-                        addr,
-                        incarnation,
-                    },
-                    // It just died; the directory will say so next.
-                    None => ActorStatus::Pending,
-                }
-            }
-            DirectoryState::Restarting => ActorStatus::Restarting,
-            DirectoryState::Dead { failure } => ActorStatus::Dead { failure },
-        }
-    }
-
-    fn grant_segments(&mut self, out: &mut Outbox, here: ProcessId) {
-        while let Some(asked) = self.segment_queue.front() {
-            let (asker, request) = (asked.asker, asked.request);
-            let granted = self
-                .arena
-                .grant(asked.bytes, asker.0)
-                .or_else(|| self.arena.grant(asked.least, asker.0));
-            match granted {
-                Some(range) => {
-                    self.segment_queue.pop_front();
-                    let outcome = Ok((range.first, range.count));
-                    out.push((asker, Message::SegmentsGranted { request, outcome }));
-                }
-                None => {
-                    let ready = self
-                        .workers
-                        .iter()
-                        .filter(|(_, worker)| worker.ready)
-                        .map(|(id, _)| *id);
-                    out.extend(
-                        ready
-                            .chain([here])
-                            .map(|process| (process, Message::RecallSegments)),
-                    );
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Keeps a dead writer's segments until everyone alive has stopped reading them.
-    fn orphan(&mut self, dead: ProcessId, here: ProcessId) {
-        if self.arena.ranges_of(dead.0).is_empty() {
+            |worker| worker.job,
+        );
+        let is_local = !self.settings.spills
+            || (self.scheduler.total().covers(&shape)
+                && (self.scheduler.waiting_requests() < LOCAL_QUEUE_MAX
+                    || self.scheduler.available().covers(&shape)));
+        if is_local {
+            self.scheduler
+                .request_lease(from, request, job, shape, LeaseKind::Task, runtime.now());
             return;
         }
-        let readers = self
-            .workers
-            .iter()
-            .filter(|(_, worker)| worker.ready)
-            .map(|(id, _)| *id);
-        let readers = readers.chain([here]).collect();
-        self.quiescing.insert(dead, readers);
+        let demand = Demand {
+            origin: Some(runtime.node()),
+            ..Demand::task(shape)
+        };
+        out.push((
+            runtime.control_process(),
+            Message::SpillLease {
+                requester: from,
+                request: request.0,
+                job,
+                demand,
+            },
+        ));
     }
 
-    fn on_quiesced(&mut self, dead: ProcessId, from: ProcessId, out: &mut Outbox, here: ProcessId) {
-        let Some(readers) = self.quiescing.get_mut(&dead) else {
+    /// The control role hands a request to this node.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the parts of one message, its sender and where answers go"
+    )]
+    fn on_placed(
+        &mut self,
+        control: ProcessId,
+        (requester, request): (ProcessId, RequestId),
+        job: JobId,
+        demand: Demand,
+        is_bound: bool,
+        now: Time,
+        out: &mut Outbox,
+    ) {
+        if !is_bound && !self.scheduler.available().covers(&demand.shape) {
+            let request = request.0;
+            out.push((control, Message::LeaseRejected { requester, request }));
+            return;
+        }
+        self.placed
+            .insert((requester, request, demand.actor.is_some()));
+        let kind = match demand.actor {
+            Some((actor, running)) => LeaseKind::Actor { actor, running },
+            None => LeaseKind::Task,
+        };
+        self.scheduler
+            .request_lease(requester, request, job, demand.shape, kind, now);
+    }
+
+    /// A job is announced: its workers can be started from now on.
+    fn on_job(&mut self, spec: JobSpec) {
+        if self.jobs.contains_key(&spec.job) {
+            return;
+        }
+        let job = spec.job;
+        match ArenaOwner::create(self.settings.store_bytes)
+            .and_then(|arena| JobOnNode::new(spec, None, arena))
+        {
+            Ok(made) => {
+                self.jobs.insert(job, made);
+            }
+            Err(error) => tracing::error!(%error, %job, "no object store could be made for a job"),
+        }
+    }
+
+    fn on_executable_part(
+        &mut self,
+        from: ProcessId,
+        job: JobId,
+        offset: u64,
+        bytes: &[u8],
+        now: Time,
+        out: &mut Outbox,
+    ) {
+        let Some(job) = self.jobs.get_mut(&job) else {
             return;
         };
-        readers.retain(|reader| *reader != from);
-        if !readers.is_empty() {
+        let Code::Arriving(arriving) = &mut job.code else {
+            return;
+        };
+        if job.spec.driver != from {
             return;
         }
-        self.quiescing.remove(&dead);
-        for range in self.arena.ranges_of(dead.0) {
-            if let Err(error) = self.arena.release(range) {
-                tracing::error!(%error, %dead, "a dead writer's segments could not be taken back");
+        match arriving.take(offset, bytes) {
+            Ok(Progress::GoOn(offset)) => out.push((from, Message::FetchExecutable { offset })),
+            Ok(Progress::Done(path)) => job.code = Code::Here(path),
+            Err(reason) => {
+                tracing::error!(%reason, "a job's executable could not be fetched");
+                job.code = Code::Broken(reason);
+                for process in std::mem::take(&mut job.waiting) {
+                    self.workers.remove(&process);
+                    self.scheduler.on_spawn_failed(process, now);
+                }
             }
         }
-        self.grant_segments(out, here);
+    }
+
+    /// A process is gone that may have asked for workers or segments.
+    fn on_process_gone(&mut self, process: ProcessId, now: Time) {
+        self.scheduler.on_process_died(process, now);
+        self.placed.retain(|(requester, ..)| *requester != process);
+        self.segment_queue.retain(|asked| asked.asker != process);
+    }
+
+    /// Gives up what was kept for jobs that have ended and have no process here.
+    fn forget_ended_jobs(&mut self) {
+        let is_over = |id: &JobId, job: &JobOnNode| {
+            job.has_ended && !self.workers.values().any(|worker| worker.job == *id)
+        };
+        let over: Vec<JobId> = self
+            .jobs
+            .iter()
+            .filter(|(id, job)| is_over(id, job))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in over {
+            self.jobs.remove(&id);
+            self.forget_copies_of(id);
+        }
+    }
+
+    fn tell_workers(&self, out: &mut Outbox, message: &dyn Fn() -> Message) {
+        for (worker, _) in self.workers.iter().filter(|(_, worker)| worker.ready) {
+            out.push((*worker, message()));
+        }
     }
 }
 
@@ -700,3 +711,5 @@ fn describe(exit: &WorkerExit) -> String {
 
 /// How long `init` waits for its first workers.
 pub(crate) const FIRST_WORKERS_TIMEOUT: Duration = Duration::from_secs(20);
+/// Requests that wait at a node before it passes further ones on.
+const LOCAL_QUEUE_MAX: usize = 8;

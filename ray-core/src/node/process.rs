@@ -6,12 +6,14 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    ffi::OsString,
     io::{self, IoSlice, IoSliceMut, Read as _, Write as _},
     mem::MaybeUninit,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::{net::UnixStream, process::CommandExt as _},
     },
+    path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{Arc, mpsc},
     thread::JoinHandle,
@@ -58,10 +60,13 @@ pub(crate) enum ProcessEvent {
     },
 }
 
-struct Spawn {
-    process: ProcessId,
-    blob: Vec<u8>,
-    arena: OwnedFd,
+/// A worker to start: its code and what it is handed.
+pub(crate) struct Spawn {
+    pub(crate) process: ProcessId,
+    pub(crate) executable: PathBuf,
+    pub(crate) args: Vec<OsString>,
+    pub(crate) blob: Vec<u8>,
+    pub(crate) arena: OwnedFd,
 }
 
 enum Request {
@@ -102,12 +107,8 @@ impl ProcessHost {
     }
 
     /// Starts a worker; its start or failure comes as an event.
-    pub(crate) fn spawn(&self, process: ProcessId, blob: Vec<u8>, arena: OwnedFd) {
-        self.send(Request::Spawn(Spawn {
-            process,
-            blob,
-            arena,
-        }));
+    pub(crate) fn spawn(&self, spawn: Spawn) {
+        self.send(Request::Spawn(spawn));
     }
 
     fn send(&self, request: Request) {
@@ -300,10 +301,9 @@ type Started = (Child, OwnedFd, UnixStream, OwnedFd, OwnedFd);
 
 fn start(spawn: Spawn) -> io::Result<Started> {
     let (mut ours, theirs) = UnixStream::pair()?;
-    let executable = std::env::current_exe()?;
-    let mut command = Command::new(executable);
+    let mut command = Command::new(&spawn.executable);
     command
-        .args(std::env::args_os().skip(1))
+        .args(&spawn.args)
         .env(MARKER, std::process::id().to_string())
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(Stdio::piped())

@@ -2,27 +2,28 @@
 
 use std::{
     io::{self, Write as _},
-    os::fd::OwnedFd,
     sync::{Arc, Weak},
 };
 
-use ray_engine::{failure::WorkerExit, ids::ProcessId};
+use ray_engine::failure::WorkerExit;
 use ray_net::tls::ClusterCa;
 use rkyv::rancor;
 
 use super::{
     NodeRole,
+    commands::Spawn,
     process::{self, ProcessEvent, ProcessHost},
 };
-use crate::{runtime::Runtime, wire::WorkerBootstrap};
+use crate::{
+    runtime::Runtime,
+    wire::{Message, WorkerBootstrap},
+};
 
 /// What every worker of this node is given.
 pub(crate) struct WorkerStart {
     pub(crate) ca: ClusterCa,
-    pub(crate) arena: OwnedFd,
     pub(crate) host: ProcessHost,
     pub(crate) run_dir: String,
-    pub(crate) log_filter: String,
 }
 
 impl WorkerStart {
@@ -36,27 +37,28 @@ impl WorkerStart {
 
 impl NodeRole {
     /// Starts the process that is to be `process`.
-    pub(super) fn spawn_worker(
-        &self,
-        runtime: &Arc<Runtime>,
-        process: ProcessId,
-    ) -> io::Result<()> {
+    pub(super) fn spawn_worker(&self, runtime: &Arc<Runtime>, spawn: Spawn) -> io::Result<()> {
+        let process = spawn.process;
         let identity = self.start.ca.issue(process.0).map_err(io::Error::other)?;
         let bootstrap = WorkerBootstrap {
             process,
-            node_process: runtime.process(),
-            node_addr: runtime.net().local_addr(),
-            node: runtime.node(),
-            job: runtime.job(),
-            namespace: runtime.namespace.clone(),
+            node_addr: runtime.public_addr(),
+            control_process: runtime.control_process(),
+            control_addr: runtime.control_addr(),
+            job: spawn.job,
+            namespace: spawn.namespace,
             identity: identity.to_bytes(),
             run_dir: self.start.run_dir.clone(),
-            log_filter: self.start.log_filter.clone(),
+            log_filter: spawn.log_filter,
         };
         let blob = rkyv::to_bytes::<rancor::Error>(&bootstrap).map_err(io::Error::other)?;
-        self.start
-            .host
-            .spawn(process, blob.to_vec(), self.start.arena.try_clone()?);
+        self.start.host.spawn(process::Spawn {
+            process,
+            executable: spawn.executable,
+            args: spawn.args,
+            blob: blob.to_vec(),
+            arena: spawn.arena,
+        });
         Ok(())
     }
 }
@@ -69,7 +71,24 @@ pub(crate) fn on_event(runtime: &Weak<Runtime>, event: ProcessEvent) {
             name,
             is_error,
             text,
-        } => return print_line(pid, &name, is_error, &text),
+        } => {
+            let listener = runtime.upgrade().and_then(|runtime| {
+                let to = runtime.node_role.as_ref()?.listener_of(pid)?;
+                Some((runtime, to))
+            });
+            return match listener {
+                None => print_line(pid, &name, is_error, &text),
+                Some((runtime, to)) => runtime.send(
+                    to,
+                    Message::Printed {
+                        pid,
+                        name,
+                        is_error,
+                        text,
+                    },
+                ),
+            };
+        }
         other => other,
     };
     let Some(runtime) = runtime.upgrade() else {
@@ -110,7 +129,7 @@ pub(crate) fn on_event(runtime: &Weak<Runtime>, event: ProcessEvent) {
 }
 
 /// Shows a line of a worker on the driver's terminal.
-fn print_line(pid: u32, name: &str, is_error: bool, text: &str) {
+pub(crate) fn print_line(pid: u32, name: &str, is_error: bool, text: &str) {
     let name = if name.is_empty() { "worker" } else { name };
     let line = format!("({name} pid={pid}) {text}\n");
     // A terminal that is gone is nothing that the runtime could tell anybody.

@@ -62,6 +62,19 @@ impl Call {
         Call(Arc::new(CallInner { body, args }))
     }
 
+    /// Returns whether an argument lies on another node.
+    pub(crate) fn has_missing(&self) -> bool {
+        self.values().any(|value| value.missing().is_some())
+    }
+
+    /// Returns the arguments that are objects.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &Value> {
+        self.0.args.iter().filter_map(|arg| match arg {
+            ArgData::Value(value) => Some(value),
+            ArgData::Inline { .. } => None,
+        })
+    }
+
     fn bytes(&self, position: usize) -> Result<&[u8], CallError> {
         match self.0.args.get(position) {
             Some(ArgData::Inline { offset, len }) => {

@@ -89,8 +89,12 @@ impl Runtime {
     fn on_tick(self: &Arc<Self>) {
         self.with_core(|core, now| core.owner.on_timeout(now));
         self.report_quiesced();
+        self.report_dropped_copies();
         if let Some(node) = &self.node_role {
             node.on_tick(self);
+        }
+        if let Some(control) = &self.control_role {
+            control.on_tick(self);
         }
         if let Some(executor) = &self.executor
             && executor.on_tick(self)

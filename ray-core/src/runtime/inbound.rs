@@ -16,11 +16,13 @@ use rkyv::rancor;
 use super::Runtime;
 use crate::{
     __private::{self, ArgData, Call},
+    node::workers,
     object_ref::AnyRef,
     store::{AlignedBytes, Value, WriterLive},
     wire::{
         AnswerMeta, ArchivedAnswerMeta, ArchivedCallMeta, ArchivedDoneMeta, ArchivedHello,
-        ArchivedMessage, ArgMeta, CallMeta, DoneMeta, Hello, Message, Place, WIRE_VERSION, kind,
+        ArchivedMessage, ArgMeta, CallMeta, DoneMeta, Hello, Location, Message, Place,
+        WIRE_VERSION, kind,
     },
     worker::{execute::Execution, items::Flow},
 };
@@ -80,6 +82,7 @@ impl Handler for Inbound {
                 kind::ITEM => runtime
                     .parse_item(peer, &frame)
                     .map(|item| items.push(item)),
+                kind::CHUNK => runtime.on_chunk(peer, &frame),
                 kind::CONTROL | kind::ANSWER => {
                     // A control message speaks about the frames before it.
                     runtime.take_calls(&mut calls);
@@ -160,6 +163,16 @@ fn check_hello(ours: &Hello, theirs: &Hello) -> Result<(), String> {
 }
 
 impl Hello {
+    /// Describes a process that runs nobody's code.
+    pub(crate) fn of_a_daemon() -> Hello {
+        Hello {
+            wire: WIRE_VERSION,
+            job: ray_engine::ids::JobId(0),
+            table_hash: 0,
+            table: Vec::new(),
+        }
+    }
+
     /// Describes this process.
     pub(crate) fn of_this_process(job: ray_engine::ids::JobId) -> crate::Result<Hello> {
         let table = __private::table();
@@ -202,10 +215,11 @@ impl Runtime {
                     ArgData::Inline { offset, len }
                 }
                 Place::Arena {
+                    object,
                     offset,
                     len,
                     writer,
-                } => match self.shared_value(ray_shm::Slot { offset, len }, writer) {
+                } => match self.shared_value(object, ray_shm::Slot { offset, len }, writer) {
                     Ok(value) => ArgData::Value(value),
                     Err(failed) => {
                         failure = Some(failed);
@@ -315,11 +329,12 @@ impl Runtime {
                 Ok(Value::heap(aligned))
             }
             Place::Arena {
+                object,
                 offset,
                 len,
                 writer,
             } => self
-                .shared_value(ray_shm::Slot { offset, len }, writer)
+                .shared_value(object, ray_shm::Slot { offset, len }, writer)
                 .map_err(|failure| format!("{failure:?}")),
         }
     }
@@ -369,7 +384,7 @@ impl Runtime {
                 Ok(arg) => Ok((self.value_at(&arg, frame.body)?, arg.contained)),
                 Err(failure) => Err(failure),
             };
-            self.with_core(|core, _| {
+            self.with_core(|core, now| {
                 let contained = outcome
                     .as_ref()
                     .map(|(_, contained)| contained.clone())
@@ -377,7 +392,7 @@ impl Runtime {
                 for id in &contained {
                     core.owner.receive_reference(*id, 1);
                 }
-                core.owner.on_value(meta.object, outcome);
+                core.owner.on_value(meta.object, outcome, now);
                 for id in contained {
                     core.owner.drop_handle(id);
                 }
@@ -406,7 +421,7 @@ impl Runtime {
                 worker,
                 addr,
             } => {
-                self.with_core(|core, now| core.on_lease(request, lease, worker, addr, now));
+                self.with_core(|core, now| core.on_lease(from, request, lease, worker, addr, now));
             }
             Message::LeaseRefused { request, failure } => self.with_core(|core, now| {
                 core.owner
@@ -446,10 +461,36 @@ impl Runtime {
             } => {
                 self.with_core(|core, _| core.construct(actor, worker, addr, incarnation));
             }
-            Message::Located { process, addr } => {
-                self.with_core(|core, now| core.on_located(process, addr, now))
+            Message::Locate { process } => {
+                let at = self.locate(process);
+                self.send(from, Message::Located { process, at });
             }
-            Message::ProcessDied { process, exit } => self.on_process_died(process, exit),
+            Message::Located { process, at } => {
+                self.with_core(|core, now| core.on_located(process, at, now))
+            }
+            Message::ProcessDied { process, exit } => {
+                if let Some(node) = &self.node_role
+                    && process.node_process() != self.process
+                {
+                    node.on_remote_process_died(&this, process, &exit);
+                }
+                self.on_process_died(process, exit);
+            }
+            Message::NodeDied { process } => {
+                if let Some(node) = &self.node_role {
+                    node.on_remote_node_died(&this, process);
+                }
+                self.with_core(|core, now| core.on_node_died(process, now));
+            }
+            Message::Printed {
+                pid,
+                name,
+                is_error,
+                text,
+            } => {
+                let name = format!("{name} node={}", from.node());
+                workers::print_line(pid, &name, is_error, &text);
+            }
             Message::FreeSlot { offset, len } => self.free_slot(ray_shm::Slot { offset, len }),
             Message::Cancel { task, recursive } => {
                 if let Some(executor) = &self.executor {
@@ -470,31 +511,60 @@ impl Runtime {
                     executor.stop(crate::worker::execute::Stop::Graceful(cause), &this);
                 }
             }
-            Message::Shutdown => {
-                self.closed.store(true, Ordering::Release);
-                if let Some(executor) = &self.executor {
-                    executor.stop(
-                        crate::worker::execute::Stop::Now("the job ended".into()),
-                        &this,
-                    );
-                    executor.interrupt_blocked();
+            Message::Shutdown if self.executor.is_none() => {
+                if from == self.control_process() {
+                    self.stop_wanted.store(true, Ordering::Release);
+                }
+            }
+            Message::Shutdown => self.end_worker(&this, "the job ended"),
+            Message::StopIdle => {
+                let is_needed = self.with_core(|core, _| {
+                    core.owner.pending_tasks() > 0 || core.owner.owned_objects() > 0
+                });
+                if is_needed {
+                    self.send_to_node(Message::StayedBusy);
+                } else {
+                    self.end_worker(&this, "it was idle");
                 }
             }
             Message::RecallSegments => self.return_segments(true),
             Message::CreateActorReply { request, .. }
             | Message::LookupActorReply { request, .. }
             | Message::SegmentsGranted { request, .. }
+            | Message::Fetched { request, .. }
             | Message::Resources { request, .. }
-            | Message::Nodes { request, .. } => {
-                let unwanted = self.requests.on_reply(request, message);
-                if let Some(Message::SegmentsGranted {
+            | Message::Nodes { request, .. } => match self.requests.on_reply(request, message) {
+                Some(Message::SegmentsGranted {
                     outcome: Ok((first, count)),
                     ..
-                }) = unwanted
-                {
-                    self.send_to_node(Message::ReturnSegments { first, count });
-                }
+                }) => self.send_to_node(Message::ReturnSegments { first, count }),
+                Some(Message::Fetched {
+                    object,
+                    outcome: Ok(_),
+                    ..
+                }) => self.send_to_node(Message::ReleaseCopy { object }),
+                _ => {}
+            },
+            Message::ReadChunk {
+                job,
+                object,
+                slot_offset,
+                slot_len,
+                from: at,
+                len,
+            } => {
+                let slot = ray_shm::Slot {
+                    offset: slot_offset,
+                    len: slot_len,
+                };
+                self.serve_chunk(from, job, object, slot, at, len);
             }
+            for_control if for_control.is_for_control() => match &self.control_role {
+                Some(control) => control.on_message(&this, from, for_control),
+                None => {
+                    tracing::warn!(%from, ?for_control, "a message for the control role went astray")
+                }
+            },
             for_the_node => match &self.node_role {
                 Some(node) => node.on_message(&this, from, peer, for_the_node),
                 None => {
@@ -504,7 +574,29 @@ impl Runtime {
         }
     }
 
-    /// A process of this node is gone.
+    fn locate(&self, process: ProcessId) -> Location {
+        if process == self.process {
+            Location::At(self.public_addr())
+        } else if let (Some(node), true) = (&self.node_role, process.node_process() == self.process)
+        {
+            node.locate(process)
+        } else if let Some(control) = &self.control_role {
+            control.locate(process)
+        } else {
+            Location::Gone
+        }
+    }
+
+    /// Ends this worker at once.
+    fn end_worker(&self, this: &Arc<Runtime>, cause: &str) {
+        self.closed.store(true, Ordering::Release);
+        if let Some(executor) = &self.executor {
+            executor.stop(crate::worker::execute::Stop::Now(cause.to_owned()), this);
+            executor.interrupt_blocked();
+        }
+    }
+
+    /// A process is gone.
     pub(crate) fn on_process_died(&self, process: ProcessId, exit: WorkerExit) {
         if let Some(executor) = &self.executor {
             executor.on_caller_gone(process);
@@ -530,11 +622,29 @@ impl Runtime {
             std::process::exit(1);
         }
         tracing::debug!(%process, %reason, "a connection closed");
-        if let Some(node) = &self.node_role {
+        if process == self.control_process() && self.executor.is_none() {
+            tracing::error!(%reason, "the head is gone");
+            self.note_head_lost();
+        }
+        if let Some(control) = &self.control_role
+            && let Ok(this) = super::current()
+        {
+            control.on_connection_lost(&this, process);
+        }
+        if let Some(node) = &self.node_role
+            && process.node_process() == self.process
+        {
             node.on_connection_lost(process, reason);
         } else {
             if let Some(executor) = &self.executor {
                 executor.on_caller_gone(process);
+            }
+            if !matches!(reason, CloseReason::Closed(_)) {
+                // Its node decides who is dead: whoever cannot be reached must not live on.
+                let node = process.node_process();
+                if process != node {
+                    self.send(node, Message::KillWorker { worker: process });
+                }
             }
             self.with_core(|core, now| {
                 core.on_process_died(

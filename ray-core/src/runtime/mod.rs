@@ -1,7 +1,10 @@
 //! The one runtime of this process: owner table, executor, node role, and the threads that drive them.
 
 pub(crate) mod clock;
+pub(crate) mod courier;
+pub(crate) mod fetch;
 pub(crate) mod inbound;
+pub(crate) mod membership;
 pub(crate) mod requests;
 pub(crate) mod start;
 pub(crate) mod streams;
@@ -10,6 +13,7 @@ pub(crate) mod waiters;
 
 use std::{
     collections::VecDeque,
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -34,6 +38,7 @@ pub(crate) use start::{init, run_worker};
 use crate::{
     __private::{Encoded, EncodedValue},
     Error, Result,
+    control::ControlRole,
     node::NodeRole,
     object_ref::AnyRef,
     store::{Value, WriterLive},
@@ -47,10 +52,14 @@ use crate::{
 /// Everything that this process needs to take part.
 pub(crate) struct Runtime {
     process: ProcessId,
-    node: NodeId,
     job: JobId,
     pub(crate) namespace: String,
     node_process: ProcessId,
+    control_process: ProcessId,
+    /// The address that others reach this process at, when it is not the one it listens on.
+    advertise: Option<std::net::IpAddr>,
+    /// Where the control process listens; `None` when it is this one.
+    control_addr: Option<SocketAddr>,
     started: Instant,
     core: Mutex<Core>,
     /// Handles that were dropped, perhaps while the core was locked by the same thread.
@@ -63,6 +72,7 @@ pub(crate) struct Runtime {
     pub(crate) writer: Writer,
     pub(crate) executor: Option<Arc<Executor>>,
     pub(crate) node_role: Option<NodeRole>,
+    pub(crate) control_role: Option<ControlRole>,
     pub(crate) requests: requests::Requests,
     pub(crate) clock: clock::Clock,
     pub(crate) closed: AtomicBool,
@@ -70,9 +80,13 @@ pub(crate) struct Runtime {
     pub(crate) writers: Mutex<FxHashMap<ProcessId, Arc<WriterLive>>>,
     /// Dead writers of whose values this process has dropped the last.
     quiesced: Mutex<Vec<ProcessId>>,
+    /// Copies of other nodes' objects that this process reads no more.
+    dropped_copies: Mutex<Vec<ObjectId>>,
     segments_wanted: AtomicBool,
     next_process: AtomicU64,
-    /// Notified when a worker is ready or has ended.
+    head_lost: AtomicBool,
+    pub(crate) stop_wanted: AtomicBool,
+    /// Notified when a worker is ready or has ended, or the head is gone.
     worker_ready: Waiter,
 }
 
@@ -122,6 +136,14 @@ pub(crate) fn on_last_value_of(writer: ProcessId) {
     }
 }
 
+/// Notes that this process reads its copy of an object no more; callable under any lock.
+pub(crate) fn on_copy_dropped(object: ObjectId) {
+    if let Some(runtime) = &*CURRENT.load() {
+        runtime.dropped_copies.lock().push(object);
+        runtime.clock.arm(runtime.now());
+    }
+}
+
 /// Returns where large values of this process are built.
 pub(crate) fn segment_source() -> Result<Arc<Runtime>, Failure> {
     current().map_err(|_| Failure::System(Error::NotInitialized.to_string()))
@@ -133,7 +155,7 @@ impl Runtime {
     }
 
     pub(crate) fn node(&self) -> NodeId {
-        self.node
+        self.process.node()
     }
 
     pub(crate) fn job(&self) -> JobId {
@@ -219,6 +241,11 @@ impl Runtime {
         self.with_core(|core, _| core.send_to_node(message));
     }
 
+    /// Sends a message to the control role of the cluster.
+    pub(crate) fn send_to_control(&self, message: Message) {
+        self.with_core(|core, _| core.send_to_control(message));
+    }
+
     /// Sends a control message to any process.
     pub(crate) fn send(&self, to: ProcessId, message: Message) {
         self.with_core(|core, _| core.send(to, message));
@@ -246,7 +273,8 @@ impl Runtime {
         let outcome = outcome.map(|values| {
             values
                 .into_iter()
-                .map(|value| {
+                .zip(0_u64..)
+                .map(|(value, held_at)| {
                     let EncodedValue { data, contained } = value;
                     let place = match data {
                         Encoded::Inline(bytes) => {
@@ -260,6 +288,7 @@ impl Runtime {
                             place
                         }
                         Encoded::Shared(slot) => Place::Arena {
+                            object: task.result(held_at),
                             offset: slot.offset,
                             len: slot.len,
                             writer: self.process,
@@ -323,15 +352,30 @@ impl Runtime {
     fn value_of(&self, data: Encoded) -> Result<Value, Failure> {
         match data {
             Encoded::Inline(bytes) => Ok(Value::heap(bytes)),
-            Encoded::Shared(slot) => self.shared_value(slot, self.process),
+            Encoded::Shared(slot) => self.shared_value(ObjectId::default(), slot, self.process),
         }
     }
 
-    /// Returns the value at a place of the arena.
+    /// Returns the value at a place of an arena: of this node's, or of another's to be fetched.
     pub(crate) fn shared_value(
+        &self,
+        object: ObjectId,
+        slot: ray_shm::Slot,
+        writer: ProcessId,
+    ) -> Result<Value, Failure> {
+        if writer.node_process() == self.node_process {
+            self.mapped_value(slot, writer, None)
+        } else {
+            Ok(Value::remote(object, slot, writer))
+        }
+    }
+
+    /// Returns the value at a place of this node's arena.
+    pub(crate) fn mapped_value(
         &self,
         slot: ray_shm::Slot,
         writer: ProcessId,
+        copy_of: Option<ObjectId>,
     ) -> Result<Value, Failure> {
         let bytes = self.arena.slice(slot).ok_or_else(|| {
             Failure::System(format!(
@@ -346,13 +390,20 @@ impl Runtime {
             .entry(writer)
             .or_insert_with(|| WriterLive::new(writer))
             .clone();
-        Ok(Value::shared(slot, bytes, writer))
+        Ok(Value::shared(slot, bytes, writer, copy_of))
     }
 
     /// Tells the node which dead writers' space is not read here any more.
     pub(crate) fn report_quiesced(&self) {
         for dead in std::mem::take(&mut *self.quiesced.lock()) {
             self.send_to_node(Message::Quiesced { dead });
+        }
+    }
+
+    /// Tells the node which copies are not read here any more.
+    pub(crate) fn report_dropped_copies(&self) {
+        for object in std::mem::take(&mut *self.dropped_copies.lock()) {
+            self.send_to_node(Message::ReleaseCopy { object });
         }
     }
 
@@ -381,13 +432,45 @@ impl Runtime {
         self.with_core(|core, _| core.waiters.remove(id, cell));
     }
 
+    pub(crate) fn control_process(&self) -> ProcessId {
+        self.control_process
+    }
+
+    /// Notes that the control process is gone.
+    pub(crate) fn note_head_lost(&self) {
+        self.head_lost.store(true, Ordering::Release);
+        self.worker_ready.notify();
+    }
+
+    /// Returns where the control process listens.
+    pub(crate) fn control_addr(&self) -> SocketAddr {
+        self.control_addr.unwrap_or_else(|| self.public_addr())
+    }
+
+    /// Returns where others reach this process.
+    pub(crate) fn public_addr(&self) -> SocketAddr {
+        let local = self.net.local_addr();
+        SocketAddr::new(self.advertise.unwrap_or(local.ip()), local.port())
+    }
+
+    /// Returns whether the control process is gone.
+    pub(crate) fn is_head_lost(&self) -> bool {
+        self.head_lost.load(Ordering::Acquire)
+    }
+
+    /// Returns whether the cluster wants this process to end.
+    pub(crate) fn is_stop_wanted(&self) -> bool {
+        self.stop_wanted.load(Ordering::Acquire)
+    }
+
     pub(crate) fn node_process(&self) -> ProcessId {
         self.node_process
     }
 
     /// Returns an id that no process of this job has had.
-    pub(crate) fn fresh_process_id(&self) -> u64 {
-        self.process.0 + 1 + self.next_process.fetch_add(1, Ordering::Relaxed)
+    pub(crate) fn fresh_process_id(&self) -> ProcessId {
+        self.process
+            .started(1 + self.next_process.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Lets output that is already queued leave before the process ends.

@@ -35,7 +35,7 @@ impl Requests {
 }
 
 impl Runtime {
-    /// Asks the node and waits for the answer.
+    /// Asks the node of this process, or the control role when the question is for it, and waits.
     ///
     /// # Errors
     /// `Error::System` when no answer comes in time.
@@ -50,7 +50,12 @@ impl Runtime {
             .waiting
             .lock()
             .insert(request, (cell.clone(), None));
-        self.send_to_node(question(request));
+        let question = question(request);
+        if question.is_for_control() {
+            self.send_to_control(question);
+        } else {
+            self.send_to_node(question);
+        }
         if !cell.waiter.is_notified() {
             self.net()
                 .wait(&cell.waiter, Some(Instant::now() + timeout));
@@ -61,6 +66,6 @@ impl Runtime {
             .lock()
             .remove(&request)
             .expect("inserted above");
-        reply.ok_or_else(|| Error::System(format!("the node gave no answer within {timeout:?}")))
+        reply.ok_or_else(|| Error::System(format!("no answer came within {timeout:?}")))
     }
 }

@@ -4,7 +4,7 @@ use std::{
     fs,
     hash::{BuildHasher as _, Hasher as _},
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -14,22 +14,31 @@ use std::{
 
 use parking_lot::Mutex;
 use ray_engine::{
-    ids::{JobId, NodeId, ProcessId},
+    ids::{JobId, ProcessId},
+    resources::Resources,
     scheduler::SchedulerConfig,
+    spec::Labels,
 };
-use ray_net::{
-    Net, NetConfig, Waiter,
-    tls::{ClusterCa, Identity},
-};
+use ray_net::{Net, NetConfig, Waiter, tls::Identity};
 use ray_shm::{Arena, ArenaOwner, Writer};
 use rkyv::rancor;
 
-use super::{CURRENT, Runtime, clock, inbound::Inbound, requests::Requests};
+use super::{
+    CURRENT, Runtime, clock, inbound::Inbound, membership::Membership, requests::Requests,
+};
 use crate::{
     Config, Error, Result,
-    config::{FAULT_AHEAD_BYTES, SHUTDOWN_GRACE, WORKERS_MAX, available_cpus},
-    node::{NodeRole, WorkerStart, process, workers},
-    wire::{ArchivedWorkerBootstrap, Hello, Message, WorkerBootstrap, kind},
+    config::{SHUTDOWN_GRACE, WORKERS_MAX, available_cpus},
+    control::{
+        ControlRole, Role,
+        current::{private_folder, temporary_folder},
+    },
+    node::{
+        NodeRole, NodeSettings, WorkerStart,
+        jobs::{self, JobOnNode},
+        process, workers,
+    },
+    wire::{ArchivedWorkerBootstrap, Executable, Hello, JobSpec, Message, WorkerBootstrap, kind},
     worker::{execute::Executor, panics, submit::Core},
 };
 
@@ -70,23 +79,16 @@ pub(crate) fn init(config: Config) -> Result<Ray> {
             "`init` was called twice in this process; keep what the first call returned".into(),
         ));
     }
-    if let Some(address) = config
-        .address
-        .clone()
-        .or_else(|| std::env::var("RAY_ADDRESS").ok())
-    {
-        return Err(Error::InvalidOption {
-            option: "address".into(),
-            reason: format!(
-                "joining a cluster (`{address}`) is not supported yet; unset it to start a node here"
-            ),
-        });
-    }
-    let _ = config.token;
     let runtime = start_driver(&config)?;
     CURRENT.store(Some(runtime.clone()));
     let ray = Ray(());
     let node = runtime.node_role.as_ref().expect("a driver embeds a node");
+    node.join(&runtime);
+    if runtime.control_role.is_none() {
+        // Its answer shows that the head knows this driver.
+        crate::nodes()?;
+        return Ok(ray);
+    }
     let count = config.workers.unwrap_or_else(available_cpus);
     node.prestart(&runtime, count);
     runtime.wait_for_workers(count)?;
@@ -94,11 +96,11 @@ pub(crate) fn init(config: Config) -> Result<Ray> {
     Ok(ray)
 }
 
-fn system(what: &str) -> impl Fn(&dyn std::fmt::Display) -> Error + '_ {
+pub(crate) fn system(what: &str) -> impl Fn(&dyn std::fmt::Display) -> Error + '_ {
     move |error| Error::System(format!("{what}: {error}"))
 }
 
-fn random_u64() -> u64 {
+pub(super) fn random_u64() -> u64 {
     std::collections::hash_map::RandomState::new()
         .build_hasher()
         .finish()
@@ -107,70 +109,161 @@ fn random_u64() -> u64 {
 fn start_driver(config: &Config) -> Result<Arc<Runtime>> {
     let total = config.total_resources()?;
     let store_bytes = config.store_bytes()?;
-    let filter = std::env::var("RAY_LOG")
-        .ok()
-        .or_else(|| config.log_level.clone())
-        .unwrap_or_else(|| "info".into());
-    let run_dir = run_dir(config)?;
+    let filter = log_filter(config.log_level.as_deref());
+    let run_dir = run_dir(config.run_dir.as_deref())?;
     start_log(&run_dir, "driver", &filter);
-    let arena_owner = ArenaOwner::create(store_bytes)
-        .map_err(|error| system("could not make the object store")(&error))?;
-    let arena_fd = arena_owner
+    let address = config
+        .address
+        .clone()
+        .or_else(|| std::env::var("RAY_ADDRESS").ok());
+    let membership = match &address {
+        None => Membership::found()?,
+        Some(address) => {
+            let token = config
+                .token
+                .clone()
+                .or_else(|| std::env::var("RAY_TOKEN").ok());
+            Membership::join(address, token.as_deref(), Role::Driver, &host_name())?
+        }
+    };
+    let is_joined = membership.control.is_some();
+    let process = membership.process;
+    let job = JobId(random_u64() >> 32);
+    let executable = std::env::current_exe()
+        .map_err(|error| system("the executable of this process")(&error))?;
+    let spec = JobSpec {
+        job,
+        driver: process,
+        namespace: config
+            .namespace
+            .clone()
+            .unwrap_or_else(|| format!("job-{:x}", job.0)),
+        executable: if is_joined {
+            jobs::describe(&executable)
+                .map_err(|error| system("the executable of this process")(&error))?
+        } else {
+            Executable::default()
+        },
+        args: std::env::args_os()
+            .skip(1)
+            .map(std::os::unix::ffi::OsStringExt::into_vec)
+            .collect(),
+        log_filter: filter,
+    };
+    let settings = NodeSettings {
+        name: host_name(),
+        // A driver among other nodes only submits.
+        total: if is_joined { Resources::new() } else { total },
+        labels: Labels::new(),
+        scheduler: scheduler_config(config.workers),
+        store_bytes,
+        is_drivers: is_joined,
+        spills: is_joined,
+        cache: run_dir.join("executables"),
+    };
+    let runtime = start_node(NodePlan {
+        membership,
+        settings,
+        own_job: Some((spec.clone(), executable)),
+        bind: config.bind,
+        advertise: None,
+        run_dir,
+        control: (!is_joined).then(|| ControlRole::new(Some(Duration::ZERO), random_u64())),
+    })?;
+    if is_joined {
+        runtime.send_to_control(Message::JobUp { job: spec });
+    }
+    Ok(runtime)
+}
+
+/// Everything that differs between the nodes of drivers, heads and others.
+pub(crate) struct NodePlan {
+    pub(crate) membership: Membership,
+    pub(crate) settings: NodeSettings,
+    /// The job of this process and where its executable is.
+    pub(crate) own_job: Option<(JobSpec, PathBuf)>,
+    pub(crate) bind: Option<IpAddr>,
+    /// The address that others reach it at, when it is not the one it listens on.
+    pub(crate) advertise: Option<IpAddr>,
+    pub(crate) run_dir: PathBuf,
+    pub(crate) control: Option<ControlRole>,
+}
+
+/// Starts a process that is a node.
+pub(crate) fn start_node(plan: NodePlan) -> Result<Arc<Runtime>> {
+    let NodePlan {
+        membership,
+        settings,
+        own_job,
+        bind,
+        advertise,
+        run_dir,
+        control,
+    } = plan;
+    let Membership {
+        process,
+        ca,
+        control: head,
+    } = membership;
+    let store = system("could not make the object store");
+    let arena_owner = match &own_job {
+        Some(_) => ArenaOwner::create(settings.store_bytes),
+        None => ArenaOwner::create(crate::config::MIN_STORE_BYTES),
+    }
+    .map_err(|error| store(&error))?;
+    let arena = arena_owner
         .fd()
         .try_clone_to_owned()
-        .map_err(|error| system("the object store")(&error))?;
-    let arena = Arena::map(
-        arena_fd
-            .try_clone()
-            .map_err(|error| system("the object store")(&error))?,
-    )
-    .map_err(|error| system("could not map the object store")(&error))?;
-    let ca =
-        ClusterCa::generate(random_u64()).map_err(|error| system("could not make keys")(&error))?;
-    // The low bits count the job's processes.
-    let process = ProcessId(random_u64() & !0xfff_ffff);
+        .and_then(Arena::map)
+        .map_err(|error| store(&error))?;
+    let (job, namespace) = own_job
+        .as_ref()
+        .map_or((JobId(0), String::new()), |(spec, _)| {
+            (spec.job, spec.namespace.clone())
+        });
+    let is_daemon = own_job.is_none();
+    let own_job = own_job
+        .map(|(spec, executable)| JobOnNode::new(spec, Some(executable), arena_owner))
+        .transpose()
+        .map_err(|error| store(&error))?;
     let identity = ca
         .issue(process.0)
         .map_err(|error| system("could not make keys")(&error))?;
-    let (job, node) = (JobId(random_u64() >> 32), NodeId(random_u64() >> 32));
-    let inbound = Inbound::new(Hello::of_this_process(job)?);
+    let hello = if is_daemon {
+        Hello::of_a_daemon()
+    } else {
+        Hello::of_this_process(job)?
+    };
+    let inbound = Inbound::new(hello);
     let net = start_net(
         process,
         identity,
-        config.bind.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        bind.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         &inbound,
     )?;
-    let scheduler = SchedulerConfig {
-        workers_kept: config.workers.unwrap_or_else(available_cpus),
-        workers_max: WORKERS_MAX,
-        idle_nanos: 1_000_000_000,
-        failed_starts_max: 3,
-    };
-    let namespace = config
-        .namespace
-        .clone()
-        .unwrap_or_else(|| format!("job-{:x}", job.0));
     let runtime = Arc::new_cyclic(|weak: &Weak<Runtime>| {
         let events = weak.clone();
         let host = process::ProcessHost::start(move |event| workers::on_event(&events, event));
-        let start = host.map(|host| WorkerStart {
-            ca,
-            arena: arena_fd,
-            host,
-            run_dir: run_dir.display().to_string(),
-            log_filter: filter,
+        let role = host.map(|host| {
+            let start = WorkerStart {
+                ca,
+                host,
+                run_dir: run_dir.display().to_string(),
+            };
+            NodeRole::new(settings, process, own_job, start)
         });
-        let role = start.map(|start| NodeRole::new(node, total, scheduler, arena_owner, start));
         Runtime::new(Parts {
             process,
-            node,
             job,
-            node_process: process,
+            control_process: head.map_or(process, |(control, _)| control),
+            control_addr: head.map(|(_, addr)| addr),
+            advertise,
             namespace,
             net,
             arena,
             executor: None,
             role: role.ok(),
+            control,
         })
     });
     if runtime.node_role.is_none() {
@@ -180,7 +273,39 @@ fn start_driver(config: &Config) -> Result<Arc<Runtime>> {
     }
     inbound.attach(&runtime);
     clock::start(&runtime).map_err(|error| system("could not start a thread")(&error))?;
+    if let Some((control, addr)) = head {
+        runtime.with_core(|core, _| core.know(control, addr));
+    }
     Ok(runtime)
+}
+
+/// Makes this the runtime of the process.
+pub(crate) fn make_current(runtime: &Arc<Runtime>) {
+    CURRENT.store(Some(runtime.clone()));
+}
+
+pub(crate) fn scheduler_config(workers: Option<usize>) -> SchedulerConfig {
+    SchedulerConfig {
+        workers_kept: workers.unwrap_or_else(available_cpus),
+        workers_max: WORKERS_MAX,
+        idle_nanos: 1_000_000_000,
+        failed_starts_max: 3,
+    }
+}
+
+pub(crate) fn log_filter(level: Option<&str>) -> String {
+    std::env::var("RAY_LOG")
+        .ok()
+        .or_else(|| level.map(str::to_owned))
+        .unwrap_or_else(|| "info".into())
+}
+
+/// Returns the name of this machine.
+pub(crate) fn host_name() -> String {
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
 }
 
 fn start_net(
@@ -195,16 +320,22 @@ fn start_net(
     Net::start(config, inbound.clone()).map_err(|error| Error::System(error.to_string()))
 }
 
-fn run_dir(config: &Config) -> Result<PathBuf> {
+pub(crate) fn run_dir(wanted: Option<&Path>) -> Result<PathBuf> {
     let seconds = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
-    let path = config.run_dir.clone().unwrap_or_else(|| {
-        std::env::temp_dir()
-            .join("ray-rs")
-            .join(format!("run-{seconds}-{}", std::process::id()))
-    });
-    fs::create_dir_all(path.join("logs")).map_err(|error| Error::InvalidOption {
+    let ours = temporary_folder();
+    let path = wanted
+        .map(Path::to_owned)
+        .unwrap_or_else(|| ours.join(format!("run-{seconds}-{}", std::process::id())));
+    let make = || {
+        if wanted.is_none() {
+            // Anybody can make a folder of this name in a shared one, and would own what is in it.
+            private_folder(&ours)?;
+        }
+        fs::create_dir_all(path.join("logs"))
+    };
+    make().map_err(|error| Error::InvalidOption {
         option: "run_dir".into(),
         reason: format!("{} cannot be made: {error}", path.display()),
     })?;
@@ -212,7 +343,7 @@ fn run_dir(config: &Config) -> Result<PathBuf> {
 }
 
 /// Writes the log of this process into the run's folder, unless the program has a log of its own.
-fn start_log(run_dir: &std::path::Path, name: &str, filter: &str) {
+pub(crate) fn start_log(run_dir: &Path, name: &str, filter: &str) {
     let path = run_dir
         .join("logs")
         .join(format!("{name}-{}.log", std::process::id()));
@@ -231,37 +362,43 @@ fn start_log(run_dir: &std::path::Path, name: &str, filter: &str) {
 /// Everything that differs between a driver and a worker.
 struct Parts {
     process: ProcessId,
-    node: NodeId,
     job: JobId,
-    node_process: ProcessId,
+    control_process: ProcessId,
+    control_addr: Option<SocketAddr>,
+    advertise: Option<IpAddr>,
     namespace: String,
     net: Net,
     arena: Arena,
     executor: Option<Arc<Executor>>,
     role: Option<NodeRole>,
+    control: Option<ControlRole>,
 }
 
 impl Runtime {
     fn new(parts: Parts) -> Runtime {
         let Parts {
             process,
-            node,
             job,
-            node_process,
+            control_process,
+            control_addr,
+            advertise,
             namespace,
             net,
             arena,
             executor,
             role,
+            control,
         } = parts;
         Runtime {
             process,
-            node,
             job,
-            node_process,
+            node_process: process.node_process(),
+            control_process,
+            control_addr,
+            advertise,
             namespace,
             started: Instant::now(),
-            core: Mutex::new(Core::new(process, node_process, net.clone())),
+            core: Mutex::new(Core::new(process, job, control_process, net.clone())),
             dropped: Mutex::default(),
             mail: Mutex::default(),
             mail_is_carried: AtomicBool::new(false),
@@ -270,13 +407,17 @@ impl Runtime {
             arena,
             executor,
             node_role: role,
+            control_role: control,
             requests: Requests::default(),
             clock: clock::Clock::default(),
             closed: AtomicBool::new(false),
             writers: Mutex::default(),
             quiesced: Mutex::default(),
+            dropped_copies: Mutex::default(),
             segments_wanted: AtomicBool::new(false),
             next_process: AtomicU64::new(0),
+            head_lost: AtomicBool::new(false),
+            stop_wanted: AtomicBool::new(false),
             worker_ready: Waiter::new(),
         }
     }
@@ -315,7 +456,7 @@ impl Runtime {
     }
 
     /// Ends the workers, then the threads of this process.
-    fn end(self: &Arc<Self>) {
+    pub(crate) fn end(self: &Arc<Self>) {
         if self.closed.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -344,22 +485,29 @@ impl Runtime {
     }
 }
 
-/// Backs part of the arena with pages while the program starts its own work.
+/// Backs the arena with pages a little ahead of its use, on a thread of its own.
 fn start_fault_ahead(runtime: &Arc<Runtime>) -> Result<()> {
     let weak = Arc::downgrade(runtime);
     std::thread::Builder::new()
         .name("ray-pages".into())
         .spawn(move || {
             let mut done = 0;
-            while done < FAULT_AHEAD_BYTES {
-                let Some(runtime) = weak.upgrade() else {
-                    return;
+            loop {
+                let cold = {
+                    let Some(runtime) = weak.upgrade() else {
+                        return;
+                    };
+                    let Some(node) = &runtime.node_role else {
+                        return;
+                    };
+                    if !node.wait_for_page_demand(done) {
+                        return;
+                    }
+                    node.next_cold()
                 };
-                let Some(cold) = runtime.node_role.as_ref().and_then(NodeRole::next_cold) else {
-                    return;
-                };
-                drop(runtime);
-                if cold.populate().is_err() {
+                let Some(cold) = cold else { return };
+                if let Err(error) = cold.populate() {
+                    tracing::debug!(%error, "pages are made when they are first used");
                     return;
                 }
                 done += ray_shm::SEGMENT_BYTES;
@@ -395,11 +543,7 @@ fn start_worker() -> Result<Arc<Runtime>> {
     let given: WorkerBootstrap = rkyv::access::<ArchivedWorkerBootstrap, rancor::Error>(&blob)
         .and_then(rkyv::deserialize::<WorkerBootstrap, rancor::Error>)
         .map_err(|error| system("the node's first message")(&error))?;
-    start_log(
-        std::path::Path::new(&given.run_dir),
-        "worker",
-        &given.log_filter,
-    );
+    start_log(Path::new(&given.run_dir), "worker", &given.log_filter);
     panics::install();
     let identity = Identity::from_bytes(&given.identity)
         .ok_or_else(|| Error::System("the node gave no usable certificate".into()))?;
@@ -409,23 +553,27 @@ fn start_worker() -> Result<Arc<Runtime>> {
     let net = start_net(given.process, identity, given.node_addr.ip(), &inbound)?;
     let runtime = Arc::new(Runtime::new(Parts {
         process: given.process,
-        node: given.node,
         job: given.job,
-        node_process: given.node_process,
+        control_process: given.control_process,
+        control_addr: Some(given.control_addr),
+        advertise: None,
         namespace: given.namespace,
         net,
         arena,
         executor: Some(Arc::new(Executor::new())),
         role: None,
+        control: None,
     }));
     inbound.attach(&runtime);
     CURRENT.store(Some(runtime.clone()));
     clock::start(&runtime).map_err(|error| system("could not start a thread")(&error))?;
     let addr = runtime.net.local_addr();
     runtime.with_core(|core, _| {
-        core.on_address(given.node_process, given.node_addr);
+        let node = given.process.node_process();
+        core.on_address(node, given.node_addr);
+        core.know(given.control_process, given.control_addr);
         core.send(
-            given.node_process,
+            node,
             Message::WorkerReady {
                 pid: std::process::id(),
                 addr,

@@ -61,15 +61,18 @@ impl Runtime {
                 (Place::Body { offset: 0, len }, &bytes[..])
             }
             Encoded::Shared(slot) => {
-                let (offset, len, writer) = (slot.offset, slot.len, self.process);
-                (
-                    Place::Arena {
-                        offset,
-                        len,
-                        writer,
-                    },
-                    &[][..],
-                )
+                // The owner names the item when it arrives; until then it has a name of this process.
+                let object = ObjectId {
+                    owner: self.process,
+                    index: self.with_core(|core, _| core.owner.take_indexes(1)),
+                };
+                let place = Place::Arena {
+                    object,
+                    offset: slot.offset,
+                    len: slot.len,
+                    writer: self.process,
+                };
+                (place, &[][..])
             }
         };
         let header = HeaderFields {

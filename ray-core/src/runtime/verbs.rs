@@ -54,7 +54,7 @@ impl Runtime {
                 outcome
             });
             match (outcome, cell) {
-                (Some(outcome), _) => return outcome.map_err(Error::from),
+                (Some(outcome), _) => return self.read(outcome?, timeout),
                 (None, cell) => cell.expect("made when there is no outcome"),
             }
         };
@@ -69,7 +69,11 @@ impl Runtime {
                 outcome
             });
             match outcome {
-                Some(outcome) => return outcome.map_err(Error::from),
+                Some(outcome) => {
+                    let left =
+                        deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+                    return self.read(outcome?, left);
+                }
                 None if deadline.is_some_and(|deadline| Instant::now() >= deadline) => {
                     return Err(Error::GetTimeout(timeout.unwrap_or_default()));
                 }
@@ -86,6 +90,12 @@ impl Runtime {
                 }
             }
         }
+    }
+
+    /// Returns a value whose bytes are on this node.
+    fn read(self: &Arc<Self>, value: Value, timeout: Option<Duration>) -> Result<Value> {
+        self.localize(&value, timeout.map(|timeout| Instant::now() + timeout))?;
+        Ok(value)
     }
 
     /// Waits for all objects, or for the first failure among them.
@@ -122,7 +132,12 @@ impl Runtime {
             if let Some(failure) = failure {
                 return Err(failure.into());
             }
-            let Some(cell) = cell else { return Ok(values) };
+            let Some(cell) = cell else {
+                for value in &values {
+                    self.localize(value, deadline)?;
+                }
+                return Ok(values);
+            };
             let ended = self.block(&cell, deadline);
             if !cell.is_complete() {
                 self.with_core(|core, _| {

@@ -1,4 +1,4 @@
-//! The bytes of a value: in the heap when small, in shared memory when large.
+//! The bytes of a value: in the heap when small, in shared memory when large, perhaps of another node.
 
 use std::{
     fmt,
@@ -8,7 +8,10 @@ use std::{
     },
 };
 
-use ray_engine::ids::ProcessId;
+use ray_engine::{
+    failure::Failure,
+    ids::{ObjectId, ProcessId},
+};
 use rkyv::util::AlignedVec;
 
 /// Bytes that begin at a multiple of 16.
@@ -30,6 +33,16 @@ enum Bytes {
         slot: ray_shm::Slot,
         bytes: ray_shm::ObjectBytes,
         writer: Arc<WriterLive>,
+        /// The object of another node whose copy this is.
+        copy_of: Option<ObjectId>,
+    },
+    /// In the arena of another node, until somebody here reads it.
+    Remote {
+        object: ObjectId,
+        slot: ray_shm::Slot,
+        writer: ProcessId,
+        copy: OnceLock<Result<Value, Failure>>,
+        is_fetched: AtomicBool,
     },
 }
 
@@ -58,6 +71,13 @@ impl WriterLive {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        if let Bytes::Shared {
+            copy_of: Some(object),
+            ..
+        } = &self.bytes
+        {
+            crate::runtime::on_copy_dropped(*object);
+        }
         if let Bytes::Shared { writer, .. } = &self.bytes
             && writer.live.fetch_sub(1, Ordering::SeqCst) == 1
             && writer.dead.load(Ordering::SeqCst)
@@ -85,11 +105,26 @@ impl Value {
         }))
     }
 
+    /// Wraps an object that `writer` put into the arena of another node.
+    pub(crate) fn remote(object: ObjectId, slot: ray_shm::Slot, writer: ProcessId) -> Value {
+        Value(Arc::new(Inner {
+            bytes: Bytes::Remote {
+                object,
+                slot,
+                writer,
+                copy: OnceLock::new(),
+                is_fetched: AtomicBool::new(false),
+            },
+            checked: AtomicU64::new(0),
+        }))
+    }
+
     /// Wraps an object that `writer` put into the node's arena.
     pub(crate) fn shared(
         slot: ray_shm::Slot,
         bytes: ray_shm::ObjectBytes,
         writer: Arc<WriterLive>,
+        copy_of: Option<ObjectId>,
     ) -> Value {
         writer.live.fetch_add(1, Ordering::SeqCst);
         Value(Arc::new(Inner {
@@ -97,24 +132,68 @@ impl Value {
                 slot,
                 bytes,
                 writer,
+                copy_of,
             },
             checked: AtomicU64::new(0),
         }))
     }
 
-    /// Returns the archive.
+    /// Returns the archive; nothing of a value of another node that was not fetched.
     pub fn bytes(&self) -> &[u8] {
         match &self.0.bytes {
             Bytes::Heap(bytes) => bytes,
             Bytes::Shared { bytes, .. } => bytes,
+            Bytes::Remote { copy, .. } => match copy.get() {
+                Some(Ok(copy)) => copy.bytes(),
+                Some(Err(_)) | None => &[],
+            },
         }
     }
 
-    /// Returns where in the arena the value lies and who wrote it; `None` when it is in the heap.
+    /// Returns which object of another node must be fetched before this can be read, and where it is.
+    pub(crate) fn missing(&self) -> Option<(ObjectId, ray_shm::Slot, ProcessId)> {
+        match &self.0.bytes {
+            Bytes::Remote {
+                object,
+                slot,
+                writer,
+                copy,
+                ..
+            } if copy.get().is_none() => Some((*object, *slot, *writer)),
+            _ => None,
+        }
+    }
+
+    /// Returns whether the caller is the first who wants to fetch it.
+    pub(crate) fn begin_fetch(&self) -> bool {
+        match &self.0.bytes {
+            Bytes::Remote { is_fetched, .. } => !is_fetched.swap(true, Ordering::AcqRel),
+            _ => false,
+        }
+    }
+
+    /// Takes the copy of a value of another node, or why there is none.
+    pub(crate) fn set_copy(&self, fetched: Result<Value, Failure>) {
+        if let Bytes::Remote { copy, .. } = &self.0.bytes {
+            // A second copy of one object is as good as the first and goes back by itself.
+            let _second = copy.set(fetched);
+        }
+    }
+
+    /// Returns why the value of another node could not be fetched, if it could not.
+    pub(crate) fn fetch_failure(&self) -> Option<Failure> {
+        match &self.0.bytes {
+            Bytes::Remote { copy, .. } => copy.get()?.as_ref().err().cloned(),
+            _ => None,
+        }
+    }
+
+    /// Returns where in its node's arena the value lies and who wrote it; `None` when it is in the heap.
     pub fn arena(&self) -> Option<(ray_shm::Slot, ProcessId)> {
         match &self.0.bytes {
             Bytes::Heap(_) => None,
             Bytes::Shared { slot, writer, .. } => Some((*slot, writer.writer)),
+            Bytes::Remote { slot, writer, .. } => Some((*slot, *writer)),
         }
     }
 

@@ -317,6 +317,12 @@ pub fn create_actor(
             // A handle of an actor that is dead from the start carries the reason to every call.
             let actor = runtime.with_core(|core, now| {
                 let actor = core.fresh_actor();
+                // Others may get the handle and ask the directory.
+                let told = Message::ConstructFailed {
+                    actor,
+                    failure: failure.clone(),
+                };
+                core.send_to_node(told);
                 core.on_actor_status(actor, crate::wire::ActorStatus::Dead { failure }, now);
                 actor
             });
@@ -395,6 +401,7 @@ fn try_create(
         name,
         shape,
         running: running_shape,
+        job: runtime.job(),
         max_restarts: options.max_restarts.or(defaults.max_restarts).unwrap_or(0),
         get_if_exists: options.get_if_exists,
         detached: options.detached,

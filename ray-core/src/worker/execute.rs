@@ -330,7 +330,7 @@ impl Executor {
             self.set_limits(max_concurrency, groups);
         }
         let mut shared = None;
-        let outcome = context::enter(running, || {
+        let construct = || {
             guard(method.name, || {
                 if threaded {
                     let make = create.threaded.ok_or_else(|| {
@@ -345,7 +345,9 @@ impl Executor {
                 }
                 Ok(())
             })
-        });
+        };
+        let outcome =
+            fetch_arguments(runtime, call).and_then(|()| context::enter(running, construct));
         execution.held.clear();
         match outcome {
             Ok(()) => {
@@ -425,12 +427,12 @@ impl Executor {
         } else {
             match &execution.call {
                 Err(failure) => Err(Ended::Error(CallError::Failure(failure.clone()))),
-                Ok(call) => {
+                Ok(call) => fetch_arguments(runtime, call).and_then(|()| {
                     let running = running_of(&execution, method);
                     context::enter(running, || {
                         guard(method.name, || self.invoke(method, call, &mut results))
                     })
-                }
+                }),
             }
         };
         let exec_nanos = started.map_or(0, |started| {
@@ -828,6 +830,36 @@ pub(super) fn running_of(execution: &Execution, method: &'static Method) -> Runn
         chain: execution.chain.clone(),
         cancelled: execution.cancelled.clone(),
     }
+}
+
+/// Brings the arguments that lie on other nodes to this one.
+fn fetch_arguments(runtime: &Arc<Runtime>, call: &Call) -> Result<(), Ended> {
+    for value in call.values() {
+        if let Err(error) = runtime.localize(value, None) {
+            let failure = value
+                .fetch_failure()
+                .unwrap_or_else(|| Failure::System(error.to_string()));
+            return Err(Ended::Error(CallError::Failure(failure)));
+        }
+    }
+    Ok(())
+}
+
+/// Brings arguments here without stopping the other calls of an async actor.
+pub(super) async fn fetch_arguments_async(
+    runtime: &Arc<Runtime>,
+    call: &Call,
+) -> Result<(), Ended> {
+    if !call.has_missing() {
+        return Ok(());
+    }
+    let (runtime, call) = (runtime.clone(), call.clone());
+    tokio::task::spawn_blocking(move || fetch_arguments(&runtime, &call))
+        .await
+        .unwrap_or_else(|error| {
+            let failure = Failure::System(format!("arguments could not be fetched: {error}"));
+            Err(Ended::Error(CallError::Failure(failure)))
+        })
 }
 
 /// Runs user code; a panic becomes a value.

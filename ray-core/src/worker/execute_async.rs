@@ -8,7 +8,8 @@ use ray_net::Waiter;
 use super::{
     context::{self, Running},
     execute::{
-        ASYNC_ACTOR, Ended, Execution, Executor, Hosted, Next, Stop, announce, ended_by, running_of,
+        ASYNC_ACTOR, Ended, Execution, Executor, Hosted, Next, Stop, announce, ended_by,
+        fetch_arguments_async, running_of,
     },
     items::Items,
 };
@@ -68,7 +69,10 @@ impl Executor {
         let make = create.asynchronous;
         announce(method.name.split("::").next().unwrap_or(method.name));
         let running = running_of(&execution, method);
-        let outcome = guard_async(method.name, running, make(call)).await;
+        let outcome = match fetch_arguments_async(runtime, &call).await {
+            Ok(()) => guard_async(method.name, running, make(call)).await,
+            Err(ended) => Err(ended),
+        };
         match outcome {
             Ok(made) => {
                 ASYNC_ACTOR.set(Some(made));
@@ -159,8 +163,14 @@ async fn run_async(mut answer: Answer) {
         }
         (Ok(call), Invoke::Method(invoke, _), Some(actor)) => {
             let items = Items::of(&runtime, &answer.execution);
-            let started = (invoke.asynchronous)(actor, call.clone(), runtime.clone(), items);
-            guard_async(method.name, running, started).await
+            match fetch_arguments_async(&runtime, call).await {
+                Ok(()) => {
+                    let started =
+                        (invoke.asynchronous)(actor, call.clone(), runtime.clone(), items);
+                    guard_async(method.name, running, started).await
+                }
+                Err(ended) => Err(ended),
+            }
         }
         _ => Err(Ended::Error(CallError::Failure(Failure::System(
             "this process hosts no such actor".into(),

@@ -7,7 +7,7 @@ use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 
 use ray_engine::{
     failure::{Failure, WorkerExit},
-    ids::{ActorId, LeaseId, ObjectId, ProcessId, RequestId, TaskId},
+    ids::{ActorId, JobId, LeaseId, ObjectId, ProcessId, RequestId, TaskId},
     owner::{ActorState, Command, ObjectState, Owner, ShapeId},
     resources::{Amount, Resources},
     time::Time,
@@ -22,7 +22,8 @@ use crate::{
     runtime::waiters::Waiters,
     store::{AlignedBytes, Value},
     wire::{
-        ActorCreation, ActorStatus, AnswerMeta, ArgMeta, CallMeta, CallTarget, Message, Place, kind,
+        ActorCreation, ActorStatus, AnswerMeta, ArgMeta, CallMeta, CallTarget, Location, Message,
+        Place, kind,
     },
 };
 
@@ -52,9 +53,15 @@ pub(crate) struct Core {
     pub(crate) owner: Owner<Arc<Payload>, Value>,
     pub(crate) waiters: Waiters,
     process: ProcessId,
+    job: JobId,
+    /// The nodes that granted leases, when it was not this process's own.
+    lease_nodes: FxHashMap<LeaseId, ProcessId>,
     pub(crate) node_process: ProcessId,
+    control_process: ProcessId,
     net: Net,
     peers: FxHashMap<ProcessId, Peer>,
+    /// Where processes listen that are dialed when there is something to say.
+    known: FxHashMap<ProcessId, SocketAddr>,
     /// Messages for processes whose address was asked for.
     locating: FxHashMap<ProcessId, Vec<Message>>,
     pub(crate) creations: FxHashMap<ActorId, Creation>,
@@ -82,14 +89,23 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(process: ProcessId, node_process: ProcessId, net: Net) -> Core {
+    pub(crate) fn new(
+        process: ProcessId,
+        job: JobId,
+        control_process: ProcessId,
+        net: Net,
+    ) -> Core {
         Core {
             owner: Owner::new(process, ray_engine::owner::Limits::default()),
             waiters: Waiters::default(),
             process,
-            node_process,
+            job,
+            lease_nodes: FxHashMap::default(),
+            node_process: process.node_process(),
+            control_process,
             net,
             peers: FxHashMap::default(),
+            known: FxHashMap::default(),
             locating: FxHashMap::default(),
             creations: FxHashMap::default(),
             actor_holds: FxHashMap::default(),
@@ -120,7 +136,16 @@ impl Core {
 
     /// Notes a connected peer.
     pub(crate) fn on_peer(&mut self, peer: &Peer) {
-        self.peers.insert(ProcessId(peer.process()), peer.clone());
+        let process = ProcessId(peer.process());
+        self.peers.insert(process, peer.clone());
+        self.send_waiting(process);
+    }
+
+    /// Sends what waited for an address, before anything that is said later.
+    fn send_waiting(&mut self, process: ProcessId) {
+        for message in self.locating.remove(&process).unwrap_or_default() {
+            self.send(process, message);
+        }
     }
 
     /// Returns the peer for `process` at `addr`, connecting on first use.
@@ -138,24 +163,31 @@ impl Core {
         peer
     }
 
+    /// Notes where a process listens, to dial it on first use.
+    pub(crate) fn know(&mut self, process: ProcessId, addr: SocketAddr) {
+        if process != self.process && !self.dead.contains_key(&process) {
+            self.known.insert(process, addr);
+        }
+    }
+
     /// Makes the process behind an address known.
     pub(crate) fn on_address(&mut self, process: ProcessId, addr: SocketAddr) {
         if process != self.process && !self.dead.contains_key(&process) {
             self.peer_at(process, addr);
+            self.send_waiting(process);
         }
     }
 
     /// The node answered where a process is.
-    pub(crate) fn on_located(&mut self, process: ProcessId, addr: Option<SocketAddr>, now: Time) {
-        let waiting = self.locating.remove(&process).unwrap_or_default();
-        match addr {
-            Some(addr) => {
-                self.on_address(process, addr);
-                for message in waiting {
-                    self.send(process, message);
-                }
+    pub(crate) fn on_located(&mut self, process: ProcessId, at: Location, now: Time) {
+        match at {
+            Location::At(addr) => self.on_address(process, addr),
+            Location::AskNode(addr) => {
+                let node = process.node_process();
+                self.know(node, addr);
+                self.send(node, Message::Locate { process });
             }
-            None => self.on_process_died(
+            Location::Gone => self.on_process_died(
                 process,
                 WorkerExit {
                     worker: process,
@@ -175,6 +207,26 @@ impl Core {
         self.peers.remove(&process);
         self.owner
             .on_process_died(process, Failure::WorkerCrashed(exit), now);
+    }
+
+    /// Everything that hung on the processes of a node ends or is retried.
+    pub(crate) fn on_node_died(&mut self, node: ProcessId, now: Time) {
+        let known = self.peers.keys().chain(self.locating.keys()).copied();
+        let mut gone: Vec<ProcessId> = known
+            .chain(self.owner.others())
+            .chain([node])
+            .filter(|process| process.node_process() == node)
+            .collect();
+        gone.sort_unstable();
+        gone.dedup();
+        for process in gone {
+            let exit = WorkerExit {
+                worker: process,
+                last_stderr: "its node is gone".into(),
+                ..WorkerExit::default()
+            };
+            self.on_process_died(process, exit, now);
+        }
     }
 
     /// Returns the number of the shape that tasks have by default.
@@ -221,14 +273,15 @@ impl Core {
                 }
             }
             let actor = creation.actor;
-            if failure.is_some() || is_ready {
-                self.send_to_node(Message::CreateActor {
+            if let Some(failure) = failure {
+                // Nothing is placed that could not be constructed.
+                self.creations.remove(&actor);
+                self.send_to_control(Message::ConstructFailed { actor, failure });
+            } else if is_ready {
+                self.send_to_control(Message::CreateActor {
                     request: 0,
                     creation,
                 });
-                if let Some(failure) = failure {
-                    self.send_to_node(Message::ConstructFailed { actor, failure });
-                }
             } else {
                 self.unready.push((creation, dependencies));
             }
@@ -267,8 +320,15 @@ impl Core {
         if self.dead.contains_key(&to) {
             return;
         }
-        if let Some(peer) = self.peers.get(&to) {
-            let peer = peer.clone();
+        let peer = match self.peers.get(&to) {
+            Some(peer) => Some(peer.clone()),
+            None => self
+                .known
+                .get(&to)
+                .copied()
+                .map(|addr| self.peer_at(to, addr)),
+        };
+        if let Some(peer) = peer {
             push_message(&peer, &message);
             self.touch(&peer);
             return;
@@ -276,8 +336,12 @@ impl Core {
         let waiting = self.locating.entry(to).or_default();
         waiting.push(message);
         if waiting.len() == 1 {
-            let node = self.node_process;
-            self.send(node, Message::Locate { process: to });
+            let who_knows = if to.node_process() == self.node_process {
+                self.node_process
+            } else {
+                self.control_process
+            };
+            self.send(who_knows, Message::Locate { process: to });
         }
     }
 
@@ -285,6 +349,12 @@ impl Core {
     pub(crate) fn send_to_node(&mut self, message: Message) {
         let node = self.node_process;
         self.send(node, message);
+    }
+
+    /// Sends a message to the control role of the cluster.
+    pub(crate) fn send_to_control(&mut self, message: Message) {
+        let control = self.control_process;
+        self.send(control, message);
     }
 
     /// Carries out what the owner table wishes.
@@ -351,7 +421,7 @@ impl Core {
                     recursive,
                 } => {
                     if force {
-                        self.send_to_node(Message::KillWorker { worker });
+                        self.send(worker.node_process(), Message::KillWorker { worker });
                     } else {
                         self.send(worker, Message::Cancel { task, recursive });
                     }
@@ -373,8 +443,10 @@ impl Core {
                 }
                 Command::RequestLease { request, shape, .. } => {
                     let shape = self.shapes[shape.0 as usize].clone();
+                    let job = self.job;
                     self.send_to_node(Message::RequestLease {
                         request: request.0,
+                        job,
                         shape,
                     });
                 }
@@ -382,9 +454,15 @@ impl Core {
                     self.send_to_node(Message::CancelLeaseRequest { request: request.0 });
                 }
                 Command::ReturnLease { lease, .. } => {
-                    self.send_to_node(Message::ReturnLease { lease })
+                    let node = self.lease_nodes.remove(&lease);
+                    self.send(
+                        node.unwrap_or(self.node_process),
+                        Message::ReturnLease { lease },
+                    )
                 }
-                Command::WatchActor { actor } => self.send_to_node(Message::WatchActor { actor }),
+                Command::WatchActor { actor } => {
+                    self.send_to_control(Message::WatchActor { actor })
+                }
                 Command::ReportTaken {
                     worker,
                     task,
@@ -422,7 +500,7 @@ impl Core {
         if !self.actor_holds.is_empty()
             && let Some(actor) = self.actor_holds.remove(&object)
         {
-            self.send_to_node(Message::HandlesGone { actor });
+            self.send_to_control(Message::HandlesGone { actor });
         }
         if let Some((slot, writer)) = value.arena() {
             let message = Message::FreeSlot {
@@ -451,7 +529,7 @@ impl Core {
         let args = self.arg_metas(&payload.args, to, &mut parts);
         let meta = CallMeta {
             task,
-            job: ray_engine::ids::JobId(0),
+            job: self.job,
             attempt,
             backpressure: payload.backpressure,
             method: payload.method.id,
@@ -487,7 +565,7 @@ impl Core {
         incarnation: u64,
     ) {
         let Some(creation) = self.creations.get(&actor) else {
-            tracing::error!(%actor, "asked to construct an actor that this process did not create");
+            tracing::debug!(%actor, "asked to construct an actor that has ended");
             return;
         };
         let (args, constructor, class) =
@@ -504,7 +582,7 @@ impl Core {
                 owner: self.process,
                 index: 0,
             },
-            job: ray_engine::ids::JobId(0),
+            job: self.job,
             attempt: u32::try_from(incarnation).unwrap_or(u32::MAX),
             backpressure: 0,
             method: constructor.id,
@@ -559,6 +637,7 @@ impl Core {
                     ObjectState::Ready(value) => {
                         let place = match value.arena() {
                             Some((slot, writer)) => Place::Arena {
+                                object: reference.id(),
                                 offset: slot.offset,
                                 len: slot.len,
                                 writer,
@@ -589,6 +668,7 @@ impl Core {
             ObjectState::Ready(value) => {
                 let place = match value.arena() {
                     Some((slot, writer)) => Place::Arena {
+                        object,
                         offset: slot.offset,
                         len: slot.len,
                         writer,
@@ -652,14 +732,15 @@ impl Core {
     /// A lease came from the node.
     pub(crate) fn on_lease(
         &mut self,
+        from: ProcessId,
         request: u64,
         lease: LeaseId,
         worker: ProcessId,
         addr: SocketAddr,
         now: Time,
     ) {
-        if self.dead.contains_key(&worker) {
-            self.send_to_node(Message::ReturnLease { lease });
+        if from != self.node_process {
+            self.lease_nodes.insert(lease, from);
         }
         self.on_address(worker, addr);
         self.owner

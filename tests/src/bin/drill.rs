@@ -1,6 +1,10 @@
 //! Small drivers that the integration tests run, watch and kill from outside.
 
-use ray_core::{Error, prelude::*};
+use ray_core::{
+    Config, Error,
+    daemon::{Daemon, HeadConfig, NodeConfig, NodeOptions},
+    prelude::*,
+};
 
 #[remote]
 fn speak(word: String) -> u32 {
@@ -45,12 +49,71 @@ impl Speaker {
 fn main() -> std::process::ExitCode {
     let mut arguments = std::env::args().skip(1);
     let what = arguments.next().unwrap_or_default();
-    match run(&what) {
+    let done = match what.as_str() {
+        "head" => head(arguments),
+        "node" => node(arguments),
+        _ => run(&what),
+    };
+    match done {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("drill: {error}");
             std::process::ExitCode::FAILURE
         }
+    }
+}
+
+/// `head CPUS [NAME=AMOUNT…]`: tells its address and token, and stays until it is asked to end.
+fn head(arguments: impl Iterator<Item = String>) -> Result<(), Error> {
+    let config = HeadConfig {
+        node: options(arguments),
+        port: 0,
+        infeasible_grace: Some(std::time::Duration::ZERO),
+        ..HeadConfig::default()
+    };
+    let head = config.start()?;
+    let token = head.token().unwrap_or_default();
+    println!("{} {token}", head.address());
+    stay(head);
+    Ok(())
+}
+
+/// `node ADDRESS TOKEN CPUS [NAME=AMOUNT…]`: tells its id.
+fn node(mut arguments: impl Iterator<Item = String>) -> Result<(), Error> {
+    let config = NodeConfig {
+        address: arguments.next().unwrap_or_default(),
+        token: arguments.next().unwrap_or_default(),
+        node: options(arguments),
+    };
+    let node = config.start()?;
+    println!("{}", node.node_id());
+    stay(node);
+    Ok(())
+}
+
+fn stay(daemon: Daemon) {
+    let reason = daemon.wait_for_stop();
+    println!("{reason:?}");
+    daemon.stop();
+}
+
+fn options(mut arguments: impl Iterator<Item = String>) -> NodeOptions {
+    let cpus = arguments
+        .next()
+        .and_then(|cpus| cpus.parse().ok())
+        .unwrap_or(1.0);
+    let mut config = Config::new()
+        .num_cpus(cpus)
+        .object_store_memory(256 << 20)
+        .log_level("debug");
+    for argument in arguments {
+        if let Some((name, amount)) = argument.split_once('=') {
+            config = config.resource(name, amount.parse().unwrap_or(1.0));
+        }
+    }
+    NodeOptions {
+        config,
+        ..NodeOptions::default()
     }
 }
 

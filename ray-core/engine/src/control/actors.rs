@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::{
     failure::{Failure, WorkerExit},
     ids::{ActorId, LeaseId, ProcessId, RequestId},
+    planted::{Bug, is_planted},
     resources::Resources,
     time::Time,
 };
@@ -133,6 +134,8 @@ struct Actor {
 pub struct ActorDirectory {
     actors: BTreeMap<ActorId, Actor>,
     names: BTreeMap<(String, String), ActorId>,
+    /// Processes that are gone: what only they could create or construct is dead.
+    gone: BTreeSet<ProcessId>,
     next_request: u64,
     commands: VecDeque<Command>,
 }
@@ -153,6 +156,13 @@ impl ActorDirectory {
         self.actors.get(&actor).map(|actor| &actor.state)
     }
 
+    /// Returns every actor with what it was created with, how it is, and its life, from 0.
+    pub fn actors(&self) -> impl Iterator<Item = (&ActorSpec, &DirectoryState, u64)> {
+        self.actors
+            .values()
+            .map(|actor| (&actor.spec, &actor.state, actor.incarnation))
+    }
+
     /// Returns the actor of a name and its class.
     pub fn lookup(&self, namespace: &str, name: &str) -> Option<(ActorId, String)> {
         let actor = self.names.get(&(namespace.to_owned(), name.to_owned()))?;
@@ -164,6 +174,11 @@ impl ActorDirectory {
     /// # Errors
     /// `NameTaken` when the name belongs to a living actor and `get_if_exists` is not set.
     pub fn create(&mut self, spec: ActorSpec, _now: Time) -> Result<ActorId, Failure> {
+        // Its last handle went before its arguments were there.
+        if self.actors.get(&spec.actor).is_some_and(Actor::is_dead) {
+            self.publish_to(spec.actor, spec.owner);
+            return Ok(spec.actor);
+        }
         if let Some(name) = &spec.name {
             if let Some(taken) = self.names.get(name) {
                 return if spec.get_if_exists {
@@ -186,12 +201,14 @@ impl ActorDirectory {
             has_no_handles: false,
             spec,
         };
-        // Somebody may have asked about it before its creation arrived.
-        let watchers = self
+        // Somebody may have asked about it before its creation arrived. The creator keeps the
+        // constructor's arguments until it hears of the end.
+        let mut watchers = self
             .actors
             .remove(&id)
             .map(|earlier| earlier.watchers)
             .unwrap_or_default();
+        watchers.insert(actor.spec.owner);
         self.actors.insert(id, Actor { watchers, ..actor });
         self.place(id);
         Ok(id)
@@ -277,10 +294,7 @@ impl ActorDirectory {
 
     /// The constructor failed, or could not be called: the actor is dead.
     pub fn on_start_failed(&mut self, id: ActorId, failure: Failure, _now: Time) {
-        let Some(actor) = self.actors.get(&id) else {
-            return;
-        };
-        let incarnation = actor.incarnation;
+        let incarnation = self.known(id).incarnation;
         let cause = match failure {
             Failure::Task(task) => format!("its constructor failed: {}", task.message),
             other => format!("its constructor could not run: {other:?}"),
@@ -357,11 +371,13 @@ impl ActorDirectory {
         self.place(id);
     }
 
-    /// Somebody ends the actor.
+    /// Somebody ends the actor, perhaps before its creation arrives.
     pub fn kill(&mut self, id: ActorId, no_restart: bool, _now: Time) {
-        let Some(actor) = self.actors.get_mut(&id) else {
+        let is_known = self.actors.contains_key(&id);
+        if !is_known && !no_restart {
             return;
-        };
+        }
+        let actor = self.known(id);
         if actor.is_dead() {
             return;
         }
@@ -388,9 +404,7 @@ impl ActorDirectory {
 
     /// Nobody holds a handle any more and no call is pending.
     pub fn on_handles_gone(&mut self, id: ActorId, _now: Time) {
-        let Some(actor) = self.actors.get_mut(&id) else {
-            return;
-        };
+        let actor = self.known(id);
         if actor.spec.detached || actor.is_dead() {
             return;
         }
@@ -418,15 +432,23 @@ impl ActorDirectory {
     }
 
     /// A process is gone: its actors go with it, and it watches nothing any more.
+    ///
+    /// A detached actor that runs goes on, but nobody is left to construct its next life.
     pub fn on_owner_died(&mut self, owner: ProcessId, _now: Time) {
+        self.gone.insert(owner);
         for actor in self.actors.values_mut() {
             actor.watchers.remove(&owner);
+            if actor.spec.owner == owner {
+                actor.restarts_left = 0;
+            }
         }
         let orphans = self
             .actors
             .iter()
             .filter(|(_, actor)| {
-                actor.spec.owner == owner && !actor.spec.detached && !actor.is_dead()
+                let goes_on =
+                    actor.spec.detached && matches!(actor.state, DirectoryState::Alive { .. });
+                actor.spec.owner == owner && !goes_on && !actor.is_dead()
             })
             .map(|(id, actor)| (*id, actor.incarnation))
             .collect::<Vec<_>>();
@@ -446,61 +468,52 @@ impl ActorDirectory {
 
     /// A process wants to know how an actor is, now and from now on.
     pub fn watch(&mut self, id: ActorId, watcher: ProcessId, _now: Time) {
-        match self.actors.get_mut(&id) {
-            Some(actor) => {
-                actor.watchers.insert(watcher);
-                let state = actor.state.clone();
-                self.commands.push_back(Command::Publish {
-                    to: watcher,
-                    actor: id,
-                    state,
-                });
-            }
-            None => {
-                // Its creation may still be on its way from the creator.
-                let spec = ActorSpec {
-                    actor: id,
-                    class: String::new(),
-                    name: None,
-                    shape: Resources::new(),
-                    running_shape: Resources::new(),
-                    max_restarts: 0,
-                    owner: id.owner,
-                    get_if_exists: false,
-                    detached: false,
-                };
-                self.actors.insert(
-                    id,
-                    Actor {
-                        spec,
-                        state: DirectoryState::Pending,
-                        incarnation: 0,
-                        restarts_left: 0,
-                        worker: None,
-                        lease: None,
-                        request: None,
-                        watchers: BTreeSet::from([watcher]),
-                        has_no_handles: false,
-                    },
-                );
-            }
+        let is_known = self.actors.contains_key(&id);
+        self.known(id).watchers.insert(watcher);
+        if is_known {
+            self.publish_to(id, watcher);
+        } else if self.gone.contains(&id.owner) {
+            let failure = Failure::ActorDied {
+                actor: id,
+                incarnation: 0,
+                cause: format!("its creator {} died", id.owner),
+            };
+            self.bury(id, failure);
         }
     }
 
+    /// Returns an actor; of one whose creation may still be on its way a place is kept.
+    fn known(&mut self, id: ActorId) -> &mut Actor {
+        self.actors.entry(id).or_insert_with(|| Actor {
+            spec: ActorSpec {
+                actor: id,
+                class: String::new(),
+                name: None,
+                shape: Resources::new(),
+                running_shape: Resources::new(),
+                max_restarts: 0,
+                owner: id.owner,
+                get_if_exists: false,
+                detached: false,
+            },
+            state: DirectoryState::Pending,
+            incarnation: 0,
+            restarts_left: 0,
+            worker: None,
+            lease: None,
+            request: None,
+            watchers: BTreeSet::new(),
+            has_no_handles: false,
+        })
+    }
+
     fn end_process(&mut self, id: ActorId) {
-        let Some(actor) = self.actors.get_mut(&id) else {
-            return;
-        };
-        if let Some(request) = actor.request.take() {
-            self.commands
-                .push_back(Command::CancelLeaseRequest { request });
-        }
-        if let Some(worker) = actor.worker {
+        if let Some(worker) = self.actors.get(&id).and_then(|actor| actor.worker) {
             self.commands.push_back(Command::KillWorker { worker });
         }
     }
 
-    /// Marks an actor dead, frees its name and tells its watchers.
+    /// Marks an actor dead, frees its name, takes its question back and tells its watchers.
     fn bury(&mut self, id: ActorId, failure: Failure) {
         let Some(actor) = self.actors.get_mut(&id) else {
             return;
@@ -509,6 +522,12 @@ impl ActorDirectory {
             return;
         }
         actor.state = DirectoryState::Dead { failure };
+        if !is_planted(Bug::PlacementNotCancelled)
+            && let Some(request) = actor.request.take()
+        {
+            self.commands
+                .push_back(Command::CancelLeaseRequest { request });
+        }
         if let Some(name) = actor.spec.name.clone()
             && self.names.get(&name) == Some(&id)
         {
@@ -518,12 +537,19 @@ impl ActorDirectory {
     }
 
     fn publish(&mut self, id: ActorId) {
-        let Some(actor) = self.actors.get(&id) else {
-            return;
-        };
-        for to in &actor.watchers {
+        let watchers = self
+            .actors
+            .get(&id)
+            .map(|actor| actor.watchers.iter().copied().collect::<Vec<_>>());
+        for to in watchers.unwrap_or_default() {
+            self.publish_to(id, to);
+        }
+    }
+
+    fn publish_to(&mut self, id: ActorId, to: ProcessId) {
+        if let Some(actor) = self.actors.get(&id) {
             self.commands.push_back(Command::Publish {
-                to: *to,
+                to,
                 actor: id,
                 state: actor.state.clone(),
             });

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     failure::Failure,
     ids::{ActorId, ObjectId, ProcessId, TaskId},
+    planted::{Bug, is_planted},
     time::Time,
 };
 
@@ -58,7 +59,7 @@ pub enum ActorState {
 
 pub(super) struct ActorQueue {
     state: ActorState,
-    /// Calls not sent yet, in order.
+    /// Calls not sent yet, in the order of submission.
     queue: VecDeque<u64>,
     /// Calls sent, in order; ended ones are skipped.
     sent: VecDeque<u64>,
@@ -84,7 +85,8 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     }
 
     /// Submits a method call; each of its results has one handle.
-    pub fn submit_call(&mut self, submit: CallSubmit<'_, P>, _now: Time) -> TaskId {
+    pub fn submit_call(&mut self, submit: CallSubmit<'_, P>, now: Time) -> TaskId {
+        self.now = now;
         let actor = submit.actor;
         let task = Task {
             payload: submit.payload,
@@ -157,6 +159,9 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             queue.pending -= (before - queue.queue.len()) as u64;
             return;
         };
+        if process == self.process {
+            return self.refuse_calls_to_itself(actor);
+        }
         let mut held_back = VecDeque::new();
         while let Some(index) = queue.queue.pop_front() {
             let Some(task) = self.tasks.get_mut(&index) else {
@@ -197,6 +202,20 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         }
     }
 
+    /// A process has no connection to itself: calls of an actor that lives here fail instead of waiting.
+    fn refuse_calls_to_itself(&mut self, actor: ActorId) {
+        let failure = Arc::new(Failure::ActorUnavailable {
+            actor,
+            cause: "it lives in the process that calls it".into(),
+        });
+        while let Some(queue) = self.actors.get_mut(&actor)
+            && let Some(index) = queue.queue.pop_front()
+        {
+            queue.pending -= 1;
+            self.fail_task(index, &failure);
+        }
+    }
+
     /// A call ended; its place in the list of sent ones is cleared.
     pub(super) fn on_call_ended(&mut self, actor: ActorId) {
         let Some(queue) = self.actors.get_mut(&actor) else {
@@ -212,20 +231,23 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         }
     }
 
-    /// A call that failed in user code and may be tried again goes to the end of the queue.
+    /// A call that failed in user code and may be tried again takes its old place among those not sent:
+    /// behind them it could wait for one that waits for its result.
     pub(super) fn requeue_call(&mut self, actor: ActorId, index: u64) {
         if let Some(task) = self.tasks.get_mut(&index) {
             task.stage = Stage::Queued;
         }
         let queue = self.actor_mut(actor);
         queue.sent.retain(|other| *other != index);
-        queue.queue.push_back(index);
+        let place = queue.queue.partition_point(|other| *other < index);
+        queue.queue.insert(place, index);
         queue.pending += 1;
         self.pump_actor(actor);
     }
 
     /// The directory says how an actor is.
-    pub fn on_actor_state(&mut self, actor: ActorId, state: ActorState, _now: Time) {
+    pub fn on_actor_state(&mut self, actor: ActorId, state: ActorState, now: Time) {
+        self.now = now;
         let queue = self.actors.entry(actor).or_insert_with(|| ActorQueue {
             state: ActorState::Pending,
             queue: VecDeque::new(),
@@ -254,7 +276,12 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             (_, ActorState::Alive { .. }) => true,
             _ => false,
         };
-        queue.state = state.clone();
+        queue.state = if is_new_life {
+            // Nothing is sent to the new life before what was in flight at the old one is settled.
+            ActorState::Restarting
+        } else {
+            state.clone()
+        };
         match state {
             ActorState::Pending => {}
             ActorState::Alive { .. } => {
@@ -262,6 +289,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
                     self.resend_or_fail(actor, None);
                     if let Some(queue) = self.actors.get_mut(&actor) {
                         queue.next_seq = 0;
+                        queue.state = state;
                     }
                 }
                 self.pump_actor(actor);
@@ -310,7 +338,12 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             }
         }
         if let Some(queue) = self.actors.get_mut(&actor) {
+            if is_planted(Bug::ResentAtWrongEnd) {
+                return queue.queue.append(&mut again);
+            }
             again.append(&mut queue.queue);
+            // One that was tried again had been sent behind later ones.
+            again.make_contiguous().sort_unstable();
             queue.queue = again;
         }
     }

@@ -5,19 +5,28 @@
 //! carries one *credit* of it: before the message leaves, the sender opens the credit with the owner
 //! (in its own table when it is the owner). The receiver gives all its credits back when its last
 //! handle goes. Open and release travel from one process to the owner in order, and a sender holds the
-//! reference until after its open left, so a sum of zero means that nobody has it. A release may
-//! overtake an open from a third process: sums are signed and the object lives while any is not zero.
+//! reference until after its open left. A release may overtake an open from a third process: sums are
+//! signed, and the object lives while any is above zero. That is enough: of the opens on their way take the
+//! one sent first; everything that its sender was given before has been opened, it has not released yet,
+//! and so its own sum is above zero. A sum that stays below zero is what a crash leaves of an open that
+//! was never sent; it keeps nothing alive. A reference that is sent to its owner needs no credit: the
+//! sender's release follows the message on the same connection. What a crash can leave behind is the credit
+//! of a message that was lost after its open had left: such an object stays until the receiver ends.
 //!
 //! # Tasks
 //! A task waits for its arguments, then in the queue of its shape for a lease, then runs. The first
 //! finished attempt is published, once. Actor calls keep their order per actor.
 
 mod calls;
+mod leases;
 mod references;
 mod streams;
 mod tasks;
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -32,9 +41,10 @@ pub use streams::NextItem;
 pub use tasks::TaskSubmit;
 
 use calls::ActorQueue;
+use leases::{Lease, ShapeQueue};
 use references::{Borrowed, Owned};
 use streams::Stream;
-use tasks::{Lease, ShapeQueue, Task};
+use tasks::Task;
 
 /// Stands for one set of resources in this owner.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -159,6 +169,8 @@ pub enum ObjectState<'a, V> {
 pub struct Owner<P, V> {
     process: ProcessId,
     limits: Limits,
+    /// When the last thing happened, for what follows from it.
+    now: Time,
     next_index: u64,
     next_request: u64,
     owned: FxHashMap<u64, Owned<V>>,
@@ -172,6 +184,8 @@ pub struct Owner<P, V> {
     streams: FxHashMap<u64, Stream>,
     /// Processes that ever had a credit of ours.
     borrowers: FxHashSet<ProcessId>,
+    /// Processes that are gone; an id is never used twice.
+    dead: FxHashSet<ProcessId>,
     commands: VecDeque<Command<V>>,
 }
 
@@ -181,6 +195,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         Owner {
             process,
             limits,
+            now: Time::default(),
             next_index: 1,
             next_request: 1,
             owned: FxHashMap::default(),
@@ -192,6 +207,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             actors: FxHashMap::default(),
             streams: FxHashMap::default(),
             borrowers: FxHashSet::default(),
+            dead: FxHashSet::default(),
             commands: VecDeque::new(),
         }
     }
@@ -239,8 +255,20 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         self.leases.len()
     }
 
+    /// Returns the processes that something here hangs on: workers, borrowers, owners of what is borrowed.
+    pub fn others(&self) -> BTreeSet<ProcessId> {
+        let workers = self.leases.values().map(Lease::worker);
+        let owners = self.borrowed.keys().map(|object| object.owner);
+        workers
+            .chain(owners)
+            .chain(self.borrowers.iter().copied())
+            .collect()
+    }
+
     /// A process is gone: as worker, as borrower, as owner of what is borrowed here.
     pub fn on_process_died(&mut self, process: ProcessId, failure: Failure, now: Time) {
+        self.now = now;
+        self.dead.insert(process);
         self.forget_borrower(process);
         self.fail_borrowed_of(process);
         self.fail_worker(process, &failure, now);

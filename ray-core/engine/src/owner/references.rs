@@ -6,6 +6,8 @@ use super::{Command, ObjectState, Owner};
 use crate::{
     failure::Failure,
     ids::{ObjectId, ProcessId},
+    planted::{Bug, is_planted},
+    time::Time,
 };
 
 pub(super) enum Outcome<V> {
@@ -22,7 +24,7 @@ pub(super) struct Owned<V> {
     local: u32,
     /// Unfinished tasks of this process that use it.
     dependents: u32,
-    /// Credits that others have; signed, see the module's documentation.
+    /// Credits that others have; signed, see the documentation of [`super`].
     credits: Vec<(ProcessId, i64)>,
     contained: Vec<ObjectId>,
     is_watched: bool,
@@ -80,7 +82,7 @@ impl<V> Owned<V> {
     }
 
     fn is_unreferenced(&self) -> bool {
-        self.local == 0 && self.dependents == 0 && self.credits.is_empty()
+        self.local == 0 && self.dependents == 0 && self.credits.iter().all(|(_, sum)| *sum <= 0)
     }
 }
 
@@ -193,13 +195,12 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     }
 
     /// A frame brought a reference with `credits` credits; one more handle exists here.
+    ///
+    /// A reference that comes home brings none: its sender holds it until after the frame.
     pub fn receive_reference(&mut self, object: ObjectId, credits: u32) {
         if object.owner == self.process {
-            // The credit that the sender opened for us meets its receiver.
-            let process = self.process;
             if let Some(owned) = self.owned.get_mut(&object.index) {
                 owned.local += 1;
-                owned.add_credit(process, -i64::from(credits));
             }
         } else {
             let borrowed = self.borrowed.entry(object).or_insert_with(Borrowed::new);
@@ -210,11 +211,11 @@ impl<P: Clone, V: Clone> Owner<P, V> {
 
     /// A frame with a reference, which this process holds, is about to leave for `to`.
     pub fn send_reference(&mut self, object: ObjectId, to: ProcessId) {
+        if object.owner == to {
+            return;
+        }
         if object.owner == self.process {
-            if let Some(owned) = self.owned.get_mut(&object.index) {
-                owned.add_credit(to, 1);
-                self.borrowers.insert(to);
-            }
+            self.open_credit(object.index, to);
         } else {
             self.commands.push_back(Command::OpenCredit {
                 owner: object.owner,
@@ -226,19 +227,67 @@ impl<P: Clone, V: Clone> Owner<P, V> {
 
     /// A holder of the object is about to send it to `receiver`.
     pub fn on_open_credit(&mut self, object: ObjectId, receiver: ProcessId) {
-        if let Some(owned) = self.owned.get_mut(&object.index) {
+        self.open_credit(object.index, receiver);
+        self.settle(object.index);
+    }
+
+    /// Counts a credit of a process, unless it is gone and will never give it back.
+    fn open_credit(&mut self, index: u64, receiver: ProcessId) {
+        if let Some(owned) = self.owned.get_mut(&index)
+            && !self.dead.contains(&receiver)
+        {
             owned.add_credit(receiver, 1);
             self.borrowers.insert(receiver);
-            self.settle(object.index);
         }
     }
 
     /// A borrower gave credits back.
     pub fn on_release_credits(&mut self, object: ObjectId, from: ProcessId, credits: u32) {
+        if self.dead.contains(&from) {
+            return;
+        }
         if let Some(owned) = self.owned.get_mut(&object.index) {
             owned.add_credit(from, -i64::from(credits));
             self.settle(object.index);
         }
+    }
+
+    /// Returns every object in the table, owned ones first, in the order of their ids.
+    pub fn objects(&self) -> Vec<ObjectId> {
+        let mut owned = self
+            .owned
+            .keys()
+            .map(|index| ObjectId {
+                owner: self.process,
+                index: *index,
+            })
+            .collect::<Vec<_>>();
+        owned.sort_unstable();
+        let mut borrowed = self.borrowed.keys().copied().collect::<Vec<_>>();
+        borrowed.sort_unstable();
+        owned.extend(borrowed);
+        owned
+    }
+
+    /// Returns a line an object, owned ones first, in the order of their ids: who holds what how often.
+    pub fn describe_objects(&self) -> Vec<String> {
+        let mut owned = self.owned.iter().collect::<Vec<_>>();
+        owned.sort_unstable_by_key(|(index, _)| **index);
+        let mut borrowed = self.borrowed.iter().collect::<Vec<_>>();
+        borrowed.sort_unstable_by_key(|(object, _)| **object);
+        let owned = owned.into_iter().map(|(index, owned)| {
+            format!(
+                "o{:x}.{index}: {} handles, {} dependents, credits {:?}",
+                self.process.0, owned.local, owned.dependents, owned.credits
+            )
+        });
+        let borrowed = borrowed.into_iter().map(|(object, borrowed)| {
+            format!(
+                "{object}: {} handles, {} credits",
+                borrowed.local, borrowed.credits
+            )
+        });
+        owned.chain(borrowed).collect()
     }
 
     /// Returns what is known of an object.
@@ -293,6 +342,10 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     }
 
     fn ask(&mut self, object: ObjectId) {
+        if self.dead.contains(&object.owner) {
+            let failure = Arc::new(owner_died(object));
+            return self.resolve_borrowed(object, Outcome::Failed(failure));
+        }
         if let Some(borrowed) = self.borrowed.get_mut(&object)
             && !borrowed.is_asked
         {
@@ -306,6 +359,9 @@ impl<P: Clone, V: Clone> Owner<P, V> {
 
     /// A borrower asks for an object's outcome; it is answered when there is one.
     pub fn on_ask(&mut self, object: ObjectId, from: ProcessId) {
+        if self.dead.contains(&from) {
+            return;
+        }
         match self.owned.get_mut(&object.index) {
             Some(owned) if owned.outcome.is_none() => owned.asks.push(from),
             _ => self
@@ -315,7 +371,13 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     }
 
     /// An owner answered about a borrowed object.
-    pub fn on_value(&mut self, object: ObjectId, outcome: Result<(V, Vec<ObjectId>), Failure>) {
+    pub fn on_value(
+        &mut self,
+        object: ObjectId,
+        outcome: Result<(V, Vec<ObjectId>), Failure>,
+        now: Time,
+    ) {
+        self.now = now;
         if self
             .borrowed
             .get(&object)
@@ -411,11 +473,13 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             }
             return Ok(true);
         }
+        let is_orphan = self.dead.contains(&object.owner);
         let Some(borrowed) = self.borrowed.get_mut(&object) else {
             return Err(Arc::new(Failure::ObjectFreed(object)));
         };
         borrowed.local += 1;
         match &borrowed.outcome {
+            None if is_orphan => return Err(Arc::new(owner_died(object))),
             None => borrowed.waiting.push(task),
             Some(Outcome::Ready(_)) => return Ok(false),
             Some(Outcome::Failed(failure)) => return Err(failure.clone()),
@@ -443,7 +507,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     }
 
     pub(super) fn forget_borrower(&mut self, process: ProcessId) {
-        if !self.borrowers.remove(&process) {
+        if !self.borrowers.remove(&process) || is_planted(Bug::CreditsKeptOnDeath) {
             return;
         }
         let mut touched = Vec::new();
@@ -473,8 +537,14 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             .collect::<Vec<_>>();
         lost.sort_unstable();
         for object in lost {
-            let failure = Failure::OwnerDied { object, owner };
-            self.resolve_borrowed(object, Outcome::Failed(Arc::new(failure)));
+            self.resolve_borrowed(object, Outcome::Failed(Arc::new(owner_died(object))));
         }
+    }
+}
+
+fn owner_died(object: ObjectId) -> Failure {
+    Failure::OwnerDied {
+        object,
+        owner: object.owner,
     }
 }

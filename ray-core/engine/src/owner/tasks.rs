@@ -1,11 +1,12 @@
-//! Tasks: arguments, queues, leases, retries, cancels.
+//! Tasks: arguments, results, retries, cancels.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use super::{Command, Owner, ShapeId, references::Owned};
 use crate::{
     failure::Failure,
-    ids::{ActorId, LeaseId, ObjectId, ProcessId, RequestId, TaskId},
+    ids::{ActorId, LeaseId, ObjectId, ProcessId, TaskId},
+    planted::{Bug, is_planted},
     time::Time,
 };
 
@@ -59,29 +60,10 @@ pub(super) enum Kind {
     Call { actor: ActorId, is_ordered: bool },
 }
 
-#[derive(Default)]
-pub(super) struct ShapeQueue {
-    queue: VecDeque<u64>,
-    leases: Vec<LeaseId>,
-    requests: VecDeque<RequestId>,
-    /// A running mean of how long a task runs; nanoseconds, 0 before the first.
-    mean_nanos: u64,
-}
-
-pub(super) struct Lease {
-    worker: ProcessId,
-    shape: ShapeId,
-    /// Tasks sent and not ended, the running one first.
-    in_flight: VecDeque<u64>,
-    is_recalled: bool,
-    /// Whether the worker's task blocks or takes long: nothing is sent behind it.
-    is_blocked: bool,
-    idle_since: Option<Time>,
-}
-
 impl<P: Clone, V: Clone> Owner<P, V> {
     /// Submits a task; each of its results has one handle.
     pub fn submit_task(&mut self, submit: TaskSubmit<'_, P>, now: Time) -> TaskId {
+        self.now = now;
         let shape = submit.shape;
         let task = Task {
             payload: submit.payload,
@@ -188,217 +170,11 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             match task.kind {
                 Kind::Task { shape, .. } => {
                     self.enqueue(index, false);
-                    self.dispatch(shape, Time::default());
+                    self.dispatch(shape, self.now);
                 }
                 Kind::Call { actor, .. } => self.pump_actor(actor),
             }
         }
-    }
-
-    fn queue_of(&mut self, shape: ShapeId) -> &mut ShapeQueue {
-        let at = shape.0 as usize;
-        if self.shapes.len() <= at {
-            self.shapes.resize_with(at + 1, ShapeQueue::default);
-        }
-        &mut self.shapes[at]
-    }
-
-    fn enqueue(&mut self, index: u64, at_front: bool) {
-        let Some(task) = self.tasks.get_mut(&index) else {
-            return;
-        };
-        task.stage = Stage::Queued;
-        let Kind::Task { shape, .. } = task.kind else {
-            return;
-        };
-        let queue = &mut self.queue_of(shape).queue;
-        if at_front {
-            queue.push_front(index);
-        } else {
-            queue.push_back(index);
-        }
-    }
-
-    /// Sends queued tasks to leased workers, asks for more leases, or gives some up.
-    fn dispatch(&mut self, shape: ShapeId, now: Time) {
-        let limits = self.limits;
-        loop {
-            let queue = self.queue_of(shape);
-            if queue.queue.is_empty() {
-                break;
-            }
-            let window = match queue.mean_nanos {
-                0 => 1,
-                mean => u32::try_from(limits.window_nanos / mean)
-                    .unwrap_or(u32::MAX)
-                    .clamp(1, limits.window),
-            };
-            let best = self.shapes[shape.0 as usize]
-                .leases
-                .iter()
-                .filter_map(|id| self.leases.get(id).map(|lease| (id, lease)))
-                .filter(|(_, lease)| !lease.is_recalled && !lease.is_blocked)
-                .map(|(id, lease)| (lease.in_flight.len(), *id))
-                .min();
-            let Some((_, lease)) = best.filter(|(load, _)| *load < window as usize) else {
-                break;
-            };
-            let Some(index) = self.shapes[shape.0 as usize].queue.pop_front() else {
-                break;
-            };
-            let Some(task) = self.tasks.get_mut(&index) else {
-                continue;
-            };
-            let held = self
-                .leases
-                .get_mut(&lease)
-                .expect("taken from the list of leases");
-            held.in_flight.push_back(index);
-            held.idle_since = None;
-            task.stage = Stage::Sent(held.worker);
-            task.kind = Kind::Task { shape, lease };
-            let id = TaskId {
-                owner: self.process,
-                index,
-            };
-            let (attempt, worker) = (task.attempt, held.worker);
-            self.commands.push_back(Command::SendTask {
-                task: id,
-                attempt,
-                lease,
-                worker,
-            });
-        }
-        let queue = &mut self.shapes[shape.0 as usize];
-        let wanted = queue.queue.len().min(limits.requests_per_shape);
-        while queue.requests.len() < wanted {
-            let request = RequestId(self.next_request);
-            self.next_request += 1;
-            queue.requests.push_back(request);
-            self.commands
-                .push_back(Command::RequestLease { request, shape });
-        }
-        if queue.queue.is_empty() {
-            for request in queue.requests.drain(..) {
-                self.commands
-                    .push_back(Command::CancelLeaseRequest { request });
-            }
-            self.rest(shape, now);
-        }
-    }
-
-    /// Notes leases of a shape that have nothing to do; recalled ones go back.
-    fn rest(&mut self, shape: ShapeId, now: Time) {
-        let ids = self.shapes[shape.0 as usize].leases.clone();
-        for id in ids {
-            let Some(lease) = self.leases.get_mut(&id) else {
-                continue;
-            };
-            if !lease.in_flight.is_empty() {
-                continue;
-            }
-            if lease.is_recalled {
-                self.give_back(id);
-            } else if lease.idle_since.is_none() {
-                lease.idle_since = Some(now);
-                self.idle.push_back((now, id));
-            }
-        }
-    }
-
-    fn give_back(&mut self, id: LeaseId) {
-        if let Some(lease) = self.leases.remove(&id) {
-            self.shapes[lease.shape.0 as usize]
-                .leases
-                .retain(|other| *other != id);
-            self.commands.push_back(Command::ReturnLease { lease: id });
-        }
-    }
-
-    /// Gives leases back that have been idle for long.
-    pub fn on_timeout(&mut self, now: Time) {
-        while let Some((since, id)) = self.idle.front().copied() {
-            if now.since(since).as_nanos() < u128::from(self.limits.idle_nanos) {
-                return;
-            }
-            self.idle.pop_front();
-            if self
-                .leases
-                .get(&id)
-                .is_some_and(|lease| lease.idle_since == Some(since))
-            {
-                self.give_back(id);
-            }
-        }
-    }
-
-    /// The node granted a worker.
-    pub fn on_lease_granted(
-        &mut self,
-        request: RequestId,
-        lease: LeaseId,
-        worker: ProcessId,
-        now: Time,
-    ) {
-        let position = self
-            .shapes
-            .iter()
-            .position(|queue| queue.requests.contains(&request));
-        let Some(position) = position else {
-            // It was cancelled while the grant was on its way.
-            self.commands.push_back(Command::ReturnLease { lease });
-            return;
-        };
-        let shape = ShapeId(position as u32);
-        let queue = &mut self.shapes[position];
-        queue.requests.retain(|other| *other != request);
-        queue.leases.push(lease);
-        self.leases.insert(
-            lease,
-            Lease {
-                worker,
-                shape,
-                in_flight: VecDeque::new(),
-                is_recalled: false,
-                is_blocked: false,
-                idle_since: None,
-            },
-        );
-        self.dispatch(shape, now);
-    }
-
-    /// The node will never grant the request; the shape's tasks fail.
-    pub fn on_lease_refused(&mut self, request: RequestId, failure: Failure, _now: Time) {
-        let Some(queue) = self
-            .shapes
-            .iter_mut()
-            .find(|queue| queue.requests.contains(&request))
-        else {
-            return;
-        };
-        let requests = std::mem::take(&mut queue.requests);
-        let tasks = std::mem::take(&mut queue.queue);
-        for other in requests.into_iter().filter(|other| *other != request) {
-            self.commands
-                .push_back(Command::CancelLeaseRequest { request: other });
-        }
-        let failure = Arc::new(failure);
-        for index in tasks {
-            self.fail_task(index, &failure);
-        }
-    }
-
-    /// Others wait for the worker: it goes back as soon as it has nothing in flight.
-    pub fn on_lease_recalled(&mut self, lease: LeaseId, now: Time) {
-        let Some(held) = self.leases.get_mut(&lease) else {
-            return;
-        };
-        held.is_recalled = true;
-        let shape = held.shape;
-        if held.in_flight.is_empty() {
-            self.give_back(lease);
-        }
-        self.dispatch(shape, now);
     }
 
     /// A call ended at its executor; stale attempts and executors are ignored.
@@ -411,11 +187,13 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         exec_nanos: u64,
         now: Time,
     ) {
+        self.now = now;
         let index = task.index;
         let Some(found) = self.tasks.get_mut(&index) else {
             return;
         };
-        if found.attempt != attempt || found.stage != Stage::Sent(worker) {
+        let is_stale = found.attempt != attempt && !is_planted(Bug::StaleAttemptAccepted);
+        if is_stale || found.stage != Stage::Sent(worker) {
             return;
         }
         let kind = found.kind;
@@ -441,6 +219,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
                 } else {
                     held.in_flight.retain(|other| *other != index);
                 }
+                self.give_back_recalled(lease);
             }
         }
         if retries {
@@ -527,6 +306,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         worker: ProcessId,
         now: Time,
     ) {
+        self.now = now;
         let Some(found) = self.tasks.get(&task.index) else {
             return;
         };
@@ -540,57 +320,14 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             held.in_flight.retain(|other| *other != task.index);
             held.is_blocked = !held.in_flight.is_empty();
         }
-        if found.is_cancelled {
+        let is_cancelled = found.is_cancelled;
+        self.give_back_recalled(lease);
+        if is_cancelled {
             self.fail_task(task.index, &Arc::new(Failure::Cancelled));
         } else {
             self.enqueue(task.index, true);
         }
         self.dispatch(shape, now);
-    }
-
-    pub(super) fn fail_worker(&mut self, worker: ProcessId, failure: &Failure, now: Time) {
-        let mut lost = self
-            .leases
-            .iter()
-            .filter(|(_, lease)| lease.worker == worker)
-            .map(|(id, _)| *id)
-            .collect::<Vec<_>>();
-        lost.sort_unstable();
-        let mut touched = Vec::new();
-        for id in lost {
-            let Some(lease) = self.leases.remove(&id) else {
-                continue;
-            };
-            self.shapes[lease.shape.0 as usize]
-                .leases
-                .retain(|other| *other != id);
-            touched.push(lease.shape);
-            // The oldest was running; those behind it had not started and pay nothing.
-            for (position, index) in lease.in_flight.into_iter().enumerate().rev() {
-                let Some(task) = self.tasks.get_mut(&index) else {
-                    continue;
-                };
-                let was_running = position == 0;
-                if task.is_cancelled {
-                    self.fail_task(index, &Arc::new(Failure::Cancelled));
-                } else if was_running && task.retries_left == 0 {
-                    let mut failure = failure.clone();
-                    if let Failure::WorkerCrashed(exit) = &mut failure {
-                        exit.attempt = task.attempt;
-                    }
-                    self.fail_task(index, &Arc::new(failure));
-                } else {
-                    task.attempt += 1;
-                    if was_running && task.retries_left > 0 {
-                        task.retries_left -= 1;
-                    }
-                    self.enqueue(index, true);
-                }
-            }
-        }
-        for shape in touched {
-            self.dispatch(shape, now);
-        }
     }
 
     /// Cancels the call that makes an object; no effect when it has ended.
@@ -604,6 +341,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         recursive: bool,
         now: Time,
     ) -> Result<(), Failure> {
+        self.now = now;
         if object.owner != self.process {
             let owner = object.owner;
             self.commands.push_back(Command::ForwardCancel {
@@ -669,8 +407,22 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         Ok(())
     }
 
+    /// Returns a line a call that has not ended, in the order of submission: where it is.
+    pub fn describe_tasks(&self) -> Vec<String> {
+        let mut tasks = self.tasks.iter().collect::<Vec<_>>();
+        tasks.sort_unstable_by_key(|(index, _)| **index);
+        let describe = |(index, task): (&u64, &Task<P>)| {
+            format!(
+                "t{:x}.{index}: {:?} {:?}, attempt {}, waits for {} arguments",
+                self.process.0, task.kind, task.stage, task.attempt, task.waiting
+            )
+        };
+        tasks.into_iter().map(describe).collect()
+    }
+
     /// Cancels everything that a call running here has submitted.
     pub fn cancel_children(&mut self, parent: TaskId, now: Time) {
+        self.now = now;
         let mut children = self
             .tasks
             .iter()

@@ -5,12 +5,33 @@
 //! tasks never wait for their own parents. When it wakes it takes the CPU again at once: for a moment
 //! more may be held than there is, as in Ray.
 
-use std::collections::{BTreeMap, VecDeque};
+mod bundles;
+mod cap;
+pub mod cluster;
+mod member;
+pub mod policy;
+mod pool;
+mod report;
+mod schedule;
+mod terms;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use bundles::{Bundle, BundleKey};
+use cap::Relaxations;
+use member::Member;
+use pool::Pool;
+use terms::{Source, Terms};
+
+pub use bundles::BundleRefusal;
+pub use cap::WorkerCap;
+pub use terms::{Arrival, MemberConfig, Notice, SpillReason};
 
 use crate::{
     failure::Failure,
-    ids::{ActorId, LeaseId, ProcessId, RequestId},
+    ids::{ActorId, GroupId, JobId, LeaseId, ProcessId, RequestId},
     resources::Resources,
+    spec::DeviceShare,
     time::Time,
 };
 
@@ -56,6 +77,11 @@ pub enum Command {
         worker: ProcessId,
         /// The actor it is for, if it is for one.
         actor: Option<ActorId>,
+        /// The GPUs that are its.
+        devices: Vec<DeviceShare>,
+        /// How the request came: the answer to one that the control process sent here goes back
+        /// through it, so that this node's death cannot lose it.
+        arrival: Arrival,
     },
     /// Tell the requester that it will never have one.
     Refuse {
@@ -67,9 +93,14 @@ pub enum Command {
         failure: Failure,
         /// The actor it was for, if it was for one.
         actor: Option<ActorId>,
+        /// How the request came, as for a grant.
+        arrival: Arrival,
     },
     /// Start a worker process and say so with [`NodeScheduler::on_spawn_started`].
-    SpawnWorker,
+    SpawnWorker {
+        /// Whose code it runs.
+        job: JobId,
+    },
     /// Ask the holder to give a lease back soon.
     RecallLease {
         /// Who has it.
@@ -87,6 +118,15 @@ pub enum Command {
         /// Which.
         process: ProcessId,
     },
+    /// End a worker whose placement group is gone; its calls fail for that reason.
+    EvictWorker {
+        /// Which.
+        process: ProcessId,
+        /// The group that it drew from.
+        group: GroupId,
+    },
+    /// Tell the control process; never wished for on a node that has not joined one.
+    Tell(Notice),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +138,8 @@ enum WorkerState {
 }
 
 struct Worker {
+    /// Whose code it has; it runs for nobody else.
+    job: JobId,
     state: WorkerState,
     /// How many of its calls block.
     blocked: u32,
@@ -112,51 +154,79 @@ struct Lease {
     is_recalled: bool,
     /// Whether its CPU was given back for the time of a block.
     is_lent: bool,
+    source: Source,
 }
 
 struct Request {
     requester: ProcessId,
     request: RequestId,
+    job: JobId,
     shape: Resources,
     kind: LeaseKind,
+    terms: Terms,
+}
+
+impl Request {
+    /// Returns whether the process would send calls to the worker that is asked for.
+    fn is_from(&self, process: ProcessId) -> bool {
+        self.requester == process
+            || actor_of(&self.kind).is_some_and(|actor| actor.owner == process)
+    }
 }
 
 /// The state machine of one node.
 pub struct NodeScheduler {
-    total: Resources,
-    /// What no lease holds; below zero for a moment when a blocked worker wakes.
-    free: BTreeMap<String, i64>,
+    /// What no lease holds and no bundle set aside.
+    pool: Pool,
     config: SchedulerConfig,
     workers: BTreeMap<ProcessId, Worker>,
     leases: BTreeMap<LeaseId, Lease>,
     requests: VecDeque<Request>,
     next_lease: u64,
     /// Workers asked for and not yet named.
-    spawning: usize,
+    spawning: Vec<JobId>,
     failed_starts: u32,
+    bundles: BTreeMap<BundleKey, Bundle>,
+    /// The newest attempt of each group that was returned.
+    fences: BTreeMap<GroupId, u64>,
+    /// Shapes at their cap.
+    relaxations: Relaxations,
+    /// The node's place among others, when there are any.
+    member: Option<Member>,
     commands: VecDeque<Command>,
 }
 
 impl NodeScheduler {
     /// Returns the scheduler of a node with these resources and no worker.
     pub fn new(total: Resources, config: SchedulerConfig) -> NodeScheduler {
-        let free = total
-            .0
-            .iter()
-            .map(|(name, amount)| (name.clone(), amount.0 as i64))
-            .collect();
         NodeScheduler {
-            total,
-            free,
+            pool: Pool::of_node(total),
             config,
             workers: BTreeMap::new(),
             leases: BTreeMap::new(),
             requests: VecDeque::new(),
             next_lease: 1,
-            spawning: 0,
+            spawning: Vec::new(),
             failed_starts: 0,
+            bundles: BTreeMap::new(),
+            fences: BTreeMap::new(),
+            relaxations: Relaxations::new(),
+            member: None,
             commands: VecDeque::new(),
         }
+    }
+
+    /// Counts leases from `first` on, so that those of different nodes differ.
+    pub fn with_first_lease(mut self, first: u64) -> NodeScheduler {
+        self.next_lease = first;
+        self
+    }
+
+    /// Returns who has leases or waits for some.
+    pub fn requesters(&self) -> BTreeSet<ProcessId> {
+        let waiting = self.requests.iter().map(|request| request.requester);
+        let holding = self.leases.values().map(|lease| lease.requester);
+        waiting.chain(holding).collect()
     }
 
     /// Returns the next wish.
@@ -167,11 +237,12 @@ impl NodeScheduler {
     /// Returns when [`NodeScheduler::on_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Time> {
         let idle = self.idle_workers();
-        if idle.len() <= self.config.workers_kept {
-            return None;
-        }
-        idle.first()
-            .map(|(since, _)| Time(since.0 + self.config.idle_nanos))
+        let surplus = idle
+            .first()
+            .filter(|_| idle.len() > self.config.workers_kept)
+            .map(|(since, _)| Time(since.0 + self.config.idle_nanos));
+        let timeouts = [surplus, self.next_member_timeout()];
+        timeouts.into_iter().flatten().min()
     }
 
     fn idle_workers(&self) -> Vec<(Time, ProcessId)> {
@@ -187,25 +258,38 @@ impl NodeScheduler {
         idle
     }
 
-    /// Returns what no lease holds.
+    /// Returns what no lease holds and no bundle set aside.
     pub fn available(&self) -> Resources {
-        let mut available = Resources::new();
-        for (name, amount) in &self.free {
-            available.set(name, crate::resources::Amount((*amount).max(0) as u64));
-        }
-        available
+        self.pool.available()
     }
 
-    /// Returns whether everything that is held and free adds up to the total.
+    /// Returns a number that changes with what [`NodeScheduler::available`] returns.
+    pub fn version(&self) -> u64 {
+        self.pool.version()
+    }
+
+    /// Returns whether everything that is held and free adds up to the total, in every bundle too.
     pub fn adds_up(&self) -> bool {
-        self.total.0.iter().all(|(name, total)| {
-            let held: u64 = self
-                .leases
-                .values()
-                .map(|lease| lease.held.amount(name).0)
-                .sum();
-            self.free.get(name).copied().unwrap_or(0) + held as i64 == total.0 as i64
-        })
+        let adds_up = |pool: &Pool, key: Option<BundleKey>, set_aside: &dyn Fn(&str) -> u64| {
+            pool.total().0.iter().all(|(name, total)| {
+                let held = self
+                    .leases
+                    .values()
+                    .filter(|lease| lease.source.bundle == key)
+                    .map(|lease| lease.held.amount(name).0)
+                    .sum::<u64>();
+                pool.free(name) + (held + set_aside(name)) as i64 == total.0 as i64
+            })
+        };
+        let in_bundles = |name: &str| {
+            let totals = self.bundles.values().map(|bundle| bundle.pool.total());
+            totals.map(|total| total.amount(name).0).sum::<u64>()
+        };
+        adds_up(&self.pool, None, &in_bundles)
+            && self
+                .bundles
+                .iter()
+                .all(|(key, bundle)| adds_up(&bundle.pool, Some(*key), &|_| 0))
     }
 
     /// Returns how many requests wait.
@@ -213,35 +297,67 @@ impl NodeScheduler {
         self.requests.len()
     }
 
-    fn fits(&self, shape: &Resources) -> bool {
-        shape
-            .0
-            .iter()
-            .all(|(name, amount)| self.free.get(name).copied().unwrap_or(0) >= amount.0 as i64)
+    /// Returns how many leases are granted.
+    pub fn leases(&self) -> usize {
+        self.leases.len()
     }
 
-    fn take(&mut self, shape: &Resources) {
-        for (name, amount) in &shape.0 {
-            *self.free.entry(name.clone()).or_default() -= amount.0 as i64;
+    /// Returns a line a lease, a worker and a request: who has what and who waits for what.
+    pub fn describe(&self) -> Vec<String> {
+        let leases = self.leases.iter().map(|(id, lease)| {
+            let (requester, worker) = (lease.requester, lease.worker);
+            format!("{id}: {worker} for {requester}, holds {}", lease.held)
+        });
+        let workers = self.workers.iter().map(|(id, worker)| {
+            format!("{id}: {:?}, blocked {} times", worker.state, worker.blocked)
+        });
+        let requests = self.requests.iter().map(|request| {
+            let Request {
+                requester,
+                request,
+                shape,
+                ..
+            } = request;
+            format!("{request} of {requester}: waits for {shape}")
+        });
+        leases.chain(workers).chain(requests).collect()
+    }
+
+    fn fits(&self, request: &Request) -> bool {
+        match request.terms.bundle {
+            Some(bundle) => self.open_bundle(bundle, &request.shape).is_some(),
+            None => self.pool.fits(&request.shape),
         }
     }
 
-    fn give(&mut self, shape: &Resources) {
-        for (name, amount) in &shape.0 {
-            *self.free.entry(name.clone()).or_default() += amount.0 as i64;
+    fn pool_of(&mut self, bundle: Option<BundleKey>) -> &mut Pool {
+        match bundle {
+            Some(key) => {
+                let bundle = self.bundles.get_mut(&key);
+                &mut bundle.expect("leases of a bundle leave it first").pool
+            }
+            None => &mut self.pool,
         }
+    }
+
+    /// Puts everything back that a lease held.
+    fn release(&mut self, ended: &Lease, now: Time) {
+        let source = &ended.source;
+        self.pool_of(source.bundle)
+            .give(&ended.held, &source.devices);
+        self.note_held(source.since, now);
     }
 
     /// Starts workers before anybody asks.
-    pub fn prestart(&mut self, count: usize, _now: Time) {
+    pub fn prestart(&mut self, job: JobId, count: usize, _now: Time) {
         for _ in 0..count {
-            self.spawn();
+            self.spawn(job);
         }
     }
 
-    fn spawn(&mut self) {
-        self.spawning += 1;
-        self.commands.push_back(Command::SpawnWorker);
+    fn spawn(&mut self, job: JobId) {
+        self.spawning.push(job);
+        self.commands.push_back(Command::SpawnWorker { job });
     }
 
     /// A process asks for a worker.
@@ -249,37 +365,40 @@ impl NodeScheduler {
         &mut self,
         requester: ProcessId,
         request: RequestId,
+        job: JobId,
         shape: Resources,
         kind: LeaseKind,
         now: Time,
     ) {
-        if !self.total.covers(&shape) {
-            let failure = Failure::Unschedulable {
-                demand: shape.to_string(),
-                reason: format!("the only node has {} in all", self.total),
-            };
-            let actor = actor_of(&kind);
-            self.commands.push_back(Command::Refuse {
-                requester,
-                request,
-                failure,
-                actor,
-            });
-            return;
-        }
-        self.requests.push_back(Request {
+        let request = Request {
             requester,
             request,
+            job,
             shape,
             kind,
-        });
-        self.schedule(now);
+            terms: Terms::local(now),
+        };
+        self.admit(request, now);
     }
 
-    /// A process does not need the worker any more that it asked for.
+    /// A process does not need the worker any more that it asked for its tasks.
     pub fn cancel_request(&mut self, requester: ProcessId, request: RequestId, _now: Time) {
-        self.requests
-            .retain(|waiting| waiting.requester != requester || waiting.request != request);
+        self.note_cancel(requester, request);
+        self.requests.retain(|waiting| {
+            (waiting.requester, waiting.request) != (requester, request)
+                || waiting.kind != LeaseKind::Task
+        });
+    }
+
+    /// The directory does not need the worker any more that it asked for an actor.
+    ///
+    /// The directory counts its questions apart from those of the process that it lives in.
+    pub fn cancel_placement(&mut self, requester: ProcessId, request: RequestId, _now: Time) {
+        self.note_cancel(requester, request);
+        self.requests.retain(|waiting| {
+            (waiting.requester, waiting.request) != (requester, request)
+                || waiting.kind == LeaseKind::Task
+        });
     }
 
     /// A holder gives a lease back; the worker is free for others.
@@ -287,7 +406,7 @@ impl NodeScheduler {
         let Some(ended) = self.leases.remove(&lease) else {
             return;
         };
-        self.give(&ended.held);
+        self.release(&ended, now);
         if let Some(worker) = self.workers.get_mut(&ended.worker)
             && worker.state == WorkerState::Leased(lease)
         {
@@ -298,11 +417,14 @@ impl NodeScheduler {
     }
 
     /// The process that a spawn command led to.
-    pub fn on_spawn_started(&mut self, process: ProcessId, _now: Time) {
-        self.spawning = self.spawning.saturating_sub(1);
+    pub fn on_spawn_started(&mut self, process: ProcessId, job: JobId, _now: Time) {
+        if let Some(position) = self.spawning.iter().position(|other| *other == job) {
+            self.spawning.swap_remove(position);
+        }
         self.workers.insert(
             process,
             Worker {
+                job,
                 state: WorkerState::Starting,
                 blocked: 0,
             },
@@ -321,23 +443,10 @@ impl NodeScheduler {
             self.schedule(now);
             return;
         }
-        for Request {
-            requester,
-            request,
-            kind,
-            ..
-        } in std::mem::take(&mut self.requests)
-        {
+        for request in std::mem::take(&mut self.requests) {
             let text = "worker processes end before they are ready: is `init()` the first statement of `main`? \
                         The worker logs in the run directory say more";
-            let actor = actor_of(&kind);
-            let failure = Failure::System(text.into());
-            self.commands.push_back(Command::Refuse {
-                requester,
-                request,
-                failure,
-                actor,
-            });
+            self.refuse(request, Failure::System(text.into()));
         }
     }
 
@@ -352,15 +461,27 @@ impl NodeScheduler {
         self.schedule(now);
     }
 
+    /// A worker that was to stop for being idle stays, since others need what it owns.
+    pub fn on_worker_stayed(&mut self, process: ProcessId, now: Time) {
+        if let Some(worker) = self.workers.get_mut(&process)
+            && worker.state == WorkerState::Stopping
+        {
+            worker.state = WorkerState::Idle(now);
+            self.schedule(now);
+        }
+    }
+
     /// A worker process ended; its lease ends with it.
     pub fn on_worker_died(&mut self, process: ProcessId, now: Time) {
         let Some(worker) = self.workers.remove(&process) else {
             return;
         };
+        // What it asked for itself must not be granted in between.
+        self.requests.retain(|waiting| waiting.requester != process);
         match worker.state {
             WorkerState::Leased(lease) => {
                 if let Some(ended) = self.leases.remove(&lease) {
-                    self.give(&ended.held);
+                    self.release(&ended, now);
                 }
             }
             WorkerState::Starting => return self.on_failed_start(now),
@@ -382,7 +503,8 @@ impl NodeScheduler {
             lease.is_lent = true;
             let cpu = Resources::new().with(Resources::CPU, lease.held.amount(Resources::CPU));
             lease.held.set(Resources::CPU, crate::resources::Amount(0));
-            self.give(&cpu);
+            let bundle = lease.source.bundle;
+            self.pool_of(bundle).give(&cpu, &[]);
             self.schedule(now);
         }
     }
@@ -402,7 +524,8 @@ impl NodeScheduler {
             let amount = lease.shape.amount(Resources::CPU);
             lease.held.set(Resources::CPU, amount);
             let cpu = Resources::new().with(Resources::CPU, amount);
-            self.take(&cpu);
+            let bundle = lease.source.bundle;
+            self.pool_of(bundle).take_amounts(&cpu);
         }
     }
 
@@ -432,9 +555,41 @@ impl NodeScheduler {
         };
         let before = std::mem::replace(&mut held.held, running.clone());
         held.shape = running.clone();
-        self.give(&before);
-        self.take(&running);
+        let bundle = held.source.bundle;
+        // Devices that it still has GPUs on are those that it was told of.
+        let devices = match running.amount(Resources::GPU).0 {
+            0 => std::mem::take(&mut held.source.devices),
+            _ => Vec::new(),
+        };
+        let pool = self.pool_of(bundle);
+        pool.give(&before, &devices);
+        pool.take_amounts(&running);
         self.schedule(now);
+    }
+
+    /// A job is over: its requests vanish and its workers end.
+    pub fn on_job_ended(&mut self, job: JobId, now: Time) {
+        self.requests.retain(|waiting| waiting.job != job);
+        for (process, worker) in &self.workers {
+            // An actor ends when the directory says so: a detached one lives on.
+            let hosts_actor = match worker.state {
+                WorkerState::Leased(lease) => self
+                    .leases
+                    .get(&lease)
+                    .is_some_and(|lease| lease.actor.is_some()),
+                _ => false,
+            };
+            if worker.job == job && !hosts_actor {
+                let process = *process;
+                self.commands.push_back(Command::KillWorker { process });
+            }
+        }
+        self.schedule(now);
+    }
+
+    /// Returns the node's resources.
+    pub fn total(&self) -> &Resources {
+        self.pool.total()
     }
 
     /// Stops workers that have been idle for long beyond those that are kept.
@@ -449,176 +604,7 @@ impl NodeScheduler {
                 self.commands.push_back(Command::StopWorker { process });
             }
         }
-    }
-
-    /// Grants what fits, starts workers for what fits without one, recalls leases for what does not.
-    fn schedule(&mut self, _now: Time) {
-        // The one that went idle last is the warmest.
-        let mut idle = self.idle_workers();
-        let mut waiting = VecDeque::new();
-        let mut without_worker = 0_usize;
-        let mut refused_shapes: Vec<Resources> = Vec::new();
-        while let Some(request) = self.requests.pop_front() {
-            if refused_shapes.contains(&request.shape) || !self.fits(&request.shape) {
-                // Later requests of the same shape wait behind this one.
-                if !refused_shapes.contains(&request.shape) {
-                    refused_shapes.push(request.shape.clone());
-                }
-                waiting.push_back(request);
-                continue;
-            }
-            let Some((_, worker)) = idle.pop() else {
-                without_worker += 1;
-                waiting.push_back(request);
-                continue;
-            };
-            self.grant(request, worker);
-        }
-        waiting.append(&mut self.requests);
-        self.requests = waiting;
-        self.spawn_for(without_worker);
-        self.recall();
-    }
-
-    fn grant(&mut self, request: Request, worker: ProcessId) {
-        let lease = LeaseId(self.next_lease);
-        self.next_lease += 1;
-        let Request {
-            requester,
-            request,
-            shape,
-            kind,
-        } = request;
-        self.take(&shape);
-        let actor = match kind {
-            LeaseKind::Task => None,
-            LeaseKind::Actor { actor, running } => Some((actor, running)),
-        };
-        let for_actor = actor.as_ref().map(|(actor, _)| *actor);
-        if let Some(found) = self.workers.get_mut(&worker) {
-            found.state = WorkerState::Leased(lease);
-            found.blocked = 0;
-        }
-        self.leases.insert(
-            lease,
-            Lease {
-                requester,
-                worker,
-                held: shape.clone(),
-                shape,
-                actor,
-                is_recalled: false,
-                is_lent: false,
-            },
-        );
-        self.commands.push_back(Command::Grant {
-            requester,
-            request,
-            lease,
-            worker,
-            actor: for_actor,
-        });
-    }
-
-    fn spawn_for(&mut self, without_worker: usize) {
-        if without_worker == 0 {
-            return;
-        }
-        // Only as many as the free resources can really run at once.
-        let mut free = self.free.clone();
-        let mut startable = 0;
-        for request in &self.requests {
-            let fits = request
-                .shape
-                .0
-                .iter()
-                .all(|(name, amount)| free.get(name).copied().unwrap_or(0) >= amount.0 as i64);
-            if fits {
-                for (name, amount) in &request.shape.0 {
-                    *free.entry(name.clone()).or_default() -= amount.0 as i64;
-                }
-                startable += 1;
-            }
-        }
-        let starting = self
-            .workers
-            .values()
-            .filter(|worker| worker.state == WorkerState::Starting)
-            .count()
-            + self.spawning;
-        let room = self
-            .config
-            .workers_max
-            .saturating_sub(self.workers.len() + self.spawning);
-        let wanted = startable.min(without_worker).saturating_sub(starting);
-        for _ in 0..wanted.min(room) {
-            self.spawn();
-        }
-        if room == 0 && starting == 0 {
-            self.refuse_deadlocked();
-        }
-    }
-
-    /// With every worker process blocked and none allowed any more, nobody would ever run the rest.
-    fn refuse_deadlocked(&mut self) {
-        let all_blocked = self.workers.values().all(|worker| worker.blocked > 0);
-        if !all_blocked {
-            return;
-        }
-        let count = self.workers.len();
-        for Request {
-            requester,
-            request,
-            kind,
-            ..
-        } in std::mem::take(&mut self.requests)
-        {
-            let failure = Failure::WouldDeadlock(format!(
-                "all {count} worker processes wait for results of others, and no more may be started"
-            ));
-            let actor = actor_of(&kind);
-            self.commands.push_back(Command::Refuse {
-                requester,
-                request,
-                failure,
-                actor,
-            });
-        }
-    }
-
-    /// Asks holders of task leases to make room for what waits.
-    fn recall(&mut self) {
-        let mut wanted = 0_usize;
-        let mut asking: Vec<(ProcessId, Resources)> = Vec::new();
-        for request in &self.requests {
-            if !self.fits(&request.shape) {
-                wanted += 1;
-                asking.push((request.requester, request.shape.clone()));
-            }
-        }
-        let recalled = self
-            .leases
-            .values()
-            .filter(|lease| lease.is_recalled)
-            .count();
-        let mut left = wanted.saturating_sub(recalled);
-        for (id, lease) in &mut self.leases {
-            if left == 0 {
-                return;
-            }
-            let helps = asking
-                .iter()
-                .any(|(requester, shape)| *requester != lease.requester || *shape != lease.shape);
-            if lease.actor.is_some() || lease.is_recalled || !helps || lease.held.is_empty() {
-                continue;
-            }
-            lease.is_recalled = true;
-            left -= 1;
-            self.commands.push_back(Command::RecallLease {
-                requester: lease.requester,
-                lease: *id,
-            });
-        }
+        self.on_member_timeout(now);
     }
 }
 

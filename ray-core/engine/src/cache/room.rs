@@ -1,0 +1,181 @@
+//! Requests for room, and how they are served or refused.
+
+use super::{Cache, Command, Place, Purpose, RoomId, Waiting};
+use crate::{failure::Failure, ids::ObjectId, time::Time};
+
+impl Cache {
+    /// Somebody is about to create an object of this size.
+    pub fn need(&mut self, room: RoomId, bytes: u64, now: Time) {
+        if bytes > self.config.capacity {
+            let limit = self.config.capacity;
+            let failure = Failure::ObjectTooLarge { bytes, limit };
+            return self.commands.push_back(Command::Refuse { room, failure });
+        }
+        self.waiting.push_back(Waiting {
+            purpose: Purpose::Create(room),
+            bytes,
+            since: now,
+        });
+        self.advance(now);
+    }
+
+    /// Somebody does not need room any more, granted or not.
+    pub fn cancel(&mut self, room: RoomId, now: Time) {
+        self.granted.remove(&room);
+        self.waiting
+            .retain(|waiting| waiting.purpose != Purpose::Create(room));
+        self.advance(now);
+    }
+
+    /// Somebody needs an object in memory; one that is there already is only used.
+    pub fn restore(&mut self, object: ObjectId, now: Time) {
+        let Some(entry) = self.entries.get_mut(&object) else {
+            return;
+        };
+        if let Place::Disk(file) = entry.place {
+            entry.place = Place::Wanted(file);
+            let bytes = entry.bytes;
+            self.waiting.push_back(Waiting {
+                purpose: Purpose::Restore(object),
+                bytes,
+                since: now,
+            });
+        }
+        self.touch(object);
+        self.advance(now);
+    }
+
+    /// Refuses what has waited in vain, and tries a full disk again.
+    pub fn on_timeout(&mut self, now: Time) {
+        if let Some(tried) = self.disk_full
+            && tried + self.config.disk_retry <= now
+        {
+            self.disk_full = Some(now);
+            self.spill_some();
+        }
+        let is_overdue = |waiting: &Waiting, grace| waiting.since + grace <= now;
+        while self.spilling.is_empty()
+            && self
+                .waiting
+                .front()
+                .is_some_and(|front| is_overdue(front, self.config.grace))
+        {
+            self.refuse_oldest();
+        }
+        self.advance(now);
+    }
+
+    fn refuse_oldest(&mut self) {
+        let Some(Waiting { purpose, bytes, .. }) = self.waiting.pop_front() else {
+            return;
+        };
+        let failure = if self.is_disk_full() {
+            let capacity = self.config.capacity;
+            Failure::OutOfDisk(format!(
+                "{bytes} bytes do not fit into a store of {capacity}, and the disk that it spills to is full"
+            ))
+        } else {
+            Failure::ObjectStoreFull {
+                needed: bytes,
+                capacity: self.config.capacity,
+                holders: self.holders(),
+            }
+        };
+        match purpose {
+            Purpose::Create(room) => self.commands.push_back(Command::Refuse { room, failure }),
+            Purpose::Restore(object) => {
+                if let Some(entry) = self.entries.get_mut(&object)
+                    && let Place::Wanted(file) = entry.place
+                {
+                    entry.place = Place::Disk(file);
+                    let reason = format!("there is no room to read it back: {failure:?}");
+                    self.commands
+                        .push_back(Command::Unreadable { object, reason });
+                }
+            }
+        }
+    }
+
+    /// Names the largest objects that somebody holds.
+    fn holders(&self) -> String {
+        let mut pinned = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.pins > 0 && entry.place.takes_memory())
+            .map(|(object, entry)| (entry.bytes, *object, entry.pins))
+            .collect::<Vec<_>>();
+        pinned.sort_unstable();
+        let lines = pinned
+            .iter()
+            .rev()
+            .take(HOLDERS_NAMED)
+            .map(|(bytes, object, pins)| format!("{object}: {bytes} bytes, held {pins} times"));
+        lines.collect::<Vec<_>>().join("; ")
+    }
+
+    /// Serves who waits while there is room, makes room for the rest.
+    pub(super) fn advance(&mut self, now: Time) {
+        let mut did_move = false;
+        while let Some(front) = self.waiting.front() {
+            let (bytes, purpose) = (front.bytes, front.purpose);
+            while self.memory_bytes() + bytes > self.config.capacity {
+                if !self.drop_one() {
+                    break;
+                }
+                did_move = true;
+            }
+            if self.memory_bytes() + bytes > self.config.capacity {
+                break;
+            }
+            self.waiting.pop_front();
+            did_move = true;
+            self.serve(purpose, bytes);
+        }
+        if did_move && let Some(front) = self.waiting.front_mut() {
+            front.since = now;
+        }
+        self.spill_what_is_needed();
+    }
+
+    fn serve(&mut self, purpose: Purpose, bytes: u64) {
+        match purpose {
+            Purpose::Create(room) => {
+                self.granted.insert(room, bytes);
+                self.commands.push_back(Command::Grant { room });
+            }
+            Purpose::Restore(object) => {
+                let entry = self
+                    .entries
+                    .get_mut(&object)
+                    .expect("freed ones do not wait");
+                if let Place::Wanted(file) = entry.place {
+                    entry.place = Place::Restoring(file);
+                    self.resident += bytes;
+                    self.commands.push_back(Command::Restore { object, file });
+                }
+            }
+        }
+    }
+
+    /// Drops the longest unused copy that exists elsewhere too; returns whether there was one.
+    fn drop_one(&mut self) -> bool {
+        let Some((_, object)) = self.droppable.pop_first() else {
+            return false;
+        };
+        self.commands.push_back(Command::Drop { object });
+        let entry = self
+            .entries
+            .get_mut(&object)
+            .expect("what is listed is here");
+        self.resident -= entry.bytes;
+        if let Place::Both(file) = entry.place {
+            entry.place = Place::Disk(file);
+        } else {
+            self.entries.remove(&object);
+        }
+        true
+    }
+}
+
+/// Objects that a full store's failure names.
+const HOLDERS_NAMED: usize = 5;

@@ -1,0 +1,50 @@
+//! Bugs that the simulation plants to prove that it would find them.
+//!
+//! Without the feature `planted`, which only `tests/sim` asks for, none can be planted and the questions
+//! compile to nothing.
+
+/// A mistake that one could make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    /// An answer counts whichever attempt it is of.
+    StaleAttemptAccepted,
+    /// A borrower's death leaves its credits.
+    CreditsKeptOnDeath,
+    /// A recalled lease goes back only when nothing is queued.
+    RecalledLeaseKept,
+    /// Calls in flight at a crash are sent again behind those that were not sent.
+    ResentAtWrongEnd,
+    /// An actor that dies before it is placed leaves its question at the scheduler.
+    PlacementNotCancelled,
+}
+
+#[cfg(feature = "planted")]
+mod selector {
+    use std::cell::Cell;
+
+    use super::Bug;
+
+    thread_local! {
+        static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
+    }
+
+    /// Plants a bug in this thread's machines, or none.
+    pub fn plant(bug: Option<Bug>) {
+        PLANTED.set(bug);
+    }
+
+    pub(crate) fn is_planted(bug: Bug) -> bool {
+        PLANTED.get() == Some(bug)
+    }
+}
+
+#[cfg(not(feature = "planted"))]
+mod selector {
+    pub(crate) const fn is_planted(_bug: super::Bug) -> bool {
+        false
+    }
+}
+
+pub(crate) use selector::is_planted;
+#[cfg(feature = "planted")]
+pub use selector::plant;

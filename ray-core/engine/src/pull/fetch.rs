@@ -1,0 +1,269 @@
+//! Holders and chunks: whom to ask for what, and what to do when that does not come.
+
+use super::{Asked, Command, Incoming, Pulls};
+use crate::{
+    chunks::Chunks,
+    draws::mix,
+    failure::Failure,
+    ids::{NodeId, ObjectId},
+    time::Time,
+};
+
+impl Incoming {
+    fn is_missing(&self, chunk: u32) -> bool {
+        !self.have.contains(chunk) && !self.asked.contains_key(&chunk)
+    }
+
+    /// Returns whether a chunk is missing that nobody is known to have.
+    pub(super) fn is_starved(&self) -> bool {
+        (0..self.have.count()).any(|chunk| {
+            let has = |chunks: &Chunks| chunks.contains(chunk);
+            self.is_missing(chunk) && !self.holders.values().any(has)
+        })
+    }
+}
+
+impl Pulls {
+    /// A node has these chunks of an object; what was known of it before is replaced.
+    ///
+    /// Chunks of another count than the object's are not of this object and are ignored.
+    pub fn on_holder(&mut self, object: ObjectId, node: NodeId, chunks: Chunks, now: Time) {
+        let Some(incoming) = self.objects.get_mut(&object) else {
+            return;
+        };
+        if chunks.count() == incoming.have.count() && !incoming.distrusted.contains(&node) {
+            incoming.holders.insert(node, chunks);
+            self.advance(now);
+        }
+    }
+
+    /// A node says how many chunks it serves for others.
+    pub fn on_load(&mut self, node: NodeId, load: u32) {
+        self.loads.insert(node, load);
+    }
+
+    /// A chunk arrived and is right.
+    pub fn on_chunk(&mut self, object: ObjectId, chunk: u32, from: NodeId, now: Time) {
+        self.settle(object, chunk, Some(from));
+        let Some(incoming) = self.objects.get_mut(&object) else {
+            return;
+        };
+        if !incoming.is_active || !incoming.have.insert(chunk) {
+            return self.advance(now);
+        }
+        for id in &incoming.pulls {
+            let pull = self.pulls.get_mut(id).expect("an object's pull");
+            pull.since = now;
+        }
+        let count = incoming.have.len();
+        if incoming.have.is_full() {
+            // What is sealed is the store's and takes room for good.
+            self.room = self.room.saturating_sub(incoming.bytes);
+            self.commands.push_back(Command::Seal { object });
+            self.complete(object, now);
+        } else if count.is_power_of_two() {
+            let chunks = incoming.have.clone();
+            self.commands
+                .push_back(Command::Announce { object, chunks });
+        }
+        self.advance(now);
+    }
+
+    /// A chunk arrived and is not right: its sender is not asked for this object again.
+    pub fn on_chunk_corrupt(&mut self, object: ObjectId, chunk: u32, from: NodeId, now: Time) {
+        self.settle(object, chunk, Some(from));
+        if let Some(incoming) = self.objects.get_mut(&object) {
+            incoming.distrusted.insert(from);
+            self.forget_holder(object, from);
+        }
+        self.advance(now);
+    }
+
+    /// A holder does not have a chunk (any more).
+    pub fn on_chunk_refused(&mut self, object: ObjectId, chunk: u32, from: NodeId, now: Time) {
+        self.settle(object, chunk, Some(from));
+        if let Some(incoming) = self.objects.get_mut(&object)
+            && let Some(chunks) = incoming.holders.get_mut(&from)
+        {
+            chunks.remove(chunk);
+        }
+        self.advance(now);
+    }
+
+    /// A node is gone: what it was asked for is asked of others.
+    pub fn on_node_died(&mut self, node: NodeId, now: Time) {
+        for object in self.objects.keys().copied().collect::<Vec<_>>() {
+            self.forget_holder(object, node);
+        }
+        self.outstanding.remove(&node);
+        self.loads.remove(&node);
+        self.advance(now);
+    }
+
+    /// Asks others for what did not come in time, looks for holders, fails what takes too long.
+    pub fn on_timeout(&mut self, now: Time) {
+        let mut late = Vec::new();
+        for (object, incoming) in &self.objects {
+            let overdue = incoming
+                .asked
+                .values()
+                .filter(|asked| asked.at + self.config.retry_after <= now);
+            late.extend(overdue.map(|asked| (*object, asked.from)));
+        }
+        for (object, from) in late {
+            self.forget_holder(object, from);
+        }
+        self.fail_overdue(now);
+        self.advance(now);
+    }
+
+    fn fail_overdue(&mut self, now: Time) {
+        let overdue = self
+            .pulls
+            .iter()
+            .filter(|(_, pull)| pull.since + self.config.fail_after <= now)
+            .map(|(id, _)| *id)
+            .collect::<Vec<_>>();
+        for id in overdue {
+            let pull = &self.pulls[&id];
+            let object = *pull
+                .left
+                .first()
+                .expect("a pull that is not done wants something");
+            let failure = if pull.is_active {
+                Failure::ObjectLost {
+                    object,
+                    reason: format!("nothing came of it in {:?}", self.config.fail_after),
+                }
+            } else {
+                let wanted = pull.left.iter().map(|object| self.objects[object].bytes);
+                Failure::ObjectStoreFull {
+                    needed: wanted.sum(),
+                    capacity: self.room,
+                    holders: String::new(),
+                }
+            };
+            self.end_pull(id);
+            let pull = id;
+            self.commands.push_back(Command::Fail {
+                pull,
+                object,
+                failure,
+            });
+        }
+    }
+
+    /// Does what can be done now: lets pulls in, asks for chunks, looks for holders.
+    pub(super) fn advance(&mut self, now: Time) {
+        self.admit();
+        self.fetch(now);
+        self.locate(now);
+    }
+
+    fn fetch(&mut self, now: Time) {
+        let active = self.order.values().filter(|id| self.pulls[id].is_active);
+        let objects = active
+            .flat_map(|id| self.pulls[id].left.iter().copied())
+            .collect::<Vec<_>>();
+        for object in objects {
+            let incoming = &self.objects[&object];
+            let count = incoming.have.count();
+            let first = mix(self.seed ^ mix(object.owner.0 ^ object.index)) % u64::from(count);
+            for step in 0..count {
+                let chunk = ((first + u64::from(step)) % u64::from(count)) as u32;
+                if !self.objects[&object].is_missing(chunk) {
+                    continue;
+                }
+                let Some(from) = self.holder_for(object, chunk) else {
+                    continue;
+                };
+                let bytes = self.bytes_of(object, chunk);
+                let is_first = self.in_flight_bytes == 0;
+                if !is_first && self.in_flight_bytes + bytes > self.config.in_flight_bytes_max {
+                    return;
+                }
+                self.in_flight_bytes += bytes;
+                *self.outstanding.entry(from).or_default() += 1;
+                let incoming = self.objects.get_mut(&object).expect("a pull's object");
+                incoming.asked.insert(chunk, Asked { from, at: now });
+                self.commands.push_back(Command::Fetch {
+                    object,
+                    chunk,
+                    from,
+                });
+            }
+        }
+    }
+
+    /// Returns the least loaded holder of a chunk that may be asked for more.
+    fn holder_for(&self, object: ObjectId, chunk: u32) -> Option<NodeId> {
+        let outstanding = |node: &NodeId| self.outstanding.get(node).copied().unwrap_or(0);
+        let load = |node: &NodeId| self.loads.get(node).copied().unwrap_or(0) as usize;
+        self.objects[&object]
+            .holders
+            .iter()
+            .filter(|(_, chunks)| chunks.contains(chunk))
+            .map(|(node, _)| *node)
+            .filter(|node| outstanding(node) < self.config.per_holder_max)
+            .min_by_key(|node| (outstanding(node) + load(node), mix(self.seed ^ node.0)))
+    }
+
+    fn locate(&mut self, now: Time) {
+        let interval = self.config.locate_interval;
+        for (object, incoming) in &mut self.objects {
+            if incoming.located + interval <= now && incoming.is_starved() {
+                incoming.located = now;
+                let object = *object;
+                self.commands.push_back(Command::Locate { object });
+            }
+        }
+    }
+
+    fn bytes_of(&self, object: ObjectId, chunk: u32) -> u64 {
+        let bytes = self.objects[&object].bytes;
+        let start = u64::from(chunk) * self.config.chunk_bytes;
+        bytes.saturating_sub(start).min(self.config.chunk_bytes)
+    }
+
+    /// Ends a question for a chunk; one to somebody else than `answered` is taken back.
+    fn settle(&mut self, object: ObjectId, chunk: u32, answered: Option<NodeId>) {
+        let Some(incoming) = self.objects.get_mut(&object) else {
+            return;
+        };
+        let Some(asked) = incoming.asked.get(&chunk).copied() else {
+            return;
+        };
+        incoming.asked.remove(&chunk);
+        self.in_flight_bytes -= self.bytes_of(object, chunk);
+        if let Some(count) = self.outstanding.get_mut(&asked.from) {
+            *count = count.saturating_sub(1);
+        }
+        if answered != Some(asked.from) {
+            self.commands.push_back(Command::CancelFetch {
+                object,
+                chunk,
+                from: asked.from,
+            });
+        }
+    }
+
+    fn forget_holder(&mut self, object: ObjectId, node: NodeId) {
+        let Some(incoming) = self.objects.get_mut(&object) else {
+            return;
+        };
+        incoming.holders.remove(&node);
+        let asked = incoming.asked.iter();
+        let of_node = asked.filter(|(_, asked)| asked.from == node);
+        for chunk in of_node.map(|(chunk, _)| *chunk).collect::<Vec<_>>() {
+            self.settle(object, chunk, None);
+        }
+    }
+
+    pub(super) fn cancel_fetches(&mut self, object: ObjectId) {
+        let asked = self.objects.get(&object).map(|incoming| &incoming.asked);
+        let chunks = asked.map(|asked| asked.keys().copied().collect::<Vec<_>>());
+        for chunk in chunks.unwrap_or_default() {
+            self.settle(object, chunk, None);
+        }
+    }
+}

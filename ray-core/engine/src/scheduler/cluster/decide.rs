@@ -1,0 +1,169 @@
+//! Where one demand goes: from its strategy to a policy.
+
+use std::time::Duration;
+
+use super::{ClusterScheduler, Verdict, WaitReason};
+use crate::{
+    failure::Failure,
+    ids::NodeId,
+    resources::{Amount, Resources},
+    scheduler::policy::{Choice, affinity, hybrid, labels, spread},
+    spec::{BundleRef, Demand, Strategy},
+};
+
+impl ClusterScheduler {
+    pub(super) fn decide(&mut self, demand: &Demand) -> Verdict {
+        if let Some(bundle) = demand.bundle {
+            return self.decide_bundle(bundle, demand);
+        }
+        let draw = self.draws.draw();
+        let nodes = self.view.usable().collect::<Vec<_>>();
+        let shape = &demand.shape;
+        let config = self.config.hybrid;
+        let near = demand.origin;
+        let choice = match &demand.strategy {
+            Strategy::Default if is_weightless_actor(demand) => {
+                spread::choose(&nodes, shape, self.last_spread)
+            }
+            Strategy::Default => {
+                let preferred = self.nearest(demand).or(near);
+                hybrid::choose(&nodes, shape, preferred, config, draw)
+            }
+            Strategy::Spread => spread::choose(&nodes, shape, self.last_spread),
+            Strategy::NodeAffinity { node, soft } => {
+                let otherwise = if *soft {
+                    affinity::Otherwise::Elsewhere
+                } else {
+                    affinity::Otherwise::Fail
+                };
+                match affinity::choose(&nodes, shape, *node, otherwise) {
+                    Some(Choice::Infeasible) => {
+                        return Verdict::Refuse(self.unschedulable(demand));
+                    }
+                    Some(choice) => choice,
+                    None => hybrid::choose(&nodes, shape, near, config, draw),
+                }
+            }
+            Strategy::Labels {
+                hard,
+                soft,
+                fallbacks,
+            } => labels::choose(&nodes, shape, (hard, soft, fallbacks), near, config, draw),
+        };
+        let is_spread = demand.strategy == Strategy::Spread || is_weightless_actor(demand);
+        match choice {
+            Choice::Take(node) => {
+                if is_spread {
+                    self.last_spread = Some(node);
+                }
+                Verdict::Send {
+                    node,
+                    is_bound: false,
+                }
+            }
+            Choice::Queue(node) => Verdict::Send {
+                node,
+                is_bound: true,
+            },
+            Choice::Busy => Verdict::Wait(WaitReason::Busy),
+            Choice::Infeasible if self.config.infeasible_grace == Some(Duration::ZERO) => {
+                Verdict::Refuse(self.unschedulable(demand))
+            }
+            Choice::Infeasible => Verdict::Wait(WaitReason::Infeasible),
+        }
+    }
+
+    /// Finds the bundle that a demand draws from; of several that would do the next in turn.
+    fn decide_bundle(&mut self, bundle: BundleRef, demand: &Demand) -> Verdict {
+        let BundleRef { group, index } = bundle;
+        if self.removed_groups.contains(&group) {
+            return Verdict::Refuse(Failure::PlacementGroupRemoved(group));
+        }
+        let Some(bundles) = self.groups.get(&group) else {
+            return Verdict::Wait(WaitReason::GroupNotPlaced(group));
+        };
+        let meant = match index {
+            None => &bundles[..],
+            Some(index) => match bundles.get(index as usize) {
+                Some(one) => std::slice::from_ref(one),
+                None => {
+                    let reason =
+                        format!("there are {} bundles and no number {index}", bundles.len());
+                    return Verdict::Refuse(invalid_bundle(reason));
+                }
+            },
+        };
+        let fitting = meant
+            .iter()
+            .filter(|placed| placed.shape.covers(&demand.shape))
+            .collect::<Vec<_>>();
+        if fitting.is_empty() {
+            let reason = format!("{} is more than the bundle reserves", demand.shape);
+            return Verdict::Refuse(invalid_bundle(reason));
+        }
+        let mut nodes = fitting
+            .iter()
+            .filter_map(|placed| placed.node)
+            .collect::<Vec<_>>();
+        nodes.sort_unstable();
+        nodes.dedup();
+        if nodes.is_empty() {
+            return Verdict::Wait(WaitReason::GroupNotPlaced(group));
+        }
+        let node = nodes[(self.draws.draw() % nodes.len() as u64) as usize];
+        Verdict::Send {
+            node,
+            is_bound: true,
+        }
+    }
+
+    /// Returns the node with most of a task's arguments, when that is much.
+    fn nearest(&self, demand: &Demand) -> Option<NodeId> {
+        if demand.actor.is_some() {
+            return None;
+        }
+        demand
+            .locality
+            .iter()
+            .filter(|(node, bytes)| {
+                *bytes >= self.config.locality_bytes_min && self.view.get(*node).is_some()
+            })
+            .max_by_key(|(node, bytes)| (*bytes, std::cmp::Reverse(*node)))
+            .map(|(node, _)| *node)
+    }
+
+    pub(super) fn unschedulable(&self, demand: &Demand) -> Failure {
+        let count = self.view.usable().count();
+        let reason = match &demand.strategy {
+            Strategy::NodeAffinity { node, .. } => match self.view.get(*node) {
+                None => format!("node {node} is not in the cluster"),
+                Some(view) if view.is_draining => format!("node {node} takes no new work"),
+                Some(view) => format!("node {node} has {} in all", view.total),
+            },
+            Strategy::Labels { .. } => {
+                format!("none of the {count} nodes has the labels and is large enough")
+            }
+            Strategy::Default | Strategy::Spread => {
+                format!("none of the {count} nodes is large enough")
+            }
+        };
+        Failure::Unschedulable {
+            demand: demand.shape.to_string(),
+            reason,
+        }
+    }
+}
+
+/// Returns whether a demand is for an actor that takes no CPU and would otherwise pile up.
+fn is_weightless_actor(demand: &Demand) -> bool {
+    demand.actor.is_some()
+        && demand.strategy == Strategy::Default
+        && demand.shape.amount(Resources::CPU) == Amount(0)
+}
+
+fn invalid_bundle(reason: String) -> Failure {
+    Failure::InvalidOption {
+        option: "placement_group".into(),
+        reason,
+    }
+}

@@ -1,0 +1,333 @@
+//! The owner table's events about tasks and leases, one behaviour a test.
+
+use ray_engine::{
+    failure::{Failure, TaskFailure, WorkerExit},
+    ids::{LeaseId, NodeId, ObjectId, ProcessId, RequestId, TaskId},
+    owner::{Command, Limits, ObjectState, Owner, ShapeId, TaskSubmit},
+    time::Time,
+};
+
+const HERE: ProcessId = ProcessId(1);
+const WORKER: ProcessId = ProcessId(2);
+const OTHER: ProcessId = ProcessId(3);
+const SHAPE: ShapeId = ShapeId(0);
+const NOW: Time = Time(1_000_000_000);
+
+type TestOwner = Owner<&'static str, u32>;
+
+fn owner() -> TestOwner {
+    Owner::new(HERE, Limits::default())
+}
+
+fn commands(owner: &mut TestOwner) -> Vec<Command<u32>> {
+    std::iter::from_fn(|| owner.poll_command()).collect()
+}
+
+fn plain(dependencies: &[ObjectId]) -> TaskSubmit<'_, &'static str> {
+    TaskSubmit {
+        shape: SHAPE,
+        returns: 1,
+        dependencies,
+        nested: &[],
+        max_retries: 1,
+        retry_failures: false,
+        parent: None,
+        payload: "task",
+    }
+}
+
+fn submit(owner: &mut TestOwner) -> TaskId {
+    owner.submit_task(plain(&[]), NOW)
+}
+
+/// Submits a task and has it sent to `worker` under lease 1.
+fn running(owner: &mut TestOwner, worker: ProcessId) -> TaskId {
+    let task = submit(owner);
+    owner.on_lease_granted(RequestId(1), LeaseId(1), worker, NOW);
+    commands(owner);
+    task
+}
+
+fn crash_of(worker: ProcessId) -> Failure {
+    Failure::WorkerCrashed(WorkerExit {
+        worker,
+        ..WorkerExit::default()
+    })
+}
+
+fn user_failure() -> Failure {
+    Failure::Task(TaskFailure {
+        function: "f".into(),
+        message: "no".into(),
+        backtrace: String::new(),
+        panicked: false,
+        cause: None,
+        node: NodeId(1),
+        worker: WORKER,
+        attempt: 0,
+    })
+}
+
+fn sent(commands: &[Command<u32>]) -> Vec<(TaskId, u32, ProcessId)> {
+    commands
+        .iter()
+        .filter_map(|command| match command {
+            Command::SendTask {
+                task,
+                attempt,
+                worker,
+                ..
+            } => Some((*task, *attempt, *worker)),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn a_task_without_arguments_asks_for_a_lease() {
+    let mut owner = owner();
+    submit(&mut owner);
+    let request = RequestId(1);
+    assert_eq!(
+        commands(&mut owner),
+        [Command::RequestLease {
+            request,
+            shape: SHAPE
+        }]
+    );
+}
+
+#[test]
+fn a_grant_sends_the_oldest_task() {
+    let mut owner = owner();
+    let first = submit(&mut owner);
+    submit(&mut owner);
+    commands(&mut owner);
+    owner.on_lease_granted(RequestId(1), LeaseId(7), WORKER, NOW);
+    assert_eq!(sent(&commands(&mut owner)), [(first, 0, WORKER)]);
+}
+
+#[test]
+fn a_task_waits_for_its_arguments() {
+    let mut owner = owner();
+    let first = running(&mut owner, WORKER);
+    let second = owner.submit_task(plain(&[first.result(0)]), NOW);
+    assert_eq!(sent(&commands(&mut owner)), []);
+    owner.on_task_done(first, 0, WORKER, Ok(vec![(5, vec![])]), 1, NOW);
+    assert_eq!(sent(&commands(&mut owner)), [(second, 0, WORKER)]);
+}
+
+#[test]
+fn a_failed_argument_fails_the_task() {
+    let mut owner = owner();
+    let first = running(&mut owner, WORKER);
+    let second = owner.submit_task(plain(&[first.result(0)]), NOW);
+    owner.on_task_done(first, 0, WORKER, Err(user_failure()), 1, NOW);
+    assert!(matches!(
+        owner.state(second.result(0)),
+        ObjectState::Failed(_)
+    ));
+    assert_eq!(owner.pending_tasks(), 0);
+}
+
+#[test]
+fn an_answer_of_a_stale_attempt_is_ignored() {
+    let mut owner = owner();
+    let task = running(&mut owner, WORKER);
+    owner.on_process_died(WORKER, crash_of(WORKER), NOW);
+    owner.on_lease_granted(RequestId(2), LeaseId(2), OTHER, NOW);
+    assert_eq!(sent(&commands(&mut owner)), [(task, 1, OTHER)]);
+    owner.on_task_done(task, 0, WORKER, Ok(vec![(1, vec![])]), 1, NOW);
+    owner.on_task_done(task, 0, OTHER, Ok(vec![(2, vec![])]), 1, NOW);
+    assert_eq!(owner.state(task.result(0)), ObjectState::Pending);
+    owner.on_task_done(task, 1, OTHER, Ok(vec![(3, vec![])]), 1, NOW);
+    assert_eq!(owner.state(task.result(0)), ObjectState::Ready(&3));
+}
+
+#[test]
+fn a_second_answer_changes_nothing() {
+    let mut owner = owner();
+    let task = running(&mut owner, WORKER);
+    owner.on_task_done(task, 0, WORKER, Ok(vec![(1, vec![])]), 1, NOW);
+    owner.on_task_done(task, 0, WORKER, Ok(vec![(2, vec![])]), 1, NOW);
+    assert_eq!(owner.state(task.result(0)), ObjectState::Ready(&1));
+}
+
+#[test]
+fn only_the_running_task_pays_for_a_crash() {
+    let mut owner = owner();
+    let first = running(&mut owner, WORKER);
+    // A short first run widens the window, so that two are in flight.
+    owner.on_task_done(first, 0, WORKER, Ok(vec![(1, vec![])]), 1, NOW);
+    let submit = |owner: &mut TestOwner| {
+        let task = TaskSubmit {
+            max_retries: 0,
+            ..plain(&[])
+        };
+        owner.submit_task(task, NOW)
+    };
+    let (running, behind) = (submit(&mut owner), submit(&mut owner));
+    commands(&mut owner);
+    owner.on_process_died(WORKER, crash_of(WORKER), NOW);
+    assert!(matches!(
+        owner.state(running.result(0)),
+        ObjectState::Failed(_)
+    ));
+    assert_eq!(owner.state(behind.result(0)), ObjectState::Pending);
+}
+
+#[test]
+fn a_failure_of_user_code_is_tried_again_when_it_may() {
+    let mut owner = owner();
+    let task = owner.submit_task(
+        TaskSubmit {
+            retry_failures: true,
+            ..plain(&[])
+        },
+        NOW,
+    );
+    owner.on_lease_granted(RequestId(1), LeaseId(1), WORKER, NOW);
+    commands(&mut owner);
+    owner.on_task_done(task, 0, WORKER, Err(user_failure()), 1, NOW);
+    assert_eq!(sent(&commands(&mut owner)), [(task, 1, WORKER)]);
+    owner.on_task_done(task, 1, WORKER, Err(user_failure()), 1, NOW);
+    assert!(matches!(
+        owner.state(task.result(0)),
+        ObjectState::Failed(_)
+    ));
+}
+
+#[test]
+fn a_task_handed_back_goes_first_and_pays_nothing() {
+    let mut owner = owner();
+    let first = submit(&mut owner);
+    let second = submit(&mut owner);
+    owner.on_lease_granted(RequestId(1), LeaseId(1), WORKER, NOW);
+    commands(&mut owner);
+    owner.on_task_handed_back(first, 0, WORKER, NOW);
+    assert_eq!(sent(&commands(&mut owner)), [(first, 0, WORKER)]);
+    assert_eq!(owner.state(second.result(0)), ObjectState::Pending);
+}
+
+#[test]
+fn a_recalled_lease_goes_back_at_once_when_idle() {
+    let mut owner = owner();
+    let task = running(&mut owner, WORKER);
+    owner.on_task_done(task, 0, WORKER, Ok(vec![(1, vec![])]), 1, NOW);
+    commands(&mut owner);
+    owner.on_lease_recalled(LeaseId(1), NOW);
+    assert_eq!(
+        commands(&mut owner),
+        [Command::ReturnLease { lease: LeaseId(1) }]
+    );
+}
+
+#[test]
+fn a_recalled_lease_goes_back_although_more_is_queued() {
+    let mut owner = owner();
+    let first = running(&mut owner, WORKER);
+    submit(&mut owner);
+    commands(&mut owner);
+    owner.on_lease_recalled(LeaseId(1), NOW);
+    assert_eq!(commands(&mut owner), []);
+    owner.on_task_done(first, 0, WORKER, Ok(vec![(1, vec![])]), 1, NOW);
+    let done = commands(&mut owner);
+    assert!(done.contains(&Command::ReturnLease { lease: LeaseId(1) }));
+    assert_eq!(sent(&done), []);
+    assert_eq!(owner.held_leases(), 0);
+}
+
+#[test]
+fn a_recalled_lease_goes_back_when_its_last_task_is_handed_back() {
+    let mut owner = owner();
+    let task = running(&mut owner, WORKER);
+    owner.on_lease_recalled(LeaseId(1), NOW);
+    owner.on_task_handed_back(task, 0, WORKER, NOW);
+    let done = commands(&mut owner);
+    assert!(done.contains(&Command::ReturnLease { lease: LeaseId(1) }));
+    assert_eq!(sent(&done), []);
+}
+
+#[test]
+fn an_idle_lease_goes_back_in_time() {
+    let mut owner = owner();
+    let task = running(&mut owner, WORKER);
+    owner.on_task_done(task, 0, WORKER, Ok(vec![(1, vec![])]), 1, NOW);
+    let due = owner.poll_timeout().expect("a lease is idle");
+    assert_eq!(due, Time(NOW.0 + Limits::default().idle_nanos));
+    owner.on_timeout(Time(due.0 - 1));
+    assert_eq!(owner.held_leases(), 1);
+    owner.on_timeout(due);
+    assert_eq!(
+        commands(&mut owner),
+        [Command::ReturnLease { lease: LeaseId(1) }]
+    );
+}
+
+#[test]
+fn a_lease_is_idle_from_the_end_of_its_task_even_when_that_wakes_another() {
+    let mut owner = owner();
+    // Two leases; the end of a task on the second wakes one that goes to the first.
+    let blocker = submit(&mut owner);
+    let waker = submit(&mut owner);
+    owner.on_lease_granted(RequestId(1), LeaseId(1), WORKER, NOW);
+    owner.on_lease_granted(RequestId(2), LeaseId(2), OTHER, NOW);
+    owner.submit_task(plain(&[waker.result(0)]), NOW);
+    owner.on_task_done(blocker, 0, WORKER, Ok(vec![(1, vec![])]), 1, NOW);
+    let due = NOW.0 + Limits::default().idle_nanos;
+    let later = Time(due - 5);
+    owner.on_task_done(waker, 0, OTHER, Ok(vec![(2, vec![])]), 1, later);
+    owner.on_timeout(Time(due));
+    assert_eq!(owner.held_leases(), 2);
+}
+
+#[test]
+fn a_grant_that_nobody_wants_goes_back() {
+    let mut owner = owner();
+    let task = submit(&mut owner);
+    owner
+        .cancel(task.result(0), false, false, NOW)
+        .expect("a task may be cancelled");
+    commands(&mut owner);
+    owner.on_lease_granted(RequestId(1), LeaseId(1), WORKER, NOW);
+    assert_eq!(
+        commands(&mut owner),
+        [Command::ReturnLease { lease: LeaseId(1) }]
+    );
+}
+
+#[test]
+fn a_refused_lease_fails_the_tasks_of_its_shape() {
+    let mut owner = owner();
+    let task = submit(&mut owner);
+    owner.on_lease_refused(RequestId(1), Failure::System("none".into()), NOW);
+    assert!(matches!(
+        owner.state(task.result(0)),
+        ObjectState::Failed(_)
+    ));
+}
+
+#[test]
+fn a_cancel_ends_a_queued_task_and_is_sent_after_a_running_one() {
+    let mut owner = owner();
+    let first = running(&mut owner, WORKER);
+    let second = submit(&mut owner);
+    commands(&mut owner);
+    for task in [first, second] {
+        owner
+            .cancel(task.result(0), false, true, NOW)
+            .expect("a task may be cancelled");
+    }
+    assert!(matches!(owner.state(second.result(0)),
+        ObjectState::Failed(failure) if *failure == Failure::Cancelled));
+    let cancel = Command::SendCancel {
+        worker: WORKER,
+        task: first,
+        force: false,
+        recursive: true,
+    };
+    assert!(commands(&mut owner).contains(&cancel));
+    owner.on_process_died(WORKER, crash_of(WORKER), NOW);
+    assert!(matches!(owner.state(first.result(0)),
+        ObjectState::Failed(failure) if *failure == Failure::Cancelled));
+}

@@ -1,0 +1,41 @@
+//! The control plane: who may join and ask, which nodes there are, where actors live, what survives.
+//!
+//! One process of a cluster has the control role (`role`): the head, or a driver that embeds its own
+//! node. It decides where actors go and passes on what owners and nodes must know of each other; tasks
+//! and calls never pass through it. The front desk (`api`, over `listener`) answers processes that have
+//! no certificate yet; `client` is its other side, used by the `ray` command and by joining processes;
+//! `token_book` and `token_office` decide who may ask; `store` keeps what must outlive the head.
+
+pub(crate) mod api;
+mod audit;
+pub(crate) mod client;
+pub(crate) mod current;
+pub(crate) mod desk;
+mod hex;
+mod listener;
+mod logs;
+mod nodes;
+mod protocol;
+mod role;
+mod rows;
+mod status;
+#[allow(
+    dead_code,
+    reason = "tokens are kept in it; nodes, jobs and actors follow with a head that can be restarted"
+)]
+pub(crate) mod store;
+pub(crate) mod tables;
+mod token;
+pub(crate) mod token_book;
+pub(crate) mod token_office;
+
+pub use client::Client;
+pub use current::Current;
+pub use protocol::{Answer, ClusterStatus, Command, Demand, LogFile, Query, StopRequest};
+pub(crate) use role::ControlRole;
+pub use rows::{
+    ActorState, JobState, NodeState, ObjectState, PlacementGroupState, TaskState, WorkerState,
+};
+pub use tables::{Filter, Row, Summary, SummaryLine, Table};
+pub use token::{Role, Token};
+pub use token_book::TokenInfo;

@@ -1,0 +1,112 @@
+//! The nodes of the cluster as the control role sees them.
+
+use std::collections::BTreeMap;
+
+use ray_engine::{ids::ProcessId, resources::Resources};
+
+use crate::wire::{Location, Message, NodeRow, WorkerRow};
+
+/// Every node by the process that speaks for it.
+#[derive(Default)]
+pub(super) struct Nodes(BTreeMap<ProcessId, Node>);
+
+pub(super) struct Node {
+    pub(super) row: NodeRow,
+    pub(super) available: Resources,
+    pub(super) workers: Vec<WorkerRow>,
+}
+
+impl Nodes {
+    /// A node introduces itself.
+    pub(super) fn on_up(&mut self, row: NodeRow) {
+        let available = row.resources.clone();
+        self.0.insert(
+            row.node.process(),
+            Node {
+                row,
+                available,
+                workers: Vec::new(),
+            },
+        );
+    }
+
+    /// A node says what is free.
+    pub(super) fn on_view(
+        &mut self,
+        node: ProcessId,
+        available: Resources,
+        workers: Vec<WorkerRow>,
+    ) {
+        if let Some(node) = self.0.get_mut(&node) {
+            node.available = available;
+            node.row.workers = u32::try_from(workers.len()).unwrap_or(u32::MAX);
+            node.workers = workers;
+        }
+    }
+
+    /// A node is gone; a driver's own is forgotten. Returns whether it was alive.
+    pub(super) fn on_lost(&mut self, node: ProcessId) -> bool {
+        let Some(found) = self.0.get_mut(&node) else {
+            return false;
+        };
+        let was_alive = std::mem::replace(&mut found.row.alive, false);
+        found.row.workers = 0;
+        found.workers.clear();
+        if found.row.is_driver {
+            self.0.remove(&node);
+        }
+        was_alive
+    }
+
+    /// Returns the nodes that run work, dead ones included.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Node> {
+        self.0.values().filter(|node| !node.row.is_driver)
+    }
+
+    /// Returns every living node's process, those of drivers included.
+    pub(super) fn alive(&self) -> Vec<ProcessId> {
+        let alive = self.0.iter().filter(|(_, node)| node.row.alive);
+        alive.map(|(process, _)| *process).collect()
+    }
+
+    /// Returns one row a node that runs work.
+    pub(super) fn rows(&self) -> Vec<NodeRow> {
+        self.all().map(|node| node.row.clone()).collect()
+    }
+
+    /// Returns everything that the living nodes have, and what of it is free.
+    pub(super) fn resources(&self) -> (Resources, Resources) {
+        let (mut total, mut available) = (Resources::new(), Resources::new());
+        for node in self.0.values().filter(|node| node.row.alive) {
+            total.give(&node.row.resources);
+            available.give(&node.available);
+        }
+        (total, available)
+    }
+
+    /// Returns where a process is, or who knows.
+    pub(super) fn locate(&self, process: ProcessId) -> Location {
+        match self.0.get(&process.node_process()) {
+            Some(node) if !node.row.alive => Location::Gone,
+            Some(node) if process == process.node_process() => Location::At(node.row.addr),
+            Some(node) => Location::AskNode(node.row.addr),
+            None => Location::Gone,
+        }
+    }
+
+    /// Adds a message for every living node but one.
+    pub(super) fn tell_others(
+        &self,
+        but: ProcessId,
+        out: &mut Vec<(ProcessId, Message)>,
+        message: &dyn Fn() -> Message,
+    ) {
+        for (node, _) in self
+            .0
+            .iter()
+            .filter(|(id, node)| **id != but && node.row.alive)
+        {
+            out.push((*node, message()));
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The control role's state as people see it: the status and the tables.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use ray_engine::{
+    control::actors::DirectoryState,
+    ids::{JobId, ProcessId},
+    resources::Resources,
+    scheduler::cluster::WaitReason,
+};
+
+use super::{
+    protocol::{ClusterStatus, Demand},
+    role::{ControlRole, ControlState},
+    rows::{ActorState, JobState, NodeState, WorkerState},
+    tables::{Row, Table, TableRow as _},
+};
+use crate::{runtime::Runtime, wire::JobSpec};
+
+impl ControlRole {
+    /// Returns how the cluster is doing.
+    pub(crate) fn status(&self, runtime: &Arc<Runtime>) -> ClusterStatus {
+        let state = self.state.lock();
+        ClusterStatus {
+            cluster_id: runtime
+                .node_role
+                .as_ref()
+                .map_or_else(String::new, |node| format!("{:x}", node.start.ca.cluster())),
+            version: env!("CARGO_PKG_VERSION").into(),
+            uptime_s: runtime.now().0 / 1_000_000_000,
+            generation: 1,
+            nodes: state.node_rows(runtime),
+            demands: state.demands(),
+            alarms: Vec::new(),
+        }
+    }
+
+    /// Returns all rows of a table.
+    ///
+    /// # Errors
+    /// A table that the control role does not keep.
+    pub(crate) fn rows(&self, table: Table, runtime: &Arc<Runtime>) -> Result<Vec<Row>, String> {
+        let state = self.state.lock();
+        Ok(match table {
+            Table::Nodes => state
+                .node_rows(runtime)
+                .iter()
+                .map(NodeState::row)
+                .collect(),
+            Table::Workers => state.worker_rows().iter().map(WorkerState::row).collect(),
+            Table::Actors => state.actor_rows().iter().map(ActorState::row).collect(),
+            Table::Jobs => state.job_rows().iter().map(JobState::row).collect(),
+            Table::PlacementGroups => Vec::new(),
+            Table::Tasks | Table::Objects => {
+                return Err(format!(
+                    "{} belong to the processes that made them and are not gathered yet",
+                    table.name()
+                ));
+            }
+        })
+    }
+
+    /// Returns every living node's process.
+    pub(crate) fn node_processes(&self) -> Vec<ProcessId> {
+        self.state.lock().nodes.alive()
+    }
+}
+
+impl ControlState {
+    fn node_rows(&self, runtime: &Arc<Runtime>) -> Vec<NodeState> {
+        let row = |node: &super::nodes::Node| NodeState {
+            node_id: node.row.node.to_string(),
+            node_ip: node.row.addr.to_string(),
+            is_head_node: node.row.node == runtime.node(),
+            state: if node.row.alive { "ALIVE" } else { "DEAD" }.into(),
+            state_message: (!node.row.alive).then(|| "its connection is gone".into()),
+            node_name: node.row.name.clone(),
+            resources_total: amounts(&node.row.resources),
+            resources_available: if node.row.alive {
+                amounts(&node.available)
+            } else {
+                BTreeMap::new()
+            },
+            labels: node.row.labels.0.clone(),
+        };
+        self.nodes.all().map(row).collect()
+    }
+
+    fn worker_rows(&self) -> Vec<WorkerState> {
+        let mut rows = Vec::new();
+        for node in self.nodes.all() {
+            for worker in &node.workers {
+                rows.push(WorkerState {
+                    worker_id: worker.process.to_string(),
+                    is_alive: true,
+                    worker_type: "WORKER".into(),
+                    exit_type: None,
+                    node_id: node.row.node.to_string(),
+                    ip: worker.addr.map(|addr| addr.to_string()).unwrap_or_default(),
+                    pid: worker.pid,
+                });
+            }
+        }
+        rows
+    }
+
+    fn pid_of(&self, process: ProcessId) -> Option<u32> {
+        let mut workers = self.nodes.all().flat_map(|node| &node.workers);
+        workers
+            .find(|worker| worker.process == process)
+            .map(|worker| worker.pid)
+    }
+
+    fn actor_rows(&self) -> Vec<ActorState> {
+        let known = self
+            .directory
+            .actors()
+            .filter(|(spec, ..)| !spec.class.is_empty());
+        known
+            .map(|(spec, state, incarnation)| {
+                let (state, process) = match state {
+                    DirectoryState::Pending => ("PENDING_CREATION", None),
+                    DirectoryState::Alive { process, .. } => ("ALIVE", Some(*process)),
+                    DirectoryState::Restarting => ("RESTARTING", None),
+                    DirectoryState::Dead { .. } => ("DEAD", None),
+                };
+                let job = self.actors.get(&spec.actor).map(|notes| notes.job);
+                ActorState {
+                    actor_id: spec.actor.to_string(),
+                    class_name: spec.class.clone(),
+                    state: state.into(),
+                    job_id: job.unwrap_or(JobId(0)).to_string(),
+                    name: spec.name.as_ref().map(|(_, name)| name.clone()),
+                    node_id: process.map(|process| process.node().to_string()),
+                    pid: process.and_then(|process| self.pid_of(process)),
+                    ray_namespace: spec
+                        .name
+                        .as_ref()
+                        .map(|(namespace, _)| namespace.clone())
+                        .unwrap_or_default(),
+                    num_restarts: incarnation,
+                }
+            })
+            .collect()
+    }
+
+    fn job_rows(&self) -> Vec<JobState> {
+        let row = |job: &JobSpec, status: &str| JobState {
+            job_id: job.job.to_string(),
+            entrypoint: job
+                .args
+                .iter()
+                .map(|arg| String::from_utf8_lossy(arg).into_owned())
+                .collect::<Vec<_>>()
+                .join(" "),
+            r#type: "DRIVER".into(),
+            status: status.into(),
+            ..JobState::default()
+        };
+        let running = self.jobs.values().map(|job| row(job, "RUNNING"));
+        // How a driver ended is known where it ran.
+        let ended = self.ended.iter().map(|job| row(job, "STOPPED"));
+        running.chain(ended).collect()
+    }
+
+    /// Returns what waits, equal wishes together.
+    fn demands(&self) -> Vec<Demand> {
+        let mut demands: Vec<Demand> = Vec::new();
+        for pending in self.scheduler.demand() {
+            let shape = amounts(&pending.demand.shape);
+            let reason = match pending.reason {
+                WaitReason::Busy => "the nodes that could run it are full".to_owned(),
+                WaitReason::Infeasible => "no node is large enough".to_owned(),
+                WaitReason::GroupNotPlaced(group) => {
+                    format!("its placement group {group} has no place yet")
+                }
+            };
+            let same = demands
+                .iter_mut()
+                .find(|demand| demand.shape == shape && demand.reason == reason);
+            match same {
+                Some(demand) => demand.count += 1,
+                None => demands.push(Demand {
+                    shape,
+                    count: 1,
+                    reason,
+                }),
+            }
+        }
+        demands
+    }
+}
+
+fn amounts(resources: &Resources) -> BTreeMap<String, f64> {
+    let amount =
+        |(name, amount): (&String, &ray_engine::resources::Amount)| (name.clone(), amount.to_f64());
+    resources.0.iter().map(amount).collect()
+}

@@ -1,0 +1,217 @@
+//! What the node's scheduler wishes, carried out.
+
+use std::{ffi::OsString, os::fd::OwnedFd, path::PathBuf, sync::Arc};
+
+use ray_engine::{
+    ids::{JobId, ProcessId},
+    scheduler::Command,
+    spec::NodeReport,
+};
+
+use super::{Code, NodeState, Outbox, View, Worker};
+use crate::{
+    runtime::Runtime,
+    wire::{Message, WorkerRow},
+};
+
+/// What is done once the node's lock is given back.
+#[derive(Default)]
+pub(super) struct Wishes {
+    pub(super) out: Outbox,
+    pub(super) spawn: Vec<Spawn>,
+    pub(super) kill: Vec<u32>,
+}
+
+/// A worker process to start.
+pub(super) struct Spawn {
+    pub(super) process: ProcessId,
+    pub(super) job: JobId,
+    pub(super) namespace: String,
+    pub(super) log_filter: String,
+    pub(super) executable: PathBuf,
+    pub(super) args: Vec<OsString>,
+    pub(super) arena: OwnedFd,
+}
+
+impl NodeState {
+    /// Carries out what the scheduler wishes, until it is still.
+    pub(super) fn run_commands(&mut self, runtime: &Arc<Runtime>, wishes: &mut Wishes) {
+        while let Some(command) = self.scheduler.poll_command() {
+            self.run_command(command, runtime, wishes);
+        }
+        self.start_waiting(runtime, wishes);
+    }
+
+    /// Tells the control role when what is free, or the number of workers, has changed.
+    pub(super) fn tell_control(&mut self, runtime: &Arc<Runtime>, out: &mut Outbox) {
+        let view = View {
+            version: self.scheduler.version(),
+            workers: self.workers.len(),
+        };
+        if view != self.seen {
+            self.seen = view;
+            out.push((
+                runtime.control_process(),
+                Message::NodeView {
+                    report: NodeReport {
+                        version: view.version,
+                        available: self.scheduler.available(),
+                        queue_len: u32::try_from(self.scheduler.waiting_requests())
+                            .unwrap_or(u32::MAX),
+                    },
+                    workers: self
+                        .workers
+                        .iter()
+                        .map(|(process, worker)| WorkerRow {
+                            process: *process,
+                            job: worker.job,
+                            pid: worker.pid,
+                            addr: worker.addr,
+                        })
+                        .collect(),
+                },
+            ));
+        }
+    }
+
+    fn run_command(&mut self, command: Command, runtime: &Arc<Runtime>, wishes: &mut Wishes) {
+        let now = runtime.now();
+        match command {
+            Command::Grant {
+                requester,
+                request,
+                lease,
+                worker,
+                actor,
+                ..
+            } => {
+                let Some(addr) = self.workers.get(&worker).and_then(|worker| worker.addr) else {
+                    return self.scheduler.return_lease(lease, now);
+                };
+                let was_placed = self.placed.remove(&(requester, request, actor.is_some()));
+                let request = request.0;
+                let granted = match actor {
+                    Some(_) => Message::ActorPlaced {
+                        request,
+                        lease,
+                        worker,
+                        addr,
+                    },
+                    None => Message::LeaseGranted {
+                        request,
+                        lease,
+                        worker,
+                        addr,
+                    },
+                };
+                wishes.out.push((requester, granted));
+                if was_placed && actor.is_none() {
+                    let settled = Message::LeaseSettled { requester, request };
+                    wishes.out.push((runtime.control_process(), settled));
+                }
+            }
+            Command::Refuse {
+                requester,
+                request,
+                failure,
+                actor,
+                ..
+            } => {
+                let was_placed = self.placed.remove(&(requester, request, actor.is_some()));
+                let request = request.0;
+                let refused = match actor {
+                    Some(_) => Message::ActorPlaceRefused { request, failure },
+                    None => Message::LeaseRefused { request, failure },
+                };
+                wishes.out.push((requester, refused));
+                if was_placed && actor.is_none() {
+                    let settled = Message::LeaseSettled { requester, request };
+                    wishes.out.push((runtime.control_process(), settled));
+                }
+            }
+            Command::SpawnWorker { job } => {
+                if self.shutting_down {
+                    return;
+                }
+                let process = runtime.fresh_process_id();
+                self.scheduler.on_spawn_started(process, job, now);
+                self.workers.insert(
+                    process,
+                    Worker {
+                        job,
+                        pid: 0,
+                        addr: None,
+                        ready: false,
+                    },
+                );
+                match self.jobs.get_mut(&job) {
+                    Some(found) => found.waiting.push(process),
+                    None => {
+                        tracing::error!(%job, "a worker was asked for by a job that is not known here");
+                        self.workers.remove(&process);
+                        self.scheduler.on_spawn_failed(process, now);
+                    }
+                }
+            }
+            Command::RecallLease { requester, lease } => {
+                wishes.out.push((requester, Message::RecallLease { lease }));
+            }
+            Command::StopWorker { process } => wishes.out.push((process, Message::StopIdle)),
+            Command::Tell(notice) => {
+                tracing::error!(?notice, "a node that is alone has nobody to tell");
+            }
+            Command::KillWorker { process } | Command::EvictWorker { process, .. } => {
+                if let Some(worker) = self.workers.get(&process) {
+                    wishes.kill.push(worker.pid);
+                }
+            }
+        }
+    }
+
+    /// Starts the workers whose code is here; asks for the code of the others.
+    fn start_waiting(&mut self, runtime: &Arc<Runtime>, wishes: &mut Wishes) {
+        let mut failed = Vec::new();
+        for (id, job) in &mut self.jobs {
+            if job.waiting.is_empty() {
+                continue;
+            }
+            if matches!(job.code, Code::Absent) {
+                job.code = Code::begin(&job.spec.executable, &self.settings.cache);
+                if matches!(job.code, Code::Arriving(_)) {
+                    let first = Message::FetchExecutable { offset: 0 };
+                    wishes.out.push((job.spec.driver, first));
+                }
+            }
+            match &job.code {
+                Code::Absent | Code::Arriving(_) => {}
+                Code::Broken(reason) => {
+                    tracing::error!(%reason, job = %id, "a job's executable cannot be had");
+                    failed.append(&mut job.waiting);
+                }
+                Code::Here(executable) => {
+                    for process in std::mem::take(&mut job.waiting) {
+                        match job.arena_fd.try_clone() {
+                            Ok(arena) => wishes.spawn.push(Spawn {
+                                process,
+                                job: *id,
+                                namespace: job.spec.namespace.clone(),
+                                log_filter: job.spec.log_filter.clone(),
+                                executable: executable.clone(),
+                                args: job.args(),
+                                arena,
+                            }),
+                            Err(error) => {
+                                tracing::error!(%error, "no descriptor is left for a worker");
+                                failed.push(process);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        for process in failed {
+            self.workers.remove(&process);
+            self.scheduler.on_spawn_failed(process, runtime.now());
+        }
+    }
+}

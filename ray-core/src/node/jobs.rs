@@ -1,0 +1,228 @@
+//! What a node keeps of each job: its code, its arena, the workers that wait for the code.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    io::{Read as _, Seek as _, SeekFrom, Write as _},
+    os::{
+        fd::OwnedFd,
+        unix::{ffi::OsStringExt as _, fs::OpenOptionsExt as _},
+    },
+    path::{Path, PathBuf},
+};
+
+use ray_engine::ids::ProcessId;
+use ray_shm::{Arena, ArenaOwner, Writer};
+
+use crate::wire::{Executable, JobSpec};
+
+/// One job on this node.
+pub(crate) struct JobOnNode {
+    pub(super) spec: JobSpec,
+    pub(super) code: Code,
+    pub(super) arena: ArenaOwner,
+    /// The arena's descriptor, which each worker gets a copy of.
+    pub(super) arena_fd: OwnedFd,
+    /// The arena in this process, for copies and for what others fetch.
+    pub(super) mapped: Option<(Arena, Writer)>,
+    /// Workers that are started once the code is here.
+    pub(super) waiting: Vec<ProcessId>,
+    pub(super) has_ended: bool,
+}
+
+/// A job's executable on this node.
+pub(super) enum Code {
+    /// It is here.
+    Here(PathBuf),
+    /// Nobody has asked for it.
+    Absent,
+    /// It arrives in parts.
+    Arriving(Arriving),
+    /// It cannot be had.
+    Broken(String),
+}
+
+/// An executable of which a part has arrived.
+pub(super) struct Arriving {
+    file: File,
+    partial: PathBuf,
+    done: PathBuf,
+    hasher: Box<blake3::Hasher>,
+    got: u64,
+    wanted: Executable,
+}
+
+impl JobOnNode {
+    /// Returns the job with an arena of its own.
+    pub(crate) fn new(
+        spec: JobSpec,
+        code: Option<PathBuf>,
+        arena: ArenaOwner,
+    ) -> std::io::Result<JobOnNode> {
+        Ok(JobOnNode {
+            arena_fd: arena.fd().try_clone_to_owned()?,
+            spec,
+            code: code.map_or(Code::Absent, Code::Here),
+            arena,
+            mapped: None,
+            waiting: Vec::new(),
+            has_ended: false,
+        })
+    }
+
+    /// Returns the arguments of the job's processes.
+    pub(super) fn args(&self) -> Vec<OsString> {
+        self.spec
+            .args
+            .iter()
+            .map(|arg| OsString::from_vec(arg.clone()))
+            .collect()
+    }
+}
+
+impl Code {
+    /// Looks the executable up in the cache of this node; otherwise begins to receive it.
+    pub(super) fn begin(wanted: &Executable, cache: &Path) -> Code {
+        let name = blake3::Hash::from_bytes(wanted.hash).to_hex();
+        let done = cache.join(name.as_str());
+        if is_intact(&done, wanted) {
+            return Code::Here(done);
+        }
+        let partial = cache.join(format!("{name}.{}.part", std::process::id()));
+        let file = fs::create_dir_all(cache).and_then(|()| {
+            fs::OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o700)
+                .open(&partial)
+        });
+        match file {
+            Ok(file) => Code::Arriving(Arriving {
+                file,
+                partial,
+                done,
+                hasher: Box::new(blake3::Hasher::new()),
+                got: 0,
+                wanted: wanted.clone(),
+            }),
+            Err(error) => Code::Broken(format!("{} cannot be written: {error}", partial.display())),
+        }
+    }
+}
+
+impl Arriving {
+    /// Takes the next part; returns from where to go on, or where the whole file is.
+    ///
+    /// # Errors
+    /// What is wrong with the file.
+    pub(super) fn take(&mut self, offset: u64, bytes: &[u8]) -> Result<Progress, String> {
+        if offset != self.got {
+            return Ok(Progress::GoOn(self.got));
+        }
+        let is_too_long = self.got + bytes.len() as u64 > self.wanted.len;
+        if bytes.is_empty() || is_too_long {
+            return Err("the driver's executable changed while it was fetched".into());
+        }
+        self.file
+            .write_all(bytes)
+            .map_err(|error| format!("{} cannot be written: {error}", self.partial.display()))?;
+        self.hasher.update(bytes);
+        self.got += bytes.len() as u64;
+        if self.got < self.wanted.len {
+            return Ok(Progress::GoOn(self.got));
+        }
+        if self.hasher.finalize() != blake3::Hash::from_bytes(self.wanted.hash) {
+            return Err("the driver's executable is not what it said".into());
+        }
+        self.file
+            .sync_all()
+            .and_then(|()| fs::rename(&self.partial, &self.done))
+            .map_err(|error| format!("{} cannot be written: {error}", self.done.display()))?;
+        Ok(Progress::Done(self.done.clone()))
+    }
+}
+
+/// How far an executable has come.
+pub(super) enum Progress {
+    /// The next part begins here.
+    GoOn(u64),
+    /// It is whole and intact.
+    Done(PathBuf),
+}
+
+/// Describes an executable by its content.
+pub(crate) fn describe(path: &Path) -> std::io::Result<Executable> {
+    let mut hasher = blake3::Hasher::new();
+    let mut file = File::open(path)?;
+    let len = std::io::copy(&mut file, &mut hasher)?;
+    Ok(Executable {
+        hash: *hasher.finalize().as_bytes(),
+        len,
+    })
+}
+
+/// Returns the part of an executable that begins at `offset`; empty behind its end.
+pub(crate) fn read_part(path: &Path, offset: u64) -> std::io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(offset))?;
+    let mut part = Vec::with_capacity(PART_BYTES as usize);
+    file.take(PART_BYTES).read_to_end(&mut part)?;
+    Ok(part)
+}
+
+fn is_intact(path: &Path, wanted: &Executable) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.len() == wanted.len)
+        && describe(path).is_ok_and(|found| found == *wanted)
+}
+
+/// Bytes of an executable in one message.
+const PART_BYTES: u64 = 512 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_executable_arrives_in_parts_and_is_checked() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let source = dir.path().join("source");
+        let bytes: Vec<u8> = (0..1_300_000_u32).map(|at| (at % 251) as u8).collect();
+        fs::write(&source, &bytes).expect("a file");
+        let wanted = describe(&source).expect("a file");
+        let cache = dir.path().join("cache");
+        let Code::Arriving(mut arriving) = Code::begin(&wanted, &cache) else {
+            panic!("it is not there yet");
+        };
+        let mut offset = 0;
+        let mut parts = 0;
+        let done = loop {
+            let part = read_part(&source, offset).expect("a part");
+            parts += 1;
+            match arriving.take(offset, &part).expect("a good part") {
+                Progress::GoOn(next) => offset = next,
+                Progress::Done(path) => break path,
+            }
+        };
+        assert_eq!(parts, 3);
+        assert_eq!(fs::read(done).expect("the copy"), bytes);
+        assert!(matches!(Code::begin(&wanted, &cache), Code::Here(_)));
+    }
+
+    #[test]
+    fn another_content_than_announced_is_refused() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let wanted = Executable {
+            hash: *blake3::hash(b"good").as_bytes(),
+            len: 4,
+        };
+        let Code::Arriving(mut arriving) = Code::begin(&wanted, dir.path()) else {
+            panic!("it is not there yet");
+        };
+        assert!(arriving.take(0, b"evil").is_err());
+        let Code::Arriving(mut cut) = Code::begin(&wanted, dir.path()) else {
+            panic!("it is not there yet");
+        };
+        assert!(cut.take(0, b"").is_err(), "the file ended early");
+    }
+}

@@ -1,0 +1,57 @@
+//! A read that fails says why, and the reason is one that the seed has.
+
+use std::collections::BTreeSet;
+
+use ray_engine::{
+    failure::Failure,
+    ids::{ObjectId, ProcessId},
+};
+
+use super::references::References;
+
+/// What may excuse a failure.
+#[derive(Default)]
+pub struct Reads {
+    has_failed_start: bool,
+    /// Processes that ended with their actor.
+    ended: BTreeSet<ProcessId>,
+}
+
+impl Reads {
+    /// A worker process could not be started.
+    pub fn on_failed_start(&mut self) {
+        self.has_failed_start = true;
+    }
+
+    /// A process ends since its actor does.
+    pub fn on_actor_ended(&mut self, process: ProcessId) {
+        self.ended.insert(process);
+    }
+
+    /// User code reads a failure.
+    ///
+    /// # Errors
+    /// When nothing that happened excuses it.
+    pub fn on_failure(
+        &self,
+        object: ObjectId,
+        failure: &Failure,
+        references: &References,
+    ) -> Result<(), String> {
+        let is_excused = match failure {
+            Failure::ObjectFreed(freed) => references.may_be_lost(*freed),
+            Failure::OwnerDied { owner, .. } => {
+                references.has_crashed(*owner) || self.ended.contains(owner)
+            }
+            Failure::WorkerCrashed(_) => references.has_any_crashed(),
+            Failure::System(_) => self.has_failed_start,
+            Failure::WouldDeadlock(_) => false,
+            _ => true,
+        };
+        if is_excused {
+            Ok(())
+        } else {
+            Err(format!("a held reference to {object} gives {failure:?}"))
+        }
+    }
+}
