@@ -13,8 +13,8 @@
 mod actor_pool;
 mod actors;
 mod cancel;
-mod concurrency_groups;
 mod cluster;
+mod concurrency_groups;
 mod errors;
 mod get_and_wait;
 mod names;
