@@ -1,11 +1,14 @@
 //! Handles of actors: counted, cloneable, sendable.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use ray_engine::ids::ActorId;
+use ray_engine::{failure::Failure, ids::ActorId};
 
 use crate::{
-    __private::ActorClass, AnyRef, Error, ObjectRef, Result, runtime, wire::Message, worker::calls,
+    __private::{ActorClass, check_backpressure, check_tries},
+    AnyRef, Error, ObjectRef, Result, runtime,
+    wire::Message,
+    worker::calls,
 };
 
 /// An actor handle without its type; the generated handles wrap one.
@@ -15,6 +18,8 @@ pub struct ActorRef {
     /// Keeps the actor alive; handles found by name or held by the actor itself have none.
     hold: Option<AnyRef>,
     limits: CallLimits,
+    /// What this handle changes for the calls made through it.
+    options: Option<Arc<CallOptions>>,
 }
 
 /// What class and options say about calls, carried by each handle.
@@ -30,7 +35,12 @@ pub(crate) struct CallLimits {
 
 impl ActorRef {
     pub(crate) fn new(id: ActorId, hold: Option<AnyRef>, limits: CallLimits) -> ActorRef {
-        ActorRef { id, hold, limits }
+        ActorRef {
+            id,
+            hold,
+            limits,
+            options: None,
+        }
     }
 
     /// Rebuilds a handle that came from another process.
@@ -41,15 +51,15 @@ impl ActorRef {
         } else {
             hold
         };
-        ActorRef { id, hold, limits }
+        ActorRef::new(id, hold, limits)
     }
 
     pub(crate) fn of_nobody() -> ActorRef {
-        ActorRef {
-            id: ActorId::default(),
-            hold: None,
-            limits: CallLimits::default(),
-        }
+        ActorRef::new(ActorId::default(), None, CallLimits::default())
+    }
+
+    pub(crate) fn options(&self) -> Option<&CallOptions> {
+        self.options.as_deref()
     }
 
     /// Returns the actor's id.
@@ -135,10 +145,18 @@ pub trait ActorHandle: Sized {
         calls::submit_call(
             self.actor_ref(),
             crate::__private::ready_method(),
-            crate::__private::CallOptions::default(),
             crate::__private::Args::default(),
         )
         .one()
+    }
+
+    /// Returns a handle of the same actor whose calls follow `options`, for as long as it is used here.
+    ///
+    /// Wrong values make the calls fail at once. Sent elsewhere, the handle is a plain one again.
+    fn with_options(&self, options: CallOptions) -> Self {
+        let mut actor = self.actor_ref().clone();
+        actor.options = Some(Arc::new(options));
+        Self::from_actor_ref(actor)
     }
 
     /// Returns the actor's id, the same over all its incarnations.
@@ -160,5 +178,56 @@ pub trait ActorHandle: Sized {
             });
         }
         Ok(Self::from_actor_ref(ActorRef::new(actor, None, limits)))
+    }
+}
+
+/// Overrides for method calls; see [`ActorHandle::with_options`].
+///
+/// ```
+/// use ray_core::CallOptions;
+///
+/// let options = CallOptions::new().concurrency_group("io").max_retries(2);
+/// # let _ = options;
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "options change nothing before `with_options`"]
+pub struct CallOptions {
+    pub(crate) max_retries: Option<i32>,
+    pub(crate) retry_exceptions: Option<bool>,
+    pub(crate) concurrency_group: Option<String>,
+    pub(crate) backpressure: Option<u32>,
+    pub(crate) error: Option<Failure>,
+}
+
+impl CallOptions {
+    /// Returns options that change nothing.
+    pub fn new() -> CallOptions {
+        CallOptions::default()
+    }
+
+    /// Sets the tries after a crash of the actor; -1 for no limit.
+    pub fn max_retries(mut self, value: i32) -> Self {
+        check_tries(&mut self.error, "max_retries", value);
+        self.max_retries = Some(value);
+        self
+    }
+
+    /// Sets whether failures of user code are tried again.
+    pub fn retry_exceptions(mut self, value: bool) -> Self {
+        self.retry_exceptions = Some(value);
+        self
+    }
+
+    /// Sets the concurrency group in which the call runs, one of those that the actor declares.
+    pub fn concurrency_group(mut self, name: impl Into<String>) -> Self {
+        self.concurrency_group = Some(name.into());
+        self
+    }
+
+    /// Sets how many items of a stream may wait for its consumer; by default any number.
+    pub fn backpressure(mut self, value: u32) -> Self {
+        check_backpressure(&mut self.error, value);
+        self.backpressure = Some(value);
+        self
     }
 }

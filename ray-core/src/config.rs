@@ -220,6 +220,8 @@ pub const INLINE_RESULT_BYTES_MAX: usize = 100 * 1024;
 pub const MIN_STORE_BYTES: u64 = 16 << 20;
 /// The default size of the store is 30 % of the memory, at most this; bytes.
 pub const DEFAULT_STORE_BYTES_MAX: u64 = 200 << 30;
+/// Items of one stream.
+pub const STREAM_ITEMS_MAX: u64 = 100_000_000;
 /// Segments that a writer leases ahead; bytes.
 pub const SEGMENT_LEASE_BYTES: u64 = 4 << 20;
 /// A submitter that finds this much unsent output of one peer waits; bytes.

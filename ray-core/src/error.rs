@@ -191,6 +191,34 @@ pub enum Error {
         "the runtime is not running in this process: call `ray_core::init()` first and keep what it returns"
     )]
     NotInitialized,
+    /// The stream ended before the item that was asked for; take items with `next` instead.
+    #[error("the stream ended before this item")]
+    StreamEnded,
+    /// A stream that was begun again after a crash had fewer items than before: make its body repeatable.
+    #[error(
+        "the stream was begun again and had {replayed} items, but {produced} were already there; a streaming function that is retried must repeat its items, or set `max_retries = 0`"
+    )]
+    StreamReplay {
+        /// Items that were already there.
+        produced: u64,
+        /// Items of the new attempt.
+        replayed: u64,
+    },
+    /// A stream has more items than one may have; split it.
+    #[error("the stream has over {limit} items, the limit; split it into several streams")]
+    StreamItemsLimit {
+        /// The limit.
+        limit: u64,
+    },
+    /// The queue had no item within the time limit; try again later.
+    #[error("the queue is empty")]
+    QueueEmpty,
+    /// The queue had no room within the time limit; try again later.
+    #[error("the queue is full: it holds {capacity} items at most")]
+    QueueFull {
+        /// The most items it holds.
+        capacity: u64,
+    },
     /// The runtime itself failed; the text says where.
     #[error("the runtime failed: {0}")]
     System(String),
@@ -223,6 +251,8 @@ impl Error {
                 | Error::GetTimeout(_)
                 | Error::ObjectStoreFull { .. }
                 | Error::PendingCallsLimit { .. }
+                | Error::QueueEmpty
+                | Error::QueueFull { .. }
         )
     }
 }
@@ -288,6 +318,11 @@ impl From<Failure> for Error {
             Failure::TypeMismatch { expected, found } => Error::TypeMismatch { expected, found },
             Failure::VersionMismatch(text) => Error::VersionMismatch(text),
             Failure::InvalidOption { option, reason } => Error::InvalidOption { option, reason },
+            Failure::StreamEnded => Error::StreamEnded,
+            Failure::StreamReplay { produced, replayed } => {
+                Error::StreamReplay { produced, replayed }
+            }
+            Failure::StreamItemsLimit { limit } => Error::StreamItemsLimit { limit },
             Failure::System(text) => Error::System(text),
         }
     }

@@ -35,19 +35,22 @@ pub mod data;
 mod error;
 mod node;
 mod object_ref;
+mod object_stream;
 pub mod prelude;
 mod runtime;
 pub mod store;
+pub mod util;
 mod verbs;
 mod wire;
 mod worker;
 
-pub use actor::{ActorHandle, ActorRef, KillMode, Lifetime};
+pub use actor::{ActorHandle, ActorRef, CallOptions, KillMode, Lifetime};
 pub use config::{Config, Durability};
 pub use context_api::{RuntimeContext, exit_actor, runtime_context};
 pub use data::Data;
 pub use error::{Error, Result};
 pub use object_ref::{AnyRef, ObjectFuture, ObjectRef, ObjectView};
+pub use object_stream::ObjectRefStream;
 pub use ray_engine::{
     ids::{ActorId, JobId, NodeId, ObjectId, ProcessId, TaskId},
     resources::{Amount, Resources},
@@ -55,6 +58,7 @@ pub use ray_engine::{
 pub use ray_macros::{Data, actor, remote, test};
 pub use rkyv;
 pub use runtime::Ray;
+pub use util::{ActorPool, Queue};
 pub use verbs::{
     CancelOptions, NodeInfo, PutOptions, available_resources, cancel, cancel_with,
     cluster_resources, get_all, init, nodes, put, put_with, wait, wait_any,

@@ -2,4 +2,6 @@
 
 pub use rkyv::Archived;
 
-pub use crate::{ActorHandle, Data, KillMode, Lifetime, ObjectRef, ObjectView, actor, remote};
+pub use crate::{
+    ActorHandle, Data, KillMode, Lifetime, ObjectRef, ObjectRefStream, ObjectView, actor, remote,
+};

@@ -1,6 +1,6 @@
 //! What processes say to each other: frame kinds, their metadata, control messages.
 //!
-//! `docs/wire.md` draws the frames. Hot kinds ([`CallMeta`], [`DoneMeta`]) carry values in the frame's
+//! `docs/wire.md` draws the frames. Hot kinds ([`CallMeta`], [`DoneMeta`], [`ItemMeta`]) carry values in the frame's
 //! body; everything else is a [`Message`] in the frame's metadata.
 
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use rkyv::{Archive, Deserialize, Serialize, rancor};
 use crate::actor::CallLimits;
 
 /// The version of the frames and messages; both sides of a connection must have the same.
-pub(crate) const WIRE_VERSION: u16 = 1;
+pub(crate) const WIRE_VERSION: u16 = 2;
 
 /// Frame kinds that ray-core adds to ray-net's own.
 pub(crate) mod kind {
@@ -30,12 +30,14 @@ pub(crate) mod kind {
     pub(crate) const ANSWER: u8 = 19;
     /// A part of an object: [`super::ChunkMeta`] and its bytes.
     pub(crate) const CHUNK: u8 = 20;
+    /// One item of a stream: [`super::ItemMeta`] and the value.
+    pub(crate) const ITEM: u8 = 21;
 
     /// The most bytes that a frame of each kind may carry; 0 refuses the kind.
     pub(crate) fn limit(kind: u8) -> u32 {
         match kind {
             CONTROL => 1 << 20,
-            CALL | DONE | ANSWER => 12 << 20,
+            CALL | DONE | ANSWER | ITEM => 12 << 20,
             CHUNK => (1 << 20) + (1 << 10),
             _ => 0,
         }
@@ -59,6 +61,8 @@ pub(crate) struct CallMeta {
     pub task: TaskId,
     pub job: JobId,
     pub attempt: u32,
+    /// Items of a stream that may wait for its consumer; 0 for any number.
+    pub backpressure: u32,
     /// Hash of the function's identity; see `Method::id`.
     pub method: u64,
     /// The task that submitted this one; index 0 for a driver's own.
@@ -78,6 +82,8 @@ pub(crate) enum CallTarget {
     Task { lease: LeaseId },
     /// A method of an actor.
     Method {
+        /// The concurrency group, 0 for the default one.
+        group: u16,
         actor: ActorId,
         incarnation: u64,
         seq: u64,
@@ -121,6 +127,16 @@ pub(crate) struct DoneMeta {
     /// How long user code ran; nanoseconds.
     pub exec_nanos: u64,
     pub outcome: Result<Vec<ArgMeta>, Failure>,
+}
+
+/// One item of a stream.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+pub(crate) struct ItemMeta {
+    pub task: TaskId,
+    pub attempt: u32,
+    /// Its number within the attempt, from 0.
+    pub position: u64,
+    pub item: ArgMeta,
 }
 
 /// An owner's answer to [`Message::Ask`].
@@ -268,6 +284,11 @@ pub(crate) enum Message {
     Cancel {
         task: TaskId,
         recursive: bool,
+    },
+    /// Says how many items of a stream are taken; `u64::MAX` when nobody wants any.
+    StreamTaken {
+        task: TaskId,
+        taken: u64,
     },
     /// Ends a worker at once, for a forced cancel.
     KillWorker {

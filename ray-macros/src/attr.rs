@@ -26,6 +26,7 @@ impl Place {
                 "max_retries",
                 "retry_exceptions",
                 "num_returns",
+                "backpressure",
                 "name",
                 "stub",
             ],
@@ -37,6 +38,7 @@ impl Place {
                 "max_restarts",
                 "max_task_retries",
                 "max_concurrency",
+                "concurrency_groups",
                 "max_pending_calls",
                 "on_panic",
             ],
@@ -46,6 +48,7 @@ impl Place {
                 "max_retries",
                 "retry_exceptions",
                 "num_returns",
+                "backpressure",
             ],
         }
     }

@@ -154,9 +154,28 @@ fn modifiers(signature: &Signature, errors: &mut Errors) {
 
 /// Checks how many results a function says it has, and corrects the number where the type shows it.
 pub(crate) fn returns(signature: &Signature, options: &mut Options, errors: &mut Errors) {
+    let streams = match &signature.output {
+        ReturnType::Type(_, output) => types::streamed(output).is_some(),
+        ReturnType::Default => false,
+    };
+    if let Some((_, span)) = options.backpressure.filter(|_| !streams) {
+        errors.push(syn::Error::new(
+            span,
+            "`backpressure` on a function that does not stream\nhelp: return `impl Iterator<Item = ..>`, or remove it",
+        ));
+        options.backpressure = None;
+    }
     let Some((count, span)) = options.num_returns else {
         return;
     };
+    if streams {
+        errors.push(syn::Error::new(
+            span,
+            "`num_returns` on a function that streams\nhelp: remove it; a call gives one stream, whatever its length",
+        ));
+        options.num_returns = None;
+        return;
+    }
     let found = match value_of(&signature.output) {
         Found::Tuple(found) => found,
         Found::Single if count != 1 => 1,
@@ -226,7 +245,8 @@ pub(crate) fn constructed(signature: &Signature, errors: &mut Errors) {
             help,
         ),
         ReturnType::Type(_, output) => {
-            if !matches!(value_of(&signature.output), Found::Unknown) {
+            let streams = types::streamed(output).is_some();
+            if streams || !matches!(value_of(&signature.output), Found::Unknown) {
                 errors.at(output, "a constructor must return the actor", help);
             }
         }

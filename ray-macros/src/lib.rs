@@ -47,9 +47,13 @@ use syn::parse_macro_input;
 /// A parameter may be given as the value, a borrow of it, or an `ObjectRef` to it. `&Archived<T>` in the
 /// function borrows a `T` from shared memory. `Result<T, E>` gives `ObjectRef<T>`.
 ///
+/// A function that returns `impl Iterator<Item = T>` (or a `Stream`) gives `ObjectRefStream<T>`: each item is
+/// sent as soon as it was made. Items may be `Result`s; the first `Err` ends the stream.
+///
 /// Options of a task: `num_cpus`, `num_gpus`, `memory` (bytes), `resources("name" = 1)`, `max_retries`,
-/// `retry_exceptions`, `num_returns`, `name` (in logs), `stub` (another name for the added type). A method
-/// takes `#[method(concurrency_group = "..", max_retries = .., retry_exceptions = true, num_returns = ..)]`.
+/// `retry_exceptions`, `num_returns`, `backpressure` (items of a stream that may wait for the consumer), `name`
+/// (in logs), `stub` (another name for the added type). A method takes `#[method(concurrency_group = "..",
+/// max_retries = .., retry_exceptions = true, num_returns = .., backpressure = ..)]`.
 #[proc_macro_attribute]
 pub fn remote(attr: TokenStream, item: TokenStream) -> TokenStream {
     expand::remote(attr.into(), parse_macro_input!(item as syn::Item)).into()
@@ -70,9 +74,14 @@ pub fn remote(attr: TokenStream, item: TokenStream) -> TokenStream {
 /// A `#[remote] impl Counter` gives it a constructor, `pub fn new`, and methods.
 ///
 /// Options: `num_cpus`, `num_gpus`, `memory` (bytes), `resources("name" = 1)`, `max_restarts`,
-/// `max_task_retries`, `max_concurrency`, `max_pending_calls`, `on_panic = "restart"`. `max_concurrency`
-/// over 1 runs methods on several threads, so the struct must be `Send` and `Sync`; an actor with an `async`
-/// method in the block of its constructor stays on one thread and may be anything.
+/// `max_task_retries`, `max_concurrency`, `concurrency_groups(io = 2, compute = 4)`, `max_pending_calls`,
+/// `on_panic = "restart"`.
+///
+/// `max_concurrency` over 1 and groups run methods on several threads, so the struct must be `Send` and
+/// `Sync`; an actor with an `async` method in the block of its constructor stays on one thread and may be
+/// anything. Each group runs so many of the methods that name it at once and holds up no other; all other
+/// methods, and those of an actor without groups, are in the default group, which `max_concurrency` bounds.
+/// A method with `&mut self` still has the actor to itself.
 #[proc_macro_attribute]
 pub fn actor(attr: TokenStream, item: TokenStream) -> TokenStream {
     expand::actor(attr.into(), &parse_macro_input!(item as syn::Item)).into()

@@ -18,8 +18,9 @@ pub(crate) struct Parameter {
 pub(crate) struct Function {
     pub(crate) name: Ident,
     pub(crate) parameters: Vec<Parameter>,
-    /// The declared return type, `()` when there is none.
+    /// The declared return type, `()` when there is none; the type of the items when it streams.
     pub(crate) output: Type,
+    pub(crate) streams: Option<types::Streams>,
     pub(crate) is_async: bool,
     pub(crate) docs: Vec<Attribute>,
     /// Attributes that decide whether the item exists.
@@ -64,21 +65,34 @@ impl Function {
                 is_archived,
             });
         }
-        let output = match &signature.output {
+        let declared = match &signature.output {
             ReturnType::Default => syn::parse_quote!(()),
             ReturnType::Type(_, output) => (**output).clone(),
+        };
+        let (streams, output) = match types::streamed(&declared) {
+            Some(types::Streamed {
+                kind,
+                item: Some(item),
+            }) => (Some(kind), item),
+            _ => (None, declared.clone()),
         };
         let inputs = &signature.inputs;
         Function {
             name: signature.ident.clone(),
             parameters,
-            signature: quote!((#inputs) -> #output).to_string(),
+            signature: quote!((#inputs) -> #declared).to_string(),
             output,
+            streams,
             is_async: signature.asyncness.is_some(),
             docs: named(attrs, &["doc"]),
             cfgs: named(attrs, &["cfg"]),
             options,
         }
+    }
+
+    /// Returns whether its body may wait without holding up its thread.
+    pub(crate) fn runs_async(&self) -> bool {
+        self.is_async || self.streams == Some(types::Streams::Stream)
     }
 
     /// Returns the function with `Self` in its types replaced by the actor's name.
@@ -109,6 +123,7 @@ impl Function {
                 })
                 .collect(),
             output: named(&self.output),
+            streams: self.streams,
             is_async: self.is_async,
             docs: self.docs.clone(),
             cfgs: self.cfgs.clone(),

@@ -3,7 +3,7 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{
-    Expr, ExprLit, ExprUnary, Lit, LitStr, Meta, Token, UnOp, parse::Parser as _,
+    Expr, ExprLit, ExprUnary, Lit, LitStr, Meta, MetaNameValue, Token, UnOp, parse::Parser as _,
     spanned::Spanned as _,
 };
 
@@ -27,6 +27,10 @@ pub(crate) struct Options {
     pub(crate) max_pending_calls: Option<u64>,
     pub(crate) on_panic_restart: bool,
     pub(crate) concurrency_group: Option<LitStr>,
+    pub(crate) concurrency_groups: Vec<(LitStr, u32)>,
+    /// Where the groups are written, when there are any.
+    pub(crate) groups_span: Option<Span>,
+    pub(crate) backpressure: Option<(u32, Span)>,
 }
 
 impl Options {
@@ -34,6 +38,9 @@ impl Options {
     pub(crate) fn take(&mut self, name: &str, meta: &Meta, errors: &mut Errors) {
         if name == "resources" {
             return self.take_resources(meta, errors);
+        }
+        if name == "concurrency_groups" {
+            return self.take_groups(meta, errors);
         }
         let Meta::NameValue(pair) = meta else {
             errors.at(
@@ -72,6 +79,12 @@ impl Options {
                 let help = "for example `max_concurrency = 4`";
                 self.max_concurrency = whole(name, value, (1, 10_000), help, errors)
                     .map(|limit: u32| (limit, value.span()));
+            }
+            "backpressure" => {
+                let help = "leave it out to let the function run ahead as far as it can";
+                let range = (1, u64::from(u32::MAX));
+                self.backpressure =
+                    whole(name, value, range, help, errors).map(|items: u32| (items, value.span()));
             }
             "num_returns" => {
                 let help = "return a tuple of that many values";
@@ -177,6 +190,47 @@ impl Options {
         }
     }
 
+    fn take_groups(&mut self, meta: &Meta, errors: &mut Errors) {
+        let help = "write `concurrency_groups(io = 2, compute = 4)`";
+        let Meta::List(list) = meta else {
+            errors.at(meta, "`concurrency_groups` needs a list", help);
+            return;
+        };
+        let parser = syn::punctuated::Punctuated::<MetaNameValue, Token![,]>::parse_terminated;
+        let pairs = match parser.parse2(list.tokens.clone()) {
+            Ok(pairs) => pairs,
+            Err(error) => {
+                errors.push(syn::Error::new(
+                    error.span(),
+                    format!("{error}\nhelp: {help}"),
+                ));
+                return;
+            }
+        };
+        if pairs.is_empty() {
+            errors.at(meta, "`concurrency_groups` names no group", help);
+        }
+        self.groups_span = Some(meta.span());
+        for pair in pairs {
+            let Some(name) = pair.path.get_ident() else {
+                errors.at(&pair.path, "a concurrency group must be a plain name", help);
+                continue;
+            };
+            let word = name.to_string();
+            let is_twice = |(other, _): &(LitStr, u32)| other.value() == word;
+            if self.concurrency_groups.iter().any(is_twice) {
+                let message = format!("concurrency group `{word}` is given twice");
+                errors.at(name, &message, "keep one of them");
+                continue;
+            }
+            let example = format!("for example `{word} = 2`");
+            if let Some(limit) = whole(&word, &pair.value, (1, 10_000), &example, errors) {
+                let name = LitStr::new(&word, name.span());
+                self.concurrency_groups.push((name, limit));
+            }
+        }
+    }
+
     /// Writes the defaults of a task or method.
     pub(crate) fn task_defaults(&self) -> TokenStream {
         let num_cpus = optional(self.num_cpus.as_ref());
@@ -187,6 +241,7 @@ impl Options {
         let retry_exceptions = optional(self.retry_exceptions.as_ref());
         let name = optional(self.name.as_ref());
         let group = optional(self.concurrency_group.as_ref());
+        let backpressure = optional(self.backpressure.map(|(items, _)| items));
         quote! {
             ::ray_core::__private::TaskDefaults {
                 num_cpus: #num_cpus,
@@ -197,6 +252,7 @@ impl Options {
                 retry_exceptions: #retry_exceptions,
                 name: #name,
                 concurrency_group: #group,
+                backpressure: #backpressure,
             }
         }
     }
@@ -210,6 +266,7 @@ impl Options {
         let max_restarts = optional(self.max_restarts.as_ref());
         let max_task_retries = optional(self.max_task_retries.as_ref());
         let max_concurrency = optional(self.max_concurrency.as_ref().map(|(limit, _)| limit));
+        let (groups, limits): (Vec<_>, Vec<_>) = self.concurrency_groups.iter().cloned().unzip();
         let max_pending_calls = optional(self.max_pending_calls.as_ref());
         let on_panic_restart = self.on_panic_restart;
         quote! {
@@ -221,6 +278,7 @@ impl Options {
                 max_restarts: #max_restarts,
                 max_task_retries: #max_task_retries,
                 max_concurrency: #max_concurrency,
+                concurrency_groups: &[#((#groups, #limits)),*],
                 max_pending_calls: #max_pending_calls,
                 on_panic_restart: #on_panic_restart,
             }

@@ -1,6 +1,8 @@
 //! Types that cannot be sent, as far as their syntax shows it; the rest is found by the trait `Data`.
 
-use syn::{GenericArgument, PathArguments, PathSegment, Type, TypeReference, visit::Visit};
+use syn::{
+    GenericArgument, PathArguments, PathSegment, Type, TypeParamBound, TypeReference, visit::Visit,
+};
 
 use crate::{
     check::Errors,
@@ -36,22 +38,23 @@ pub(crate) fn parameter(ty: &Type, errors: &mut Errors) {
 /// Checks a return type.
 pub(crate) fn returned(ty: &Type, errors: &mut Errors) {
     match bare(ty) {
-        Type::ImplTrait(_) => {
-            let text = text_of(ty);
-            if text.contains("Iterator") || text.contains("Stream") {
-                errors.at(
-                    ty,
-                    "streaming generators are not supported yet",
-                    "return a `Vec`",
-                );
-            } else {
-                errors.at(
-                    ty,
-                    "a remote function cannot return `impl Trait`",
-                    "name the type that is sent",
-                );
+        Type::ImplTrait(_) => match streamed(ty) {
+            Some(Streamed {
+                item: Some(item), ..
+            }) => yielded(&item, errors),
+            Some(streamed) => {
+                let example = match streamed.kind {
+                    Streams::Iterator => "for example `impl Iterator<Item = u64>`",
+                    Streams::Stream => "for example `impl Stream<Item = u64>`",
+                };
+                errors.at(ty, "the items of a stream need a type", example);
             }
-        }
+            None => errors.at(
+                ty,
+                "a remote function cannot return `impl Trait`",
+                "name the type that is sent; `impl Iterator<Item = ..>` streams its items",
+            ),
+        },
         Type::Reference(reference) => errors.at(
             ty,
             "a remote function cannot return a borrow",
@@ -76,6 +79,66 @@ pub(crate) fn returned(ty: &Type, errors: &mut Errors) {
         }
         _ => sent(ty, errors),
     }
+}
+
+/// Checks the type of a stream's items.
+fn yielded(item: &Type, errors: &mut Errors) {
+    match bare(item) {
+        Type::ImplTrait(_) => errors.at(
+            item,
+            "the items of a stream need a type with a name",
+            "name the type that is sent",
+        ),
+        Type::Never(_) | Type::Reference(_) => sent(item, errors),
+        _ => returned(item, errors),
+    }
+}
+
+/// How a function streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Streams {
+    /// `impl Iterator`.
+    Iterator,
+    /// `impl Stream`: it waits without holding up its thread.
+    Stream,
+}
+
+/// A return type that streams.
+#[derive(Debug)]
+pub(crate) struct Streamed {
+    pub(crate) kind: Streams,
+    /// What each item is, when it is written.
+    pub(crate) item: Option<Type>,
+}
+
+/// Returns how a return type streams: `impl Iterator` or `impl Stream`, matched by the last path segment.
+pub(crate) fn streamed(ty: &Type) -> Option<Streamed> {
+    let Type::ImplTrait(bounds) = bare(ty) else {
+        return None;
+    };
+    bounds.bounds.iter().find_map(|bound| {
+        let TypeParamBound::Trait(bound) = bound else {
+            return None;
+        };
+        let last = bound.path.segments.last()?;
+        let kind = match last.ident.to_string().as_str() {
+            "Iterator" | "ExactSizeIterator" | "DoubleEndedIterator" => Streams::Iterator,
+            "Stream" => Streams::Stream,
+            _ => return None,
+        };
+        let item = match &last.arguments {
+            PathArguments::AngleBracketed(arguments) => {
+                arguments.args.iter().find_map(|argument| match argument {
+                    GenericArgument::AssocType(assoc) if assoc.ident == "Item" => {
+                        Some(assoc.ty.clone())
+                    }
+                    _ => None,
+                })
+            }
+            _ => None,
+        };
+        Some(Streamed { kind, item })
+    })
 }
 
 /// Checks a type that is sent as a whole: finds the parts of it that cannot be.
@@ -107,7 +170,10 @@ pub(crate) fn sent(ty: &Type, errors: &mut Errors) {
                 Type::ImplTrait(_) => self.0.at(
                     ty,
                     "`impl Trait` cannot be sent",
-                    "name the type that is sent",
+                    match streamed(ty) {
+                        Some(_) => "return it by itself; the items of a stream may be `Result`s",
+                        None => "name the type that is sent",
+                    },
                 ),
                 Type::Path(path) => {
                     if let Some(last) = path.path.segments.last()
@@ -258,6 +324,26 @@ mod tests {
         ] {
             assert_eq!(message(returned, ty), "", "{ty}");
         }
+    }
+
+    #[test]
+    fn the_items_of_iterators_and_streams_are_found() {
+        for (ty, kind) in [
+            ("impl Iterator<Item = Row> + '_", Streams::Iterator),
+            (
+                "impl Send + std::iter::Iterator<Item = Row>",
+                Streams::Iterator,
+            ),
+            ("impl futures_core::Stream<Item = Row>", Streams::Stream),
+        ] {
+            let found = streamed(&syn::parse_str(ty).expect("it is a type")).expect("it streams");
+            assert_eq!(found.kind, kind, "{ty}");
+            assert_eq!(text_of(&found.item.expect("it is written")), "Row");
+            assert_eq!(message(returned, ty), "", "{ty}");
+        }
+        assert!(message(returned, "impl Iterator").contains("need a type"));
+        assert!(message(returned, "impl Iterator<Item = &'static str>").contains("`String`"));
+        assert!(message(returned, "impl Display").contains("`impl Trait`"));
     }
 
     #[test]

@@ -230,3 +230,20 @@ fn a_driver_with_a_wrong_token_is_refused() {
     let none = ray_core::Config::new().address(cluster.address()).init();
     assert!(matches!(none, Err(Error::Unauthenticated(_))), "{none:?}");
 }
+
+#[remote(resources("left" = 1.0), backpressure = 2)]
+fn blocks_on_the_left(count: u8) -> impl Iterator<Item = Vec<u8>> {
+    (0..count).map(|fill| vec![fill; 1 << 20])
+}
+
+#[ray_core::test]
+fn large_items_stream_from_another_node() -> ray_core::Result<()> {
+    let (cluster, _, _) = two_nodes();
+    let ray = cluster.driver().init()?;
+    for (fill, block) in blocks_on_the_left::remote(6).enumerate() {
+        let sum = sum_on_the_right::remote(&block).get()?;
+        assert_eq!(sum, (fill as u64) << 20);
+        assert_eq!(usize::from(block.view()?[7]), fill);
+    }
+    ray.shutdown()
+}

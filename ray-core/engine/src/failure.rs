@@ -68,6 +68,12 @@ pub enum Failure {
     InvalidOption { option: String, reason: String },
     /// Two processes disagree about the code or the wire.
     VersionMismatch(String),
+    /// The stream ended before the item that was asked for.
+    StreamEnded,
+    /// A stream that was begun again had fewer items than before.
+    StreamReplay { produced: u64, replayed: u64 },
+    /// A stream has more items than one may have.
+    StreamItemsLimit { limit: u64 },
     /// The runtime itself failed.
     System(String),
 }

@@ -12,8 +12,10 @@ pub mod chunks;
 pub mod control;
 pub mod draws;
 pub mod failure;
+pub mod groups;
 pub mod ids;
 pub mod owner;
+pub mod producer;
 #[cfg(feature = "planted")]
 pub mod planted;
 #[cfg(not(feature = "planted"))]

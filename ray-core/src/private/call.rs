@@ -9,6 +9,7 @@ use crate::{
     Data,
     data::{self, EncodedValue, SegmentSource},
     store::{AlignedBytes, Value},
+    worker::items::Items,
 };
 
 /// A future that stays on its thread.
@@ -112,15 +113,52 @@ pub struct Results<'a> {
     store: &'a dyn SegmentSource,
     inline_limit: usize,
     values: Vec<EncodedValue>,
+    /// Where items go, when the call streams.
+    items: Option<Arc<Items>>,
 }
 
 impl<'a> Results<'a> {
-    pub(crate) fn new(store: &'a dyn SegmentSource, inline_limit: usize) -> Results<'a> {
+    pub(crate) fn new(
+        store: &'a dyn SegmentSource,
+        inline_limit: usize,
+        items: Option<Arc<Items>>,
+    ) -> Results<'a> {
         Results {
             store,
             inline_limit,
             values: Vec::new(),
+            items,
         }
+    }
+
+    fn items(&self) -> Result<&Items, CallError> {
+        self.items.as_deref().ok_or_else(|| {
+            CallError::Failure(Failure::System(
+                "a call that does not stream yielded".into(),
+            ))
+        })
+    }
+
+    /// Sends the next item of a stream, then waits while too many are not taken.
+    ///
+    /// # Errors
+    /// When the call is cancelled, the store has no room, or the stream has too many items.
+    pub fn item<T: Data>(&mut self, value: &T) -> Result<(), CallError> {
+        let items = self.items()?;
+        items.send(value)?;
+        items.pause()
+    }
+
+    /// Sends the next item as [`Results::item`] does, and lets other calls run while it waits.
+    ///
+    /// # Errors
+    /// As [`Results::item`].
+    pub async fn item_async<T: Data>(&mut self, value: T) -> Result<(), CallError> {
+        let items = self.items()?;
+        items.send(&value)?;
+        drop(value);
+        items.paused().await;
+        Ok(())
     }
 
     /// Encodes the next result.
@@ -217,6 +255,7 @@ type AsyncForm = fn(
     Arc<dyn Any>,
     Call,
     Arc<crate::runtime::Runtime>,
+    Option<Arc<Items>>,
 ) -> LocalFuture<'static, Result<Vec<EncodedValue>, CallError>>;
 
 /// The ways to run one method, by how its actor is hosted.
@@ -291,12 +330,13 @@ fn asynchronous<M: MethodBody>(
     actor: Arc<dyn Any>,
     call: Call,
     runtime: Arc<crate::runtime::Runtime>,
+    items: Option<Arc<Items>>,
 ) -> LocalFuture<'static, Result<Vec<EncodedValue>, CallError>> {
     Box::pin(async move {
         let Some(lock) = actor.downcast_ref::<tokio::sync::RwLock<M::Actor>>() else {
             return wrong_actor();
         };
-        let mut results = Results::new(&runtime, crate::config::INLINE_RESULT_BYTES_MAX);
+        let mut results = Results::new(&runtime, crate::config::INLINE_RESULT_BYTES_MAX, items);
         match M::RECEIVER {
             Receiver::Exclusive => M::run_mut(&mut *lock.write().await, &call, &mut results)?,
             Receiver::Shared => M::run_ref(&*lock.read().await, &call, &mut results)?,
@@ -438,6 +478,11 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
         .build()
         .expect("a current-thread executor needs only descriptors")
         .block_on(future)
+}
+
+/// Waits for the next item of a user's stream.
+pub async fn next_of<S: futures_core::Stream>(stream: &mut Pin<&mut S>) -> Option<S::Item> {
+    std::future::poll_fn(|cx| stream.as_mut().poll_next(cx)).await
 }
 
 /// Fixes the type of a task's invoke function.

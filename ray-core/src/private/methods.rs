@@ -31,6 +31,8 @@ pub struct Method {
     pub signature: &'static str,
     /// How many results it has.
     pub returns: u16,
+    /// Whether its results arrive one by one; it then has one more, which tells how it ended.
+    pub streams: bool,
     /// What its attribute says.
     pub defaults: TaskDefaults,
     /// How to run it.
@@ -67,6 +69,8 @@ pub struct TaskDefaults {
     pub name: Option<&'static str>,
     /// The concurrency group of a method.
     pub concurrency_group: Option<&'static str>,
+    /// Items of a stream that may wait for its consumer.
+    pub backpressure: Option<u32>,
 }
 
 impl TaskDefaults {
@@ -80,6 +84,7 @@ impl TaskDefaults {
         retry_exceptions: None,
         name: None,
         concurrency_group: None,
+        backpressure: None,
     };
 
     /// Returns whether nothing is said about resources.
@@ -128,6 +133,8 @@ pub struct ActorDefaults {
     pub max_task_retries: Option<i32>,
     /// Calls at once.
     pub max_concurrency: Option<u32>,
+    /// Groups of methods, and how many calls of each run at once.
+    pub concurrency_groups: &'static [(&'static str, u32)],
     /// Pending calls of one handle holder.
     pub max_pending_calls: Option<u64>,
     /// Whether a panic restarts it.
@@ -144,6 +151,7 @@ impl ActorDefaults {
         max_restarts: None,
         max_task_retries: None,
         max_concurrency: None,
+        concurrency_groups: &[],
         max_pending_calls: None,
         on_panic_restart: false,
     };
@@ -158,11 +166,23 @@ impl ActorClass {
         });
         if any_async {
             ActorMode::Async
-        } else if max_concurrency.is_some_and(|limit| limit > 1) {
+        } else if max_concurrency.is_some_and(|limit| limit > 1)
+            || !self.defaults.concurrency_groups.is_empty()
+        {
             ActorMode::Threaded
         } else {
             ActorMode::Local
         }
+    }
+
+    /// Returns the number of a concurrency group, from 1; 0 is the default group.
+    pub(crate) fn group(&self, name: &str) -> Option<u16> {
+        let position = self
+            .defaults
+            .concurrency_groups
+            .iter()
+            .position(|(group, _)| *group == name)?;
+        u16::try_from(position + 1).ok()
     }
 
     pub(crate) fn call_limits(&self, options: &ActorOptions) -> CallLimits {
@@ -206,6 +226,7 @@ static READY: Method = Method {
     column: 0,
     signature: "()",
     returns: 1,
+    streams: false,
     defaults: TaskDefaults::NONE,
     invoke: Invoke::Ready,
 };
@@ -213,6 +234,37 @@ static READY: Method = Method {
 /// Returns the method that every actor answers once it runs.
 pub fn ready_method() -> &'static Method {
     &READY
+}
+
+/// Fails to compile unless the actor has a concurrency group of this name, or no groups at all.
+pub const fn assert_group(class: &ActorClass, name: &str) {
+    const fn is_same(left: &[u8], right: &[u8]) -> bool {
+        if left.len() != right.len() {
+            return false;
+        }
+        let mut at = 0;
+        while at < left.len() {
+            if left[at] != right[at] {
+                return false;
+            }
+            at += 1;
+        }
+        true
+    }
+    let groups = class.defaults.concurrency_groups;
+    if groups.is_empty() {
+        return;
+    }
+    let mut at = 0;
+    while at < groups.len() {
+        if is_same(groups[at].0.as_bytes(), name.as_bytes()) {
+            return;
+        }
+        at += 1;
+    }
+    panic!(
+        "the actor has no such concurrency group: declare it with the others, in `#[actor(concurrency_groups(..))]`"
+    );
 }
 
 /// Hashes a function's identity; the same in every build of the same source.

@@ -17,16 +17,19 @@ pub use args::{ArgSlot, Args, IntoArg};
 pub use call::{
     ArgData, Call, CallError, Constructor, Create, LocalFuture, MethodBody, MethodForms, Receiver,
     Results, ThreadedConstructor, ThreadedConstructorDefault, ThreadedMethod,
-    ThreadedMethodDefault, block_on, task_of,
+    ThreadedMethodDefault, block_on, next_of, task_of,
 };
 pub use hosting::{
     Constructed, HostedOn, OneThread, SharedByThreads, assert_constructed, assert_threaded,
 };
 pub use methods::{
-    ActorClass, ActorDefaults, ActorMode, Invoke, METHODS, Method, Table, TaskDefaults, method_id,
-    ready_method, table,
+    ActorClass, ActorDefaults, ActorMode, Invoke, METHODS, Method, Table, TaskDefaults,
+    assert_group, method_id, ready_method, table,
 };
-pub use options::{ActorOptions, CallOptions, TaskOptions};
+pub use options::{ActorOptions, TaskOptions};
+pub(crate) use options::{check_backpressure, check_tries};
+
+pub use crate::actor::CallOptions;
 pub use outcome::{
     Cause, CauseData, CauseDisplay, ErrorText, Outcome, OutcomeOf, Probe, ProbeDefault, Submitted,
     TupleRefs, assert_returns,
@@ -34,4 +37,5 @@ pub use outcome::{
 
 pub use crate::actor::{ActorHandle, ActorRef};
 pub use crate::object_ref::ObjectRef;
+pub use crate::object_stream::ObjectRefStream;
 pub use crate::worker::calls::{create_actor, submit_call, submit_task};

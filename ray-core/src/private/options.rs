@@ -12,6 +12,7 @@ pub struct TaskOptions {
     pub(crate) name: Option<String>,
     pub(crate) max_retries: Option<i32>,
     pub(crate) retry_exceptions: Option<bool>,
+    pub(crate) backpressure: Option<u32>,
     pub(crate) error: Option<Failure>,
 }
 
@@ -33,14 +34,7 @@ pub struct ActorOptions {
     pub(crate) error: Option<Failure>,
 }
 
-/// Overrides for one method call.
-#[derive(Clone, Debug, Default)]
-pub struct CallOptions {
-    pub(crate) max_retries: Option<i32>,
-    pub(crate) error: Option<Failure>,
-}
-
-fn wrong(option: &str, reason: String) -> Option<Failure> {
+pub(crate) fn wrong(option: &str, reason: String) -> Option<Failure> {
     Some(Failure::InvalidOption {
         option: option.to_owned(),
         reason,
@@ -64,10 +58,18 @@ fn check_unit(error: &mut Option<Failure>, option: &str, value: f64) {
     }
 }
 
-fn check_tries(error: &mut Option<Failure>, option: &str, value: i32) {
+pub(crate) fn check_tries(error: &mut Option<Failure>, option: &str, value: i32) {
     if value < -1 {
         let reason = format!("{value} is less than -1, which stands for no limit");
         *error = error.take().or_else(|| wrong(option, reason));
+    }
+}
+
+pub(crate) fn check_backpressure(error: &mut Option<Failure>, value: u32) {
+    if value == 0 {
+        *error = error
+            .take()
+            .or_else(|| wrong("backpressure", "with 0 no item could ever be made".into()));
     }
 }
 
@@ -121,6 +123,12 @@ impl TaskOptions {
     /// Sets whether failures of user code are tried again.
     pub fn retry_exceptions(&mut self, value: bool) {
         self.retry_exceptions = Some(value);
+    }
+
+    /// Sets how many items of a stream may wait for its consumer.
+    pub fn backpressure(&mut self, value: u32) {
+        check_backpressure(&mut self.error, value);
+        self.backpressure = Some(value);
     }
 
     /// Returns whether nothing is said about resources.
@@ -205,6 +213,8 @@ macro_rules! __ray_task_options {
             pub fn max_retries(mut self, value: i32) -> Self { self.0.max_retries(value); self }
             /// Sets whether failures of user code are tried again.
             pub fn retry_exceptions(mut self, value: bool) -> Self { self.0.retry_exceptions(value); self }
+            /// Sets how many items of its stream may wait for the consumer; by default any number.
+            pub fn backpressure(mut self, value: u32) -> Self { self.0.backpressure(value); self }
         }
     };
 }

@@ -5,7 +5,7 @@ use std::{convert::Infallible, fmt::Display, marker::PhantomData};
 use ray_engine::failure::TypedCause;
 
 use super::{CallError, Results};
-use crate::{AnyRef, Data, ObjectRef, data};
+use crate::{AnyRef, Data, ObjectRef, ObjectRefStream, data};
 
 /// Asks whether a type is a `Result`.
 pub struct Probe<T>(PhantomData<fn() -> T>);
@@ -135,6 +135,13 @@ impl Submitted {
             .next()
             .expect("a call with one result has one reference");
         ObjectRef::from_any(reference)
+    }
+
+    /// Returns the stream of which they are the end and the token.
+    pub fn stream<T>(self) -> ObjectRefStream<T> {
+        let [completed, token] = <[AnyRef; 2]>::try_from(self.0)
+            .unwrap_or_else(|_| unreachable!("a call that streams has an end and a token"));
+        ObjectRefStream::new(completed, token)
     }
 
     /// Returns them as a tuple.

@@ -24,7 +24,7 @@ use crate::{
         ArchivedMessage, ArgMeta, CallMeta, DoneMeta, Hello, Location, Message, Place,
         WIRE_VERSION, kind,
     },
-    worker::execute::Execution,
+    worker::{execute::Execution, items::Flow},
 };
 
 /// Receives for a runtime that is made after it.
@@ -70,6 +70,7 @@ impl Handler for Inbound {
         };
         let mut calls = Vec::new();
         let mut done = Vec::new();
+        let mut items = Vec::new();
         for frame in frames {
             let parsed = match frame.header.kind {
                 kind::CALL => runtime
@@ -78,10 +79,14 @@ impl Handler for Inbound {
                 kind::DONE => runtime
                     .parse_done(peer, &frame)
                     .map(|ended| done.push(ended)),
+                kind::ITEM => runtime
+                    .parse_item(peer, &frame)
+                    .map(|item| items.push(item)),
                 kind::CHUNK => runtime.on_chunk(peer, &frame),
                 kind::CONTROL | kind::ANSWER => {
                     // A control message speaks about the frames before it.
                     runtime.take_calls(&mut calls);
+                    runtime.take_items(&mut items);
                     runtime.take_done(&mut done);
                     runtime.on_control(peer, &frame)
                 }
@@ -94,6 +99,8 @@ impl Handler for Inbound {
             }
         }
         runtime.take_calls(&mut calls);
+        // The end of a call comes after its items.
+        runtime.take_items(&mut items);
         runtime.take_done(&mut done);
     }
 
@@ -222,6 +229,10 @@ impl Runtime {
             });
         }
         let held = self.receive(&received);
+        let method = __private::table().find(meta.method);
+        let flow = method
+            .filter(|method| method.streams)
+            .map(|_| Flow::new(meta.backpressure));
         let mut body = AlignedBytes::new();
         if !frame.body.is_empty() {
             body.reserve_exact(frame.body.len());
@@ -231,7 +242,8 @@ impl Runtime {
             caller: peer.clone(),
             task: meta.task,
             attempt: meta.attempt,
-            method: __private::table().find(meta.method),
+            method,
+            flow,
             target: meta.target,
             chain: meta.chain.into(),
             call: failure.map_or_else(|| Ok(Call::new(body, args)), Err),
@@ -302,7 +314,7 @@ impl Runtime {
         })
     }
 
-    fn value_at(&self, arg: &ArgMeta, body: &[u8]) -> Result<Value, String> {
+    pub(super) fn value_at(&self, arg: &ArgMeta, body: &[u8]) -> Result<Value, String> {
         match arg.place {
             Place::Body { offset, len } => {
                 let bytes = body
@@ -488,6 +500,11 @@ impl Runtime {
                     self.with_core(|core, now| core.owner.cancel_children(task, now));
                 }
             }
+            Message::StreamTaken { task, taken } => {
+                if let Some(executor) = &self.executor {
+                    executor.on_taken(task, from, taken);
+                }
+            }
             Message::StopActor { .. } => {
                 if let Some(executor) = &self.executor {
                     let cause = "its last handle is gone".to_owned();
@@ -581,6 +598,9 @@ impl Runtime {
 
     /// A process is gone.
     pub(crate) fn on_process_died(&self, process: ProcessId, exit: WorkerExit) {
+        if let Some(executor) = &self.executor {
+            executor.on_caller_gone(process);
+        }
         self.with_core(|core, now| core.on_process_died(process, exit, now));
         if self
             .writers
@@ -616,6 +636,9 @@ impl Runtime {
         {
             node.on_connection_lost(process, reason);
         } else {
+            if let Some(executor) = &self.executor {
+                executor.on_caller_gone(process);
+            }
             if !matches!(reason, CloseReason::Closed(_)) {
                 // Its node decides who is dead: whoever cannot be reached must not live on.
                 let node = process.node_process();

@@ -7,6 +7,7 @@ pub(crate) mod inbound;
 pub(crate) mod membership;
 pub(crate) mod requests;
 pub(crate) mod start;
+pub(crate) mod streams;
 pub(crate) mod verbs;
 pub(crate) mod waiters;
 
@@ -44,7 +45,7 @@ use crate::{
     wire::{ArgMeta, DoneMeta, Message, Place, kind},
     worker::{
         execute::Executor,
-        submit::{Core, push_frame, push_message},
+        submit::{Core, push_frame, push_message, warn_of_pending},
     },
 };
 
@@ -198,7 +199,11 @@ impl Runtime {
         if has_mail {
             self.mail.lock().append(&mut core.local);
         }
+        let warnings = std::mem::take(&mut core.warnings);
         drop(core);
+        for (actor, pending) in warnings {
+            warn_of_pending(actor, pending);
+        }
         for peer in touched {
             peer.flush_hint(mode);
         }

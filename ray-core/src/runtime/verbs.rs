@@ -200,7 +200,7 @@ impl Runtime {
     /// Sleeps until the cell is notified; a blocked task gives its CPU and its unstarted successors back.
     ///
     /// Returns whether it was notified before the deadline.
-    fn block(
+    pub(crate) fn block(
         self: &Arc<Self>,
         cell: &Arc<WaitCell>,
         deadline: Option<std::time::Instant>,
@@ -220,11 +220,13 @@ impl Runtime {
         let Some((executor, running)) = self.executor.as_ref().zip(running) else {
             return Ok(self.net().wait(&cell.waiter, deadline));
         };
-        if running.is_cancelled() {
-            return Err(Error::Cancelled);
-        }
         let gives_back = running.actor.is_none();
         executor.add_blocked(running.task, cell);
+        // Asked after the cell is known: a cancel that comes later wakes it.
+        if running.is_cancelled() {
+            executor.remove_blocked(running.task, cell);
+            return Err(Error::Cancelled);
+        }
         if gives_back {
             executor.on_blocked(self);
             self.send_to_node(Message::Blocked);

@@ -12,7 +12,7 @@ use ray_net::Peer;
 
 use super::{
     context,
-    submit::{Creation, Payload},
+    submit::{Core, Creation, Payload},
 };
 use crate::{
     __private::{
@@ -87,6 +87,60 @@ fn task_shape(method: &Method, options: &TaskOptions) -> Result<Resources, Failu
     )
 }
 
+/// Returns how many items may wait for the consumer of a call, 0 for any number.
+fn backpressure(method: &Method, chosen: Option<u32>) -> Result<u32, Failure> {
+    if chosen.is_some() && !method.streams {
+        return Err(Failure::InvalidOption {
+            option: "backpressure".into(),
+            reason: format!("`{}` does not stream; it returns at once", method.name),
+        });
+    }
+    Ok(chosen.or(method.defaults.backpressure).unwrap_or(0))
+}
+
+/// Returns the concurrency group of a method call, and how many of its items may wait.
+fn call_choice(method: &Method, options: &CallOptions) -> Result<(u16, u32), Failure> {
+    let backpressure = backpressure(method, options.backpressure)?;
+    let Invoke::Method(forms, class) = &method.invoke else {
+        // Every actor answers that it runs, whatever its groups.
+        return Ok((0, backpressure));
+    };
+    if backpressure != 0 && !forms.is_async() && class.mode(None) == ActorMode::Async {
+        return Err(Failure::InvalidOption {
+            option: "backpressure".into(),
+            reason: format!(
+                "`{}` would stop every method of its async actor while it pauses; make it `async` \
+                 or return a `Stream`",
+                method.name
+            ),
+        });
+    }
+    let group = match (
+        &options.concurrency_group,
+        method.defaults.concurrency_group,
+    ) {
+        (Some(chosen), _) => class.group(chosen).ok_or_else(|| Failure::InvalidOption {
+            option: "concurrency_group".into(),
+            reason: format!("`{}` has no group `{chosen}`", class.name),
+        })?,
+        // An actor without groups runs everything in its default one.
+        (None, Some(declared)) => class.group(declared).unwrap_or(0),
+        (None, None) => 0,
+    };
+    Ok((group, backpressure))
+}
+
+fn open_stream(
+    core: &mut Core,
+    method: &Method,
+    task: TaskId,
+    backpressure: u32,
+) -> Option<ObjectId> {
+    method
+        .streams
+        .then(|| core.owner.open_stream(task, u64::from(backpressure)))
+}
+
 impl Runtime {
     /// Waits while too much output is queued, so that a fast caller cannot fill the memory.
     fn hold_back(&self, fullest: Option<Peer>) {
@@ -95,8 +149,12 @@ impl Runtime {
         }
     }
 
-    fn failed(&self, returns: u16, failure: Failure) -> Submitted {
-        let refs = (0..returns)
+    fn failed(&self, method: &Method, failure: Failure) -> Submitted {
+        if method.streams {
+            let (completed, token) = self.failed_stream(failure);
+            return Submitted(vec![completed, token]);
+        }
+        let refs = (0..method.returns)
             .map(|_| {
                 let failure = failure.clone();
                 AnyRef::counted(self.with_core(|core, _| core.owner.put_failed(failure)))
@@ -105,24 +163,24 @@ impl Runtime {
         Submitted(refs)
     }
 
-    fn submitted(task: TaskId, returns: u16) -> Submitted {
-        Submitted(
-            (0..u64::from(returns))
-                .map(|position| AnyRef::counted(task.result(position)))
-                .collect(),
-        )
+    fn submitted(task: TaskId, returns: u16, token: Option<ObjectId>) -> Submitted {
+        let results = (0..u64::from(returns)).map(|position| task.result(position));
+        Submitted(results.chain(token).map(AnyRef::counted).collect())
     }
 }
 
 /// Submits a task; never blocks on resources.
 pub fn submit_task(method: &'static Method, options: TaskOptions, mut args: Args) -> Submitted {
     let Ok(runtime) = runtime::current() else {
-        return not_running(method.returns);
+        return not_running(method);
     };
     let returns = method.returns;
-    if let Some(failure) = options.error.clone().or_else(|| args.error.take()) {
-        return runtime.failed(returns, failure);
-    }
+    let backpressure = backpressure(method, options.backpressure);
+    let refused = options.error.clone().or_else(|| args.error.take());
+    let backpressure = match (refused, backpressure) {
+        (Some(failure), _) | (None, Err(failure)) => return runtime.failed(method, failure),
+        (None, Ok(backpressure)) => backpressure,
+    };
     let plain = options.is_one_cpu() && method.defaults.is_one_cpu();
     let shape = if plain {
         Ok(Resources::new())
@@ -131,7 +189,7 @@ pub fn submit_task(method: &'static Method, options: TaskOptions, mut args: Args
     };
     let shape = match shape {
         Ok(shape) => shape,
-        Err(failure) => return runtime.failed(returns, failure),
+        Err(failure) => return runtime.failed(method, failure),
     };
     let running = context::current();
     let (dependencies, nested) = references(&args);
@@ -141,6 +199,8 @@ pub fn submit_task(method: &'static Method, options: TaskOptions, mut args: Args
         args,
         parent: parent.unwrap_or_default(),
         chain: running.map_or_else(context::no_chain, |running| running.chain),
+        backpressure,
+        group: 0,
     });
     let max_retries = options
         .max_retries
@@ -150,7 +210,7 @@ pub fn submit_task(method: &'static Method, options: TaskOptions, mut args: Args
         .retry_exceptions
         .or(method.defaults.retry_exceptions)
         .unwrap_or(false);
-    let (task, fullest) = runtime.with_core(|core, now| {
+    let (task, token, fullest) = runtime.with_core(|core, now| {
         let fullest = core.fullest_peer(PEER_QUEUE_BYTES_MAX);
         let shape = if plain {
             core.one_cpu()
@@ -170,26 +230,26 @@ pub fn submit_task(method: &'static Method, options: TaskOptions, mut args: Args
             },
             now,
         );
-        (task, fullest)
+        (task, open_stream(core, method, task, backpressure), fullest)
     });
     runtime.hold_back(fullest);
-    Runtime::submitted(task, returns)
+    Runtime::submitted(task, returns, token)
 }
 
 /// Submits a method call; calls of one handle holder reach the actor in this order.
-pub fn submit_call(
-    actor: &ActorRef,
-    method: &'static Method,
-    options: CallOptions,
-    mut args: Args,
-) -> Submitted {
+pub fn submit_call(actor: &ActorRef, method: &'static Method, mut args: Args) -> Submitted {
     let Ok(runtime) = runtime::current() else {
-        return not_running(method.returns);
+        return not_running(method);
     };
     let returns = method.returns;
-    if let Some(failure) = options.error.clone().or_else(|| args.error.take()) {
-        return runtime.failed(returns, failure);
-    }
+    let plain = CallOptions::default();
+    let options = actor.options().unwrap_or(&plain);
+    let chosen = call_choice(method, options);
+    let refused = options.error.clone().or_else(|| args.error.take());
+    let (group, backpressure) = match (refused, chosen) {
+        (Some(failure), _) | (None, Err(failure)) => return runtime.failed(method, failure),
+        (None, Ok(chosen)) => chosen,
+    };
     let running = context::current();
     let (dependencies, mut nested) = references(&args);
     // A pending call keeps the actor alive, whatever becomes of the handle.
@@ -208,12 +268,14 @@ pub fn submit_call(
         args,
         parent: parent.unwrap_or_default(),
         chain,
+        backpressure,
+        group,
     });
     let max_task_retries = options
         .max_retries
         .or(method.defaults.max_retries)
         .unwrap_or(actor.max_task_retries());
-    let (task, fullest) = runtime.with_core(|core, now| {
+    let (task, token, fullest) = runtime.with_core(|core, now| {
         let fullest = core.fullest_peer(PEER_QUEUE_BYTES_MAX);
         let task = core.owner.submit_call(
             CallSubmit {
@@ -222,7 +284,10 @@ pub fn submit_call(
                 dependencies: &dependencies,
                 nested: &nested,
                 max_task_retries,
-                retry_failures: method.defaults.retry_exceptions.unwrap_or(false),
+                retry_failures: options
+                    .retry_exceptions
+                    .or(method.defaults.retry_exceptions)
+                    .unwrap_or(false),
                 is_ordered: actor.is_ordered(),
                 max_pending: actor.max_pending_calls(),
                 parent,
@@ -230,10 +295,10 @@ pub fn submit_call(
             },
             now,
         );
-        (task, fullest)
+        (task, open_stream(core, method, task, backpressure), fullest)
     });
     runtime.hold_back(fullest);
-    Runtime::submitted(task, returns)
+    Runtime::submitted(task, returns, token)
 }
 
 /// Creates an actor; returns at once, what goes wrong arrives with the first call.
@@ -386,9 +451,9 @@ fn try_create(
 }
 
 /// Returns references that say that no runtime runs here.
-fn not_running(returns: u16) -> Submitted {
+fn not_running(method: &Method) -> Submitted {
     Submitted(
-        (0..returns)
+        (0..method.returns + u16::from(method.streams))
             .map(|_| AnyRef::counted(ObjectId::default()))
             .collect(),
     )

@@ -7,7 +7,6 @@
 use std::{
     any::Any,
     cell::{Cell, RefCell},
-    collections::VecDeque,
     panic::AssertUnwindSafe,
     sync::{
         Arc,
@@ -19,12 +18,16 @@ use std::{
 use parking_lot::Mutex;
 use ray_engine::{
     failure::{Failure, TaskFailure},
+    groups::GroupQueue,
     ids::{ActorId, ProcessId, TaskId},
 };
 use ray_net::{Peer, Waiter};
 use rustc_hash::FxHashMap;
 
-use super::context::{self, Running};
+use super::{
+    context::{self, Running},
+    items::{Flow, Items},
+};
 use crate::{
     __private::{ActorMode, Call, CallError, Invoke, Method, Results},
     object_ref::AnyRef,
@@ -45,45 +48,64 @@ pub(crate) struct Execution {
     /// The references that came with the arguments, held while the call runs.
     pub(crate) held: Vec<AnyRef>,
     pub(crate) cancelled: Arc<AtomicBool>,
+    /// Meets the consumer's news when the call streams.
+    pub(crate) flow: Option<Arc<Flow>>,
+}
+
+impl Execution {
+    /// Returns whether it is no method of the user's.
+    fn is_system(&self) -> bool {
+        self.method
+            .is_some_and(|method| matches!(method.invoke, Invoke::Ready))
+    }
+
+    fn group(&self) -> usize {
+        match self.target {
+            CallTarget::Method { group, .. } => usize::from(group),
+            CallTarget::Task { .. } | CallTarget::Create { .. } => 0,
+        }
+    }
 }
 
 /// What this process runs and is about to run.
 pub(crate) struct Executor {
-    state: Mutex<State>,
+    pub(super) state: Mutex<State>,
     /// The leader sleeps on this when it has nothing to run.
     leader: Waiter,
     /// Wakes the local executor of an async actor.
     pub(crate) wake_async: tokio::sync::Notify,
 }
 
-struct State {
-    ready: VecDeque<Execution>,
+pub(super) struct State {
+    ready: GroupQueue<Execution>,
     idle: Vec<Waiter>,
-    running: FxHashMap<TaskId, RunningCall>,
-    actor: Option<Hosted>,
+    pub(super) running: FxHashMap<TaskId, RunningCall>,
+    pub(super) actor: Option<Hosted>,
     /// How many of the running plain tasks are blocked in `get`.
     blocked: usize,
-    is_async: bool,
+    pub(super) is_async: bool,
     /// What running calls wait for.
     waits: Vec<(TaskId, Arc<WaitCell>)>,
     stopping: Option<Stop>,
 }
 
-struct RunningCall {
+pub(super) struct RunningCall {
     caller: ProcessId,
+    group: usize,
     /// When a plain task began; methods may take as long as they like.
     started: Option<Instant>,
     cancelled: Arc<AtomicBool>,
-    abort: Option<tokio::task::AbortHandle>,
+    flow: Option<Arc<Flow>>,
+    pub(super) abort: Option<tokio::task::AbortHandle>,
 }
 
 /// The actor that lives in this process.
 #[derive(Clone)]
-struct Hosted {
-    actor: ActorId,
-    incarnation: u64,
-    on_panic_restart: bool,
-    shared: Option<Arc<dyn Any + Send + Sync>>,
+pub(super) struct Hosted {
+    pub(super) actor: ActorId,
+    pub(super) incarnation: u64,
+    pub(super) on_panic_restart: bool,
+    pub(super) shared: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 /// Why the process is about to end.
@@ -99,7 +121,7 @@ thread_local! {
     /// The actor of a leader thread that needs neither `Send` nor a lock.
     static LOCAL_ACTOR: RefCell<Option<Box<dyn Any>>> = const { RefCell::new(None) };
     /// The actor of an async leader thread.
-    static ASYNC_ACTOR: RefCell<Option<Arc<dyn Any>>> = const { RefCell::new(None) };
+    pub(super) static ASYNC_ACTOR: RefCell<Option<Arc<dyn Any>>> = const { RefCell::new(None) };
     static LAST_PRINTED: Cell<&'static str> = const { Cell::new("") };
 }
 
@@ -113,7 +135,7 @@ impl Executor {
     pub(crate) fn new() -> Executor {
         Executor {
             state: Mutex::new(State {
-                ready: VecDeque::new(),
+                ready: GroupQueue::new(u32::MAX),
                 idle: Vec::new(),
                 running: FxHashMap::default(),
                 actor: None,
@@ -147,7 +169,11 @@ impl Executor {
                 } else if is_task && (state.blocked > 0 || state.has_long_task()) {
                     back.push((execution.caller.clone(), execution.task, execution.attempt));
                 } else {
-                    state.ready.push_back(execution);
+                    if execution.is_system() {
+                        state.ready.push_system(execution);
+                    } else {
+                        state.ready.push(execution.group(), execution);
+                    }
                     if let Some(waiter) = state.idle.pop() {
                         waiter.notify();
                     }
@@ -239,7 +265,7 @@ impl Executor {
         }
     }
 
-    fn next(&self, waiter: &Waiter) -> Next {
+    pub(super) fn next(&self, waiter: &Waiter) -> Next {
         let mut state = self.state.lock();
         state.idle.retain(|idle| !idle.is_same(waiter));
         match &state.stopping {
@@ -251,19 +277,19 @@ impl Executor {
             }
             _ => {}
         }
-        if let Some(execution) = state.ready.pop_front() {
+        if let Some((group, execution)) = state.ready.pop() {
             let is_task = matches!(execution.target, CallTarget::Task { .. });
-            if execution.method.is_some() {
-                state.running.insert(
-                    execution.task,
-                    RunningCall {
-                        caller: ProcessId(execution.caller.process()),
-                        started: is_task.then(Instant::now),
-                        cancelled: execution.cancelled.clone(),
-                        abort: None,
-                    },
-                );
-            }
+            state.running.insert(
+                execution.task,
+                RunningCall {
+                    caller: ProcessId(execution.caller.process()),
+                    group,
+                    started: is_task.then(Instant::now),
+                    cancelled: execution.cancelled.clone(),
+                    flow: execution.flow.clone(),
+                    abort: None,
+                },
+            );
             return Next::Run(Box::new(execution));
         }
         state.idle.push(waiter.clone());
@@ -299,6 +325,10 @@ impl Executor {
         let running = running_of(&execution, method);
         let on_panic_restart = create.class.defaults.on_panic_restart;
         let threaded = create.class.mode(Some(max_concurrency)) == ActorMode::Threaded;
+        let groups = create.class.defaults.concurrency_groups;
+        if threaded {
+            self.set_limits(max_concurrency, groups);
+        }
         let mut shared = None;
         let construct = || {
             guard(method.name, || {
@@ -323,7 +353,7 @@ impl Executor {
             Ok(()) => {
                 let extra = {
                     let mut state = self.state.lock();
-                    state.running.remove(&execution.task);
+                    state.end(execution.task);
                     state.actor = Some(Hosted {
                         actor,
                         incarnation,
@@ -331,7 +361,9 @@ impl Executor {
                         shared,
                     });
                     if threaded {
-                        max_concurrency.saturating_sub(1)
+                        // Together with this one they can fill every group, the system's of one too.
+                        let others = groups.iter().map(|(_, limit)| *limit).sum::<u32>();
+                        max_concurrency.saturating_add(others)
                     } else {
                         0
                     }
@@ -354,7 +386,13 @@ impl Executor {
         }
     }
 
-    fn construction_failed(
+    /// Sets how many calls of the default group and of each other may run at once.
+    pub(super) fn set_limits(&self, default: u32, groups: &[(&str, u32)]) {
+        let others = groups.iter().map(|(_, limit)| *limit);
+        self.state.lock().ready.set_limits(default, others);
+    }
+
+    pub(super) fn construction_failed(
         &self,
         runtime: &Arc<Runtime>,
         actor: ActorId,
@@ -379,7 +417,11 @@ impl Executor {
             announce(method.name);
         }
         let started = is_task.then(Instant::now);
-        let mut results = Results::new(runtime, crate::config::INLINE_RESULT_BYTES_MAX);
+        let mut results = Results::new(
+            runtime,
+            crate::config::INLINE_RESULT_BYTES_MAX,
+            Items::of(runtime, &execution),
+        );
         let outcome = if execution.cancelled.load(Ordering::Acquire) {
             Err(Ended::Error(CallError::Failure(Failure::Cancelled)))
         } else {
@@ -399,7 +441,7 @@ impl Executor {
         execution.held.clear();
         let flush = {
             let mut state = self.state.lock();
-            state.running.remove(&execution.task);
+            state.end(execution.task);
             state.ready.is_empty()
         };
         let was_cancelled = execution.cancelled.load(Ordering::Acquire);
@@ -474,8 +516,8 @@ impl Executor {
         }
     }
 
-    fn refuse_unknown(&self, runtime: &Arc<Runtime>, execution: &Execution) {
-        self.state.lock().running.remove(&execution.task);
+    pub(super) fn refuse_unknown(&self, runtime: &Arc<Runtime>, execution: &Execution) {
+        self.state.lock().end(execution.task);
         let text = "the worker does not have the function that was called".to_owned();
         runtime.reply(
             &execution.caller,
@@ -487,7 +529,13 @@ impl Executor {
         );
     }
 
-    fn failure_of(&self, runtime: &Runtime, function: &str, attempt: u32, ended: Ended) -> Failure {
+    pub(super) fn failure_of(
+        &self,
+        runtime: &Runtime,
+        function: &str,
+        attempt: u32,
+        ended: Ended,
+    ) -> Failure {
         let (message, backtrace, panicked, cause) = match ended {
             Ended::Error(CallError::Failure(failure)) => return failure,
             Ended::Error(CallError::User { message, cause }) => {
@@ -531,12 +579,11 @@ impl Executor {
     pub(crate) fn cancel(&self, runtime: &Arc<Runtime>, task: TaskId, from: ProcessId) {
         let removed = {
             let mut state = self.state.lock();
-            let position = state
+            let waiting = state
                 .ready
-                .iter()
-                .position(|waiting| waiting.task == task && waiting.caller.process() == from.0);
-            match position {
-                Some(position) => state.ready.remove(position),
+                .take_where(|waiting| waiting.task == task && waiting.caller.process() == from.0);
+            match waiting.into_iter().next() {
+                Some(waiting) => Some(waiting),
                 None => {
                     if let Some(running) = state.running.get(&task)
                         && running.caller == from
@@ -612,7 +659,7 @@ impl Executor {
         let failed = {
             let mut state = self.state.lock();
             let failed = match &stop {
-                Stop::Now(_) => state.ready.drain(..).collect(),
+                Stop::Now(_) => state.ready.take_where(|_| true),
                 Stop::Graceful(_) => Vec::new(),
             };
             state.stopping = Some(stop.clone());
@@ -648,7 +695,7 @@ impl Executor {
         self.wake_async.notify_one();
     }
 
-    fn end(&self, runtime: &Arc<Runtime>, stop: Stop) {
+    pub(super) fn end(&self, runtime: &Arc<Runtime>, stop: Stop) {
         let hosted = self.state.lock().actor.clone();
         if let Some(hosted) = hosted {
             let (Stop::Now(cause) | Stop::Graceful(cause)) = stop;
@@ -661,175 +708,45 @@ impl Executor {
         ASYNC_ACTOR.set(None);
     }
 
-    /// Hosts an async actor: its methods interleave on this thread.
-    fn lead_async(
-        self: &Arc<Self>,
-        runtime: &Arc<Runtime>,
-        execution: Execution,
-        max_concurrency: u32,
-    ) {
-        self.state.lock().is_async = true;
-        let limit = Arc::new(tokio::sync::Semaphore::new(max_concurrency.max(1) as usize));
-        let local = tokio::task::LocalSet::new();
-        let (executor, runtime_of_loop) = (self.clone(), runtime.clone());
-        let stop = crate::__private::block_on(local.run_until(async move {
-            executor.create_async(&runtime_of_loop, execution).await;
-            executor.drive_async(&runtime_of_loop, &limit).await
-        }));
-        self.end(runtime, stop);
-    }
-
-    async fn create_async(self: &Arc<Self>, runtime: &Arc<Runtime>, execution: Execution) {
-        let CallTarget::Create {
-            actor, incarnation, ..
-        } = execution.target
-        else {
-            return;
+    /// A consumer says how many items of a stream it has taken.
+    pub(crate) fn on_taken(&self, task: TaskId, from: ProcessId, taken: u64) {
+        let state = self.state.lock();
+        let running = state
+            .running
+            .get(&task)
+            .filter(|running| running.caller == from)
+            .and_then(|running| running.flow.as_ref());
+        let waiting = || {
+            state
+                .ready
+                .iter()
+                .find(|waiting| waiting.task == task && waiting.caller.process() == from.0)
+                .and_then(|waiting| waiting.flow.as_ref())
         };
-        let Some(method) = execution.method else {
-            return self.refuse_unknown(runtime, &execution);
-        };
-        let Invoke::Create(create) = &method.invoke else {
-            return self.refuse_unknown(runtime, &execution);
-        };
-        let call = match &execution.call {
-            Ok(call) => call.clone(),
-            Err(failure) => {
-                return self.construction_failed(runtime, actor, incarnation, failure.clone());
-            }
-        };
-        let make = create.asynchronous;
-        announce(method.name.split("::").next().unwrap_or(method.name));
-        let running = running_of(&execution, method);
-        let outcome = match fetch_arguments_async(runtime, &call).await {
-            Ok(()) => guard_async(method.name, running, make(call)).await,
-            Err(ended) => Err(ended),
-        };
-        match outcome {
-            Ok(made) => {
-                ASYNC_ACTOR.set(Some(made));
-                let mut state = self.state.lock();
-                state.running.remove(&execution.task);
-                state.actor = Some(Hosted {
-                    actor,
-                    incarnation,
-                    on_panic_restart: create.class.defaults.on_panic_restart,
-                    shared: None,
-                });
-                drop(state);
-                runtime.send_to_node(Message::ActorStarted { actor, incarnation });
-            }
-            Err(ended) => {
-                let failure = self.failure_of(runtime, method.name, execution.attempt, ended);
-                self.construction_failed(runtime, actor, incarnation, failure);
-            }
+        if let Some(flow) = running.or_else(waiting) {
+            flow.on_taken(taken);
         }
     }
 
-    async fn drive_async(
-        self: &Arc<Self>,
-        runtime: &Arc<Runtime>,
-        limit: &Arc<tokio::sync::Semaphore>,
-    ) -> Stop {
-        let waiter = Waiter::new();
-        loop {
-            match self.next(&waiter) {
-                Next::Run(execution) => {
-                    let Ok(permit) = limit.clone().acquire_owned().await else {
-                        return Stop::Now("its executor closed".into());
-                    };
-                    let task = execution.task;
-                    let (executor, runtime) = (self.clone(), runtime.clone());
-                    let handle = tokio::task::spawn_local(async move {
-                        executor.run_async(&runtime, *execution).await;
-                        drop(permit);
-                        executor.wake_async.notify_one();
-                    });
-                    if let Some(running) = self.state.lock().running.get_mut(&task) {
-                        running.abort = Some(handle.abort_handle());
-                    }
-                }
-                Next::Wait => self.wake_async.notified().await,
-                Next::End(stop) => return stop,
-            }
-        }
-    }
-
-    async fn run_async(self: &Arc<Self>, runtime: &Arc<Runtime>, execution: Execution) {
-        /// Answers `Cancelled` when the future is dropped before its end.
-        struct Answer<'a> {
-            executor: &'a Executor,
-            runtime: &'a Arc<Runtime>,
-            execution: Execution,
-            answered: bool,
-        }
-        impl Drop for Answer<'_> {
-            fn drop(&mut self) {
-                if !self.answered {
-                    self.executor
-                        .state
-                        .lock()
-                        .running
-                        .remove(&self.execution.task);
-                    let Execution {
-                        caller,
-                        task,
-                        attempt,
-                        ..
-                    } = &self.execution;
-                    self.runtime
-                        .reply(caller, *task, *attempt, 0, Err(Failure::Cancelled), true);
+    /// Ends the streams of a process that is gone, also those that wait for their turn: nobody will ask for their items.
+    pub(crate) fn on_caller_gone(&self, process: ProcessId) {
+        let state = self.state.lock();
+        for running in state.running.values() {
+            if let Some(flow) = running.flow.as_ref().filter(|_| running.caller == process) {
+                running.cancelled.store(true, Ordering::Release);
+                flow.on_taken(u64::MAX);
+                if let Some(abort) = &running.abort {
+                    abort.abort();
                 }
             }
         }
-        let Some(method) = execution.method else {
-            return self.refuse_unknown(runtime, &execution);
-        };
-        let running = running_of(&execution, method);
-        let mut answer = Answer {
-            executor: self,
-            runtime,
-            execution,
-            answered: false,
-        };
-        let actor = ASYNC_ACTOR.with_borrow(Clone::clone);
-        let outcome = match (&answer.execution.call, &method.invoke, actor) {
-            (Err(failure), ..) => Err(Ended::Error(CallError::Failure(failure.clone()))),
-            (Ok(_), Invoke::Ready, _) => {
-                let mut results = Results::new(runtime, crate::config::INLINE_RESULT_BYTES_MAX);
-                results
-                    .push(&())
-                    .map(|()| results.take())
-                    .map_err(Ended::Error)
+        for waiting in state.ready.iter() {
+            if let Some(flow) = &waiting.flow
+                && waiting.caller.process() == process.0
+            {
+                waiting.cancelled.store(true, Ordering::Release);
+                flow.on_taken(u64::MAX);
             }
-            (Ok(call), Invoke::Method(invoke, _), Some(actor)) => {
-                match fetch_arguments_async(runtime, call).await {
-                    Ok(()) => {
-                        let started = (invoke.asynchronous)(actor, call.clone(), runtime.clone());
-                        guard_async(method.name, running, started).await
-                    }
-                    Err(ended) => Err(ended),
-                }
-            }
-            _ => Err(Ended::Error(CallError::Failure(Failure::System(
-                "this process hosts no such actor".into(),
-            )))),
-        };
-        self.state.lock().running.remove(&answer.execution.task);
-        let exits = matches!(outcome, Err(Ended::Exit));
-        let outcome = outcome.map_err(|ended| {
-            self.failure_of(runtime, method.name, answer.execution.attempt, ended)
-        });
-        answer.answered = true;
-        let Execution {
-            caller,
-            task,
-            attempt,
-            ..
-        } = &answer.execution;
-        runtime.reply(caller, *task, *attempt, 0, outcome, true);
-        if exits {
-            self.stop(Stop::Now("it called exit_actor".into()), runtime);
         }
     }
 
@@ -863,13 +780,20 @@ impl Executor {
     }
 }
 
-enum Next {
+pub(super) enum Next {
     Run(Box<Execution>),
     Wait,
     End(Stop),
 }
 
 impl State {
+    /// A running call has ended.
+    pub(super) fn end(&mut self, task: TaskId) {
+        if let Some(running) = self.running.remove(&task) {
+            self.ready.on_ended(running.group);
+        }
+    }
+
     fn has_long_task(&self) -> bool {
         self.running
             .values()
@@ -878,11 +802,8 @@ impl State {
     }
 
     fn take_unstarted(&mut self) -> Vec<(Peer, TaskId, u32)> {
-        let (tasks, rest): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.ready)
-            .into_iter()
-            .partition(|waiting| matches!(waiting.target, CallTarget::Task { .. }));
-        self.ready = rest;
-        tasks
+        self.ready
+            .take_where(|waiting| matches!(waiting.target, CallTarget::Task { .. }))
             .into_iter()
             .map(|waiting| (waiting.caller, waiting.task, waiting.attempt))
             .collect()
@@ -890,13 +811,13 @@ impl State {
 }
 
 /// How user code ended when it did not return a value.
-enum Ended {
+pub(super) enum Ended {
     Error(CallError),
     Panic { message: String, backtrace: String },
     Exit,
 }
 
-fn running_of(execution: &Execution, method: &'static Method) -> Running {
+pub(super) fn running_of(execution: &Execution, method: &'static Method) -> Running {
     let actor = match execution.target {
         CallTarget::Task { .. } => None,
         CallTarget::Method { actor, .. } | CallTarget::Create { actor, .. } => Some(actor),
@@ -925,7 +846,10 @@ fn fetch_arguments(runtime: &Arc<Runtime>, call: &Call) -> Result<(), Ended> {
 }
 
 /// Brings arguments here without stopping the other calls of an async actor.
-async fn fetch_arguments_async(runtime: &Arc<Runtime>, call: &Call) -> Result<(), Ended> {
+pub(super) async fn fetch_arguments_async(
+    runtime: &Arc<Runtime>,
+    call: &Call,
+) -> Result<(), Ended> {
     if !call.has_missing() {
         return Ok(());
     }
@@ -946,30 +870,7 @@ fn guard(function: &str, f: impl FnOnce() -> Result<(), CallError>) -> Result<()
     }
 }
 
-/// Runs an async call inside its context; a panic becomes a value.
-async fn guard_async<R>(
-    function: &str,
-    running: Running,
-    future: crate::__private::LocalFuture<'static, Result<R, CallError>>,
-) -> Result<R, Ended> {
-    let mut future = future;
-    std::future::poll_fn(move |cx| {
-        let running = running.clone();
-        let polled = std::panic::catch_unwind(AssertUnwindSafe(|| {
-            context::enter(running, || future.as_mut().poll(cx))
-        }));
-        match polled {
-            Ok(std::task::Poll::Pending) => std::task::Poll::Pending,
-            Ok(std::task::Poll::Ready(outcome)) => {
-                std::task::Poll::Ready(outcome.map_err(Ended::Error))
-            }
-            Err(payload) => std::task::Poll::Ready(Err(ended_by(function, payload))),
-        }
-    })
-    .await
-}
-
-fn ended_by(function: &str, payload: Box<dyn Any + Send>) -> Ended {
+pub(super) fn ended_by(function: &str, payload: Box<dyn Any + Send>) -> Ended {
     if payload.is::<ExitActor>() {
         return Ended::Exit;
     }
@@ -988,7 +889,7 @@ fn ended_by(function: &str, payload: Box<dyn Any + Send>) -> Ended {
 }
 
 /// Tells the node's output reader whose lines follow.
-fn announce(name: &'static str) {
+pub(super) fn announce(name: &'static str) {
     if LAST_PRINTED.get() != name {
         LAST_PRINTED.set(name);
         super::panics::announce(name);

@@ -3,5 +3,7 @@
 pub(crate) mod calls;
 pub(crate) mod context;
 pub(crate) mod execute;
+mod execute_async;
+pub(crate) mod items;
 pub(crate) mod panics;
 pub(crate) mod submit;

@@ -33,6 +33,10 @@ pub(crate) struct Payload {
     pub(crate) args: Args,
     pub(crate) parent: TaskId,
     pub(crate) chain: Arc<[ActorId]>,
+    /// Items of a stream that may wait for its consumer; 0 for any number.
+    pub(crate) backpressure: u32,
+    /// The concurrency group of a method, 0 for the default one.
+    pub(crate) group: u16,
 }
 
 /// An actor that this process created, with what a restart needs.
@@ -80,6 +84,8 @@ pub(crate) struct Core {
     /// Creations whose arguments are not there yet.
     unready: Vec<(ActorCreation, Vec<ObjectId>)>,
     one_cpu: Option<ShapeId>,
+    /// Actors at which many calls are pending, and how many; told after the lock is given back.
+    pub(crate) warnings: Vec<(ActorId, u64)>,
 }
 
 impl Core {
@@ -113,6 +119,7 @@ impl Core {
             dead: FxHashMap::default(),
             unready: Vec::new(),
             one_cpu: None,
+            warnings: Vec::new(),
         }
     }
 
@@ -370,11 +377,13 @@ impl Core {
                     incarnation,
                     seq,
                 } => {
+                    let group = self.owner.payload(task).map_or(0, |payload| payload.group);
                     self.send_call(
                         task,
                         attempt,
                         process,
                         CallTarget::Method {
+                            group,
                             actor,
                             incarnation,
                             seq,
@@ -454,6 +463,12 @@ impl Core {
                 Command::WatchActor { actor } => {
                     self.send_to_control(Message::WatchActor { actor })
                 }
+                Command::ReportTaken {
+                    worker,
+                    task,
+                    taken,
+                } => self.send(worker, Message::StreamTaken { task, taken }),
+                Command::WarnPending { actor, pending } => self.warnings.push((actor, pending)),
             }
         }
     }
@@ -516,6 +531,7 @@ impl Core {
             task,
             job: self.job,
             attempt,
+            backpressure: payload.backpressure,
             method: payload.method.id,
             parent: payload.parent,
             deadline_ms: 0,
@@ -568,6 +584,7 @@ impl Core {
             },
             job: self.job,
             attempt: u32::try_from(incarnation).unwrap_or(u32::MAX),
+            backpressure: 0,
             method: constructor.id,
             parent: TaskId::default(),
             deadline_ms: 0,
@@ -779,6 +796,15 @@ impl<'a> Parts<'a> {
         }
         slices
     }
+}
+
+/// Tells the user, in the log and on the terminal, that calls gather faster than an actor runs them.
+pub(crate) fn warn_of_pending(actor: ActorId, pending: u64) {
+    tracing::warn!(%actor, pending, "many calls are pending at one actor");
+    eprintln!(
+        "warning: {pending} calls are pending at actor {actor}; get some results before you \
+         submit more, or set `max_pending_calls`"
+    );
 }
 
 fn trace_of(task: TaskId) -> u128 {

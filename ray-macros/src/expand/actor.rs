@@ -96,10 +96,11 @@ fn assertions(item: &ItemStruct, options: &Options) -> TokenStream {
         #(#cfgs)*
         const _: () = ::ray_core::__private::assert_constructed::<#handle>();
     };
-    let threaded = options
-        .max_concurrency
-        .filter(|(limit, _)| *limit > 1)
-        .map(|(_, span)| {
+    let several = options.max_concurrency.filter(|(limit, _)| *limit > 1);
+    let threaded = several
+        .map(|(_, span)| span)
+        .or(options.groups_span)
+        .map(|span| {
             let (name, handle) = (at(name, span), at(&handle, span));
             quote_spanned! {span.resolved_at(Span::call_site())=>
                 #(#cfgs)*

@@ -2,14 +2,17 @@
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
-use syn::{FnArg, ImplItem, ImplItemFn, ItemImpl, Path, ReceiverKind, Type, Visibility};
+use syn::{
+    FnArg, ImplItem, ImplItemFn, ItemImpl, Path, ReceiverKind, ReturnType, Signature, Type,
+    Visibility,
+};
 
 use super::{constructor, method};
 use crate::{
     attr::{self, Place},
     check::{self, Errors},
     model::Function,
-    types,
+    types::{self, Streams},
 };
 
 pub(crate) fn expand(attr: TokenStream, mut block: ItemImpl) -> TokenStream {
@@ -169,11 +172,19 @@ fn any_async(block: &ItemImpl) -> bool {
     block.items.iter().any(|item| match item {
         ImplItem::Fn(method) => {
             matches!(method.vis, Visibility::Public(_))
-                && method.sig.asyncness.is_some()
+                && runs_async(&method.sig)
                 && method.sig.inputs.iter().any(is_receiver)
         }
         _ => false,
     })
+}
+
+fn runs_async(signature: &Signature) -> bool {
+    let streams = match &signature.output {
+        ReturnType::Type(_, output) => types::streamed(output),
+        ReturnType::Default => None,
+    };
+    signature.asyncness.is_some() || streams.is_some_and(|found| found.kind == Streams::Stream)
 }
 
 fn is_receiver(input: &FnArg) -> bool {

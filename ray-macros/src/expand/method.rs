@@ -1,7 +1,7 @@
 //! The methods of an actor: one method of the handle each, and the body that runs them.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{quote, quote_spanned};
 use syn::Path;
 
 use super::handle::{handle_of, name_of};
@@ -42,11 +42,18 @@ pub(super) fn stub(actor: &Path, function: &Function, is_exclusive: bool) -> Tok
         ::ray_core::__private::submit_call(
             ::ray_core::__private::ActorHandle::actor_ref(self),
             &__METHOD,
-            ::core::default::Default::default(),
             #args,
         )
     });
     let body = body(function, is_exclusive);
+    let declared = function.options.concurrency_group.as_ref().map(|group| {
+        quote_spanned! {group.span()=>
+            const _: () = ::ray_core::__private::assert_group(
+                <#handle as ::ray_core::__private::ActorHandle>::CLASS,
+                #group,
+            );
+        }
+    });
     let entry = function.entry(
         &format!("{class}::{name}"),
         &quote! {
@@ -74,6 +81,8 @@ pub(super) fn stub(actor: &Path, function: &Function, is_exclusive: bool) -> Tok
                 }
             }
 
+            #declared
+
             struct __Body;
 
             #[allow(unused_variables)]
@@ -90,15 +99,16 @@ pub(super) fn stub(actor: &Path, function: &Function, is_exclusive: bool) -> Tok
 fn body(function: &Function, is_exclusive: bool) -> TokenStream {
     let name = &function.name;
     let decoded = function.decode_args();
-    let (receiver, run, borrow) = match (function.is_async, is_exclusive) {
+    let (receiver, run, borrow) = match (function.runs_async(), is_exclusive) {
         (false, true) => (quote!(Exclusive), quote!(run_mut), quote!(&mut)),
         (false, false) => (quote!(Shared), quote!(run_ref), quote!(&)),
         (true, true) => (quote!(AsyncExclusive), quote!(start_mut), quote!(&'a mut)),
         (true, false) => (quote!(AsyncShared), quote!(start_ref), quote!(&'a)),
     };
     let result = quote!(::core::result::Result<(), ::ray_core::__private::CallError>);
-    let run = if function.is_async {
-        let finish = function.finish(&quote!(__actor.#name(#(#decoded),*).await));
+    let run = if function.runs_async() {
+        let awaited = function.is_async.then(|| quote!(.await));
+        let finish = function.finish(&quote!(__actor.#name(#(#decoded),*) #awaited));
         quote! {
             fn #run<'a>(
                 __actor: #borrow Self::Actor,

@@ -7,7 +7,7 @@ use syn::{Ident, Type};
 use crate::{
     check::{self, Refused},
     model::Function,
-    types,
+    types::{self, Streams},
 };
 
 impl Function {
@@ -74,7 +74,9 @@ impl Function {
     /// Writes the type of the reference or references that a stub returns.
     pub(crate) fn reference(&self) -> TokenStream {
         let value = self.value();
-        if self.is_single() {
+        if self.streams.is_some() {
+            quote!(::ray_core::__private::ObjectRefStream<#value>)
+        } else if self.is_single() {
             quote!(::ray_core::__private::ObjectRef<#value>)
         } else {
             quote_spanned!(self.span()=> <#value as ::ray_core::__private::TupleRefs>::Refs)
@@ -84,7 +86,9 @@ impl Function {
     /// Writes how references get their types.
     pub(crate) fn typed(&self, submitted: &TokenStream) -> TokenStream {
         let value = self.value();
-        if self.is_single() {
+        if self.streams.is_some() {
+            quote!(#submitted.stream::<#value>())
+        } else if self.is_single() {
             quote!(#submitted.one::<#value>())
         } else {
             let span = self.span();
@@ -95,6 +99,9 @@ impl Function {
 
     /// Writes how a returned value becomes a result or an error.
     pub(crate) fn finish(&self, returned: &TokenStream) -> TokenStream {
+        if let Some(streams) = self.streams {
+            return self.send_items(streams, returned);
+        }
         let split = self.split(returned);
         let span = self.span();
         let results = quote!(__results);
@@ -108,6 +115,33 @@ impl Function {
             const _: () = #check;
             #push(&#split, #results)
         })
+    }
+
+    /// Writes how the items of a stream are sent one by one; its end is the call's result.
+    fn send_items(&self, streams: Streams, returned: &TokenStream) -> TokenStream {
+        let split = self.split(&quote!(__item));
+        let send = if self.runs_async() {
+            quote_spanned!(self.span()=> __results.item_async(#split).await?)
+        } else {
+            quote_spanned!(self.span()=> __results.item(&#split)?)
+        };
+        match streams {
+            Streams::Iterator => quote!({
+                for __item in #returned {
+                    #send;
+                }
+                __results.push(&())
+            }),
+            Streams::Stream => quote!({
+                let mut __items = ::core::pin::pin!(#returned);
+                while let ::core::option::Option::Some(__item) =
+                    ::ray_core::__private::next_of(&mut __items).await
+                {
+                    #send;
+                }
+                __results.push(&())
+            }),
+        }
     }
 
     /// Writes how a returned value is taken out of its `Result`, if it is one.
@@ -165,6 +199,7 @@ impl Function {
         let signature = &self.signature;
         let count = self.options.num_returns.map_or(1, |(count, _)| count);
         let returns = u16::try_from(count).expect("checked to be at most 8");
+        let streams = self.streams.is_some();
         let defaults = self.options.task_defaults();
         quote! {
             #[::ray_core::__private::linkme::distributed_slice(::ray_core::__private::METHODS)]
@@ -192,6 +227,7 @@ impl Function {
                 column: ::core::column!(),
                 signature: #signature,
                 returns: #returns,
+                streams: #streams,
                 defaults: #defaults,
                 invoke: #invoke,
             };

@@ -8,6 +8,7 @@ use crate::{
     attr::{self, Place},
     check::{self, Errors, Refused},
     model::Function,
+    types::Streams,
 };
 
 pub(crate) fn expand(attr: TokenStream, item: &ItemFn) -> TokenStream {
@@ -92,12 +93,16 @@ fn stub(item: &ItemFn, function: &Function) -> TokenStream {
         &__METHOD, self.0, #args
     )));
     let decoded = function.decode_args();
-    let called = if function.is_async {
-        quote!(::ray_core::__private::block_on(#original(#(#decoded),*)))
-    } else {
-        quote!(#original(#(#decoded),*))
+    let called = quote!(#original(#(#decoded),*));
+    let finish = match (function.is_async, function.streams) {
+        (false, None | Some(Streams::Iterator)) => function.finish(&called),
+        (true, None) => function.finish(&quote!(::ray_core::__private::block_on(#called))),
+        (is_async, Some(_)) => {
+            let awaited = is_async.then(|| quote!(.await));
+            let finish = function.finish(&quote!(#called #awaited));
+            quote!(::ray_core::__private::block_on(async { #finish }))
+        }
     };
-    let finish = function.finish(&called);
     let entry = function.entry(
         &original.to_string(),
         &quote!(::ray_core::__private::Invoke::Task(__invoke)),

@@ -393,3 +393,71 @@ fn helper_attributes_of_other_derives_are_not_copied() {
     assert!(!copy.contains("serde"), "{copy}");
     assert!(!copy.contains("default"), "{copy}");
 }
+
+#[test]
+fn a_function_that_streams_has_one_result_which_tells_how_it_ended() {
+    let items = remote_on(
+        quote!(backpressure = 4),
+        quote!(
+            fn rows(n: u64) -> impl Iterator<Item = Result<Row, Fault>> {
+                std::iter::empty()
+            }
+        ),
+    );
+    assert_eq!(errors(&items), Vec::<String>::new());
+    let text = text(&items);
+    assert!(text.contains(":: ray_core :: __private :: ObjectRefStream <"));
+    assert!(text.contains("streams : true"));
+    assert!(text.contains("returns : 1u16"));
+    assert!(text.contains("backpressure : :: core :: option :: Option :: Some (4u32)"));
+    assert!(
+        text.contains("\"(n : u64) -> impl Iterator < Item = Result < Row , Fault > >\""),
+        "its id hashes the signature as written"
+    );
+}
+
+#[test]
+fn a_method_that_returns_a_stream_makes_the_actor_stay_on_one_thread() {
+    let items = remote_on(
+        quote!(),
+        quote!(
+            impl Counter {
+                pub fn new() -> Self {
+                    Counter
+                }
+                pub fn counts(&self) -> impl Stream<Item = u64> {
+                    counts()
+                }
+            }
+        ),
+    );
+    let text = text(&items);
+    assert!(text.contains("OneThread"));
+    assert!(text.contains("AsyncShared"));
+}
+
+#[test]
+fn groups_stand_in_the_class_and_each_method_is_held_to_them() {
+    let items = actor_on(
+        quote!(concurrency_groups(io = 2)),
+        quote!(
+            struct Counter;
+        ),
+    );
+    let class = text(&items);
+    assert!(
+        class.contains("concurrency_groups : & [(\"io\" , 2u32)]"),
+        "{class}"
+    );
+    assert!(class.contains("assert_threaded"));
+    let items = remote_on(
+        quote!(),
+        quote!(
+            impl Counter {
+                #[method(concurrency_group = "io")]
+                pub fn load(&self) {}
+            }
+        ),
+    );
+    assert!(text(&items).contains("assert_group"));
+}

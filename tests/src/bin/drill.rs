@@ -38,6 +38,12 @@ impl Speaker {
         println!("says {word}");
         std::process::id()
     }
+
+    pub fn stop(&mut self) {
+        forever();
+    }
+
+    pub fn pass(&mut self) {}
 }
 
 fn main() -> std::process::ExitCode {
@@ -119,6 +125,13 @@ fn run(what: &str) -> Result<(), Error> {
             let speaker = Speaker::remote();
             let actor = speaker.speak("hi").get()?;
             println!("pids {task} {actor}");
+        }
+        // Submits calls behind one that never ends.
+        "gather" => {
+            let speaker = Speaker::remote();
+            let blocked = speaker.stop();
+            let calls: Vec<_> = (0..25_000).map(|_| speaker.pass()).collect();
+            println!("{} calls behind {blocked:?}", calls.len());
         }
         // Tells its workers' ids and stays until it is killed.
         "stay" => {

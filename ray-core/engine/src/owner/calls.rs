@@ -64,6 +64,8 @@ pub(super) struct ActorQueue {
     /// Calls sent, in order; ended ones are skipped.
     sent: VecDeque<u64>,
     pending: u64,
+    /// How often the user was warned of pending calls.
+    warned: u32,
     next_seq: u64,
 }
 
@@ -77,6 +79,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             queue: VecDeque::new(),
             sent: VecDeque::new(),
             pending: 0,
+            warned: 0,
             next_seq: 0,
         })
     }
@@ -95,6 +98,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             parent: submit.parent,
             waiting: 0,
             is_cancelled: false,
+            is_stream: false,
             stage: Stage::Queued,
             kind: Kind::Call {
                 actor,
@@ -102,6 +106,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             },
         };
         let (id, failure) = self.admit(task, submit.dependencies, submit.nested);
+        let warn_at = self.limits.pending_warned;
         let queue = self.actor_mut(actor);
         let is_full = submit.max_pending != 0 && queue.pending >= submit.max_pending;
         queue.pending += 1;
@@ -126,6 +131,12 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             }
             None => {
                 queue.queue.push_back(id.index);
+                let pending = queue.pending;
+                if pending >= warn_at.checked_shl(queue.warned).unwrap_or(u64::MAX) {
+                    queue.warned += 1;
+                    self.commands
+                        .push_back(Command::WarnPending { actor, pending });
+                }
                 self.pump_actor(actor);
             }
         }
@@ -242,6 +253,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             queue: VecDeque::new(),
             sent: VecDeque::new(),
             pending: 0,
+            warned: 0,
             next_seq: 0,
         });
         if matches!(queue.state, ActorState::Dead(_)) {

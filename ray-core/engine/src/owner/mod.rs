@@ -20,6 +20,7 @@
 mod calls;
 mod leases;
 mod references;
+mod streams;
 mod tasks;
 
 use std::{
@@ -36,11 +37,13 @@ use crate::{
 };
 
 pub use calls::{ActorState, CallSubmit};
+pub use streams::NextItem;
 pub use tasks::TaskSubmit;
 
 use calls::ActorQueue;
 use leases::{Lease, ShapeQueue};
 use references::{Borrowed, Owned};
+use streams::Stream;
 use tasks::Task;
 
 /// Stands for one set of resources in this owner.
@@ -58,6 +61,8 @@ pub struct Limits {
     pub window_nanos: u64,
     /// How long an idle lease is kept; nanoseconds.
     pub idle_nanos: u64,
+    /// Pending calls at one actor of which the user is warned, and again at each doubling.
+    pub pending_warned: u64,
 }
 
 impl Default for Limits {
@@ -67,6 +72,7 @@ impl Default for Limits {
             window: 512,
             window_nanos: 1_000_000,
             idle_nanos: 20_000_000,
+            pending_warned: 5000,
         }
     }
 }
@@ -136,6 +142,14 @@ pub enum Command<V> {
     },
     /// Ask the directory how an actor is, now and from now on.
     WatchActor { actor: ActorId },
+    /// Tell a producer how many of its items are taken; `u64::MAX` when nobody wants any.
+    ReportTaken {
+        worker: ProcessId,
+        task: TaskId,
+        taken: u64,
+    },
+    /// Warn the user that so many calls of this process wait at an actor.
+    WarnPending { actor: ActorId, pending: u64 },
 }
 
 /// What is known of an object.
@@ -167,6 +181,7 @@ pub struct Owner<P, V> {
     /// Leases without work and since when, oldest first; stale entries are skipped.
     idle: VecDeque<(Time, LeaseId)>,
     actors: FxHashMap<ActorId, ActorQueue>,
+    streams: FxHashMap<u64, Stream>,
     /// Processes that ever had a credit of ours.
     borrowers: FxHashSet<ProcessId>,
     /// Processes that are gone; an id is never used twice.
@@ -190,6 +205,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             leases: FxHashMap::default(),
             idle: VecDeque::new(),
             actors: FxHashMap::default(),
+            streams: FxHashMap::default(),
             borrowers: FxHashSet::default(),
             dead: FxHashSet::default(),
             commands: VecDeque::new(),

@@ -173,6 +173,10 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         }
         let owned = self.owned.remove(&index).expect("found above");
         work.extend(owned.contained);
+        if owned.task != 0 {
+            // Only the token of a stream has an outcome and names a task.
+            self.drop_stream(owned.task, work);
+        }
         if let Some(Outcome::Ready(value)) = owned.outcome {
             let object = ObjectId {
                 owner: self.process,

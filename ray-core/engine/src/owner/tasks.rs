@@ -41,6 +41,8 @@ pub(super) struct Task<P> {
     /// Arguments that are not there yet.
     pub(super) waiting: u32,
     pub(super) is_cancelled: bool,
+    /// Whether its results arrive one by one; see `streams`.
+    pub(super) is_stream: bool,
     pub(super) stage: Stage,
     pub(super) kind: Kind,
 }
@@ -73,6 +75,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             parent: submit.parent,
             waiting: 0,
             is_cancelled: false,
+            is_stream: false,
             stage: Stage::Waiting,
             kind: Kind::Task {
                 shape,
@@ -240,6 +243,12 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         let Some(task) = self.tasks.remove(&index) else {
             return;
         };
+        if task.is_stream {
+            if let Some(fault) = self.fault_of_replay(index, task.attempt) {
+                return self.fail_ended(index, task, &fault);
+            }
+            self.end_stream(index, None);
+        }
         if values.len() < usize::from(task.returns) {
             let text = format!(
                 "the call returned {} values and not {}",
@@ -268,9 +277,15 @@ impl<P: Clone, V: Clone> Owner<P, V> {
 
     /// Ends a task without values.
     pub(super) fn fail_task(&mut self, index: u64, failure: &Arc<Failure>) {
-        let Some(task) = self.tasks.remove(&index) else {
-            return;
-        };
+        if let Some(task) = self.tasks.remove(&index) {
+            self.fail_ended(index, task, failure);
+        }
+    }
+
+    fn fail_ended(&mut self, index: u64, task: Task<P>, failure: &Arc<Failure>) {
+        if task.is_stream {
+            self.end_stream(index, Some(failure.clone()));
+        }
         for position in 0..u64::from(task.returns) {
             self.publish(index + position, Err(failure.clone()));
         }
