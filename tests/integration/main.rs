@@ -20,6 +20,7 @@ mod names;
 mod objects;
 mod order;
 mod processes;
+mod remote_env;
 mod restart;
 mod retries;
 mod rl;
