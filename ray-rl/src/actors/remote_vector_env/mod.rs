@@ -16,8 +16,7 @@
 //!
 //! # When a process dies
 //! Another takes its place, with fresh episodes. In the step that finds out, each of its environments gives
-//! reward 0 and `truncated`, and [`RemoteVectorEnv::lost`] says so: such a row is no transition, so leave it out of
-//! learning. Under `SameStep` the row has the new episode's first observation, and the last one that came of the
+//! reward 0 and `truncated`, and [`VectorEnv::lost`] says so, so that [`Sampler`](crate::rollout::Sampler) and PPO leave the row out. Under `SameStep` the row has the new episode's first observation, and the last one that came of the
 //! old one as final; under the other modes that last one again, and the episode counts as ended.
 
 mod builder;
@@ -65,11 +64,6 @@ impl RemoteVectorEnv {
     /// Begins to say how `count` environments of an id are made.
     pub fn builder(id: &str, count: usize) -> RemoteVectorEnvBuilder {
         RemoteVectorEnvBuilder::new(id, count)
-    }
-
-    /// Returns which rows of the last step or batch are of lost episodes, whose process died.
-    pub fn lost(&self) -> &[bool] {
-        &self.lost
     }
 
     /// Returns how many worker processes have died.
@@ -190,7 +184,10 @@ impl VectorEnv for RemoteVectorEnv {
     fn reset(&mut self, seed: Option<u64>, obs: &mut [f32]) -> Result<(), EnvError> {
         let d = self.observation_len;
         check_len("obs", obs.len(), self.count * d)?;
-        self.check_idle()?;
+        if let Some(pool) = &mut self.pool {
+            // Calls of an actor are in order: what is in flight is done before, and nobody looks at it.
+            pool.forget();
+        }
         self.seed = seed;
         let call = |member: &Member| {
             let seed = seed.map(|seed| seed.wrapping_add(member.first() as u64));
@@ -294,6 +291,10 @@ impl VectorEnv for RemoteVectorEnv {
             *to = from;
         }
         true
+    }
+
+    fn lost(&self) -> Option<&[bool]> {
+        Some(&self.lost)
     }
 
     /// Returns the state of each; an empty one, which cannot be set, where the process is out of reach.

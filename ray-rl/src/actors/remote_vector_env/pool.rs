@@ -58,6 +58,11 @@ impl Pool {
         }
     }
 
+    /// Drops what is under way.
+    pub(super) fn forget(&mut self) {
+        *self = Pool::new(self.batch_size);
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         self.calls.is_empty() && self.ready.is_empty() && self.failures.is_empty()
     }
