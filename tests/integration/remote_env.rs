@@ -8,7 +8,7 @@ use environments::{
     vector::{Actions, AutoresetMode, StepBuffers, SyncVectorEnv, VectorEnv},
 };
 use ray_core::init;
-use ray_rl::actors::RemoteVectorEnv;
+use ray_rl::{actors::RemoteVectorEnv, algo::ppo::Ppo, rollout::Sampler};
 use ray_tests::{Tokens, add_token, eventually, is_alive, kill9, take_token};
 
 const MODES: [AutoresetMode; 3] = [
@@ -312,7 +312,7 @@ fn a_killed_worker_is_replaced_and_its_episodes_are_marked_lost() -> ray_core::R
         assert!(eventually(|| !is_alive(pids[1])));
         envs.step(Actions::Discrete(&[0; 4]), &mut out)
             .expect("a step");
-        assert_eq!(envs.lost(), [false, false, true, true]);
+        assert_eq!(envs.lost(), Some(&[false, false, true, true][..]));
         assert_eq!(out.truncated, [false, false, true, true]);
         assert_eq!(out.terminated, [false; 4]);
         assert_eq!(out.rewards, [1.0, 1.0, 0.0, 0.0]);
@@ -346,7 +346,7 @@ fn a_killed_worker_is_replaced_and_its_episodes_are_marked_lost() -> ray_core::R
         }
         envs.step(Actions::Discrete(&[0; 4]), &mut out)
             .expect("a step");
-        assert_eq!(envs.lost(), [false; 4]);
+        assert_eq!(envs.lost(), Some(&[false; 4][..]));
         assert_eq!(out.rewards, [1.0; 4]);
         assert_ne!(envs.pids()?[1], pids[1]);
     }
@@ -365,18 +365,18 @@ fn a_pool_goes_on_when_a_worker_dies() -> ray_core::Result<()> {
     envs.recv(&mut out, &mut ids).expect("a lost one");
     assert_eq!(
         (&ids[..], envs.lost(), out.truncated[0]),
-        (&[1][..], &[true][..], true)
+        (&[1][..], Some(&[true][..]), true)
     );
     assert_eq!((out.obs[0], out.final_obs[0]), (500.0, 100.0));
     envs.send(Actions::Discrete(&[0]), &[0]).expect("sent");
     envs.recv(&mut out, &mut ids).expect("another lost one");
-    assert_eq!((&ids[..], envs.lost()), (&[0][..], &[true][..]));
+    assert_eq!((&ids[..], envs.lost()), (&[0][..], Some(&[true][..])));
     for env in [0, 1, 2] {
         envs.send(Actions::Discrete(&[0]), &[env]).expect("sent");
         envs.recv(&mut out, &mut ids).expect("one");
         assert_eq!(
             (&ids[..], envs.lost(), out.rewards[0]),
-            (&[env][..], &[false][..], 1.0)
+            (&[env][..], Some(&[false][..]), 1.0)
         );
     }
     assert_eq!(envs.deaths(), 1);
@@ -417,5 +417,60 @@ fn what_is_wrong_is_said_when_it_is_built() -> ray_core::Result<()> {
     register(moody("here/Moody-v0")).expect("a new id");
     let text = error(RemoteVectorEnv::builder("here/Moody-v0", 2));
     assert!(text.contains("register_env!"), "{text}");
+    Ok(())
+}
+
+#[ray_core::test]
+fn ppo_learns_the_same_weights_from_remote_environments() -> ray_core::Result<()> {
+    let _ray = init()?;
+    let config = Ppo::config("CartPole-v1").envs(4).seed(5);
+    let envs = RemoteVectorEnv::builder("CartPole-v1", 4).workers(2);
+    let envs = Box::new(envs.build().expect("four"));
+    let mut there = config.clone().build_with(envs).expect("a trainer");
+    let mut here = config.build().expect("a trainer");
+    for _ in 0..3 {
+        there.train().expect("a report");
+        here.train().expect("a report");
+    }
+    let bits = |ppo: &Ppo| {
+        let weights = ppo.learner().parameters().iter();
+        weights.map(|weight| weight.to_bits()).collect::<Vec<_>>()
+    };
+    assert_eq!(bits(&here), bits(&there));
+    Ok(())
+}
+
+#[ray_core::test]
+fn a_rollout_says_which_steps_were_lost() -> ray_core::Result<()> {
+    let _ray = init()?;
+    let envs = RemoteVectorEnv::builder("CartPole-v1", 4).workers(2);
+    let envs = envs.build().expect("four");
+    let pids = envs.pids()?;
+    let mut sampler = Sampler::from_envs(Box::new(envs), &[8], 1, 0).expect("a sampler");
+    let parameters = sampler.model().init(1);
+    let rollout = sampler.sample(&parameters, 5).expect("samples");
+    assert_eq!(rollout.lost, [0; 20]);
+    kill9(pids[0]);
+    let rollout = sampler.sample(&parameters, 5).expect("samples");
+    let (first, later) = rollout.lost.split_at(4);
+    assert_eq!((first, later), (&[1, 1, 0, 0][..], &[0; 16][..]));
+    Ok(())
+}
+
+#[ray_core::test]
+fn a_reset_forgets_what_is_in_flight() -> ray_core::Result<()> {
+    let _ray = init()?;
+    let builder = RemoteVectorEnv::builder("test/Moody-v0", 2).workers(1);
+    let mut envs = builder.batch_size(2).build().expect("two");
+    let (mut out, mut ids, mut obs) = (envs.batch_buffers(), Vec::new(), [0.0; 2]);
+    envs.reset(Some(0), &mut obs).expect("a reset");
+    envs.send(Actions::Discrete(&[0]), &[1]).expect("sent");
+    assert!(envs.step(Actions::Discrete(&[0, 0]), &mut out).is_err());
+    envs.reset(Some(3), &mut obs).expect("a reset");
+    assert_eq!(obs, [300.0, 400.0]);
+    envs.send(Actions::Discrete(&[0, 0]), &[1, 0])
+        .expect("sent");
+    envs.recv(&mut out, &mut ids).expect("two");
+    assert_eq!((&ids[..], &out.obs[..]), (&[1, 0][..], &[401.0, 301.0][..]));
     Ok(())
 }
