@@ -116,6 +116,18 @@ fn continuous_actions_arguments_and_infos_travel() -> ray_core::Result<()> {
 }
 
 #[ray_core::test]
+fn large_observations_come_through_shared_memory() -> ray_core::Result<()> {
+    let _ray = init()?;
+    // 80 boards of 400 numbers a worker are over what goes in a message.
+    let mut here = make_vec("MinAtar/Breakout-v1", 160, AutoresetMode::SameStep).expect("boards");
+    let there = RemoteVectorEnv::builder("MinAtar/Breakout-v1", 160).workers(2);
+    let mut there = there.build().expect("boards");
+    assert!(80 * there.observation_len() * 4 > ray_core::config::INLINE_RESULT_BYTES_MAX);
+    assert!(compare(&mut *here, &mut there, 4, 60) > 0);
+    Ok(())
+}
+
+#[ray_core::test]
 fn states_go_out_and_come_back() -> ray_core::Result<()> {
     let _ray = init()?;
     let mode = AutoresetMode::SameStep;
