@@ -281,6 +281,17 @@ pub enum EnvError {
         /// Which of a vector.
         env: usize,
     },
+    /// One environment of a vector failed; the others went on.
+    #[error("environment {env}: {error}")]
+    InVector {
+        /// Which.
+        env: usize,
+        /// What it said.
+        error: Box<EnvError>,
+    },
+    /// The process of an environment failed, or the way to it; whether the call ran is unknown.
+    #[error("out of reach: {0}")]
+    Unreachable(String),
     /// A buffer has another size than the environment needs.
     #[error("buffer `{buffer}` has {found} elements and needs {needed}")]
     WrongBuffer {

@@ -24,6 +24,13 @@ pub mod trainer;
 
 pub use environments;
 
+/// What the code of [`register_env!`] names.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::actors::remote_vector_env::ENVIRONMENTS;
+    pub use linkme;
+}
+
 /// What can go wrong in training.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -34,6 +34,8 @@ pub struct Rollout {
     pub next_values: Vec<f32>,
     /// `[T, N]`: 1 where the episode ended with the step, for whatever reason.
     pub ended: Vec<u8>,
+    /// `[T, N]`: 1 where the step is no transition, because its environment was lost with its process.
+    pub lost: Vec<u8>,
     /// Returns of the episodes that ended, in order.
     pub episode_returns: Vec<f64>,
     /// Their lengths; steps.
@@ -68,7 +70,26 @@ impl Sampler {
         seed: u64,
         index: usize,
     ) -> Result<Sampler, RlError> {
-        let mut envs = make_vec(env, envs, AutoresetMode::SameStep)?;
+        let envs = make_vec(env, envs, AutoresetMode::SameStep)?;
+        Sampler::from_envs(envs, hidden, seed, index)
+    }
+
+    /// Takes environments that exist, wherever they are, and begins as [`Sampler::new`] does.
+    ///
+    /// # Errors
+    /// Environments that do not reset in the same step, or actions without a distribution.
+    pub fn from_envs(
+        mut envs: Box<dyn VectorEnv>,
+        hidden: &[usize],
+        seed: u64,
+        index: usize,
+    ) -> Result<Sampler, RlError> {
+        if envs.autoreset_mode() != AutoresetMode::SameStep {
+            return Err(RlError::Config {
+                name: "autoreset_mode",
+                reason: "a sampler needs `SameStep`, whose rows all are transitions".into(),
+            });
+        }
         let model = ActorCritic::new(
             &envs.single_observation_space(),
             &envs.single_action_space(),
@@ -115,6 +136,7 @@ impl Sampler {
             rewards: Vec::with_capacity(total),
             next_values: vec![0.0; total],
             ended: Vec::with_capacity(total),
+            lost: Vec::with_capacity(total),
             ..Rollout::default()
         };
         self.values
@@ -149,6 +171,8 @@ impl Sampler {
             ));
             for at in 0..n {
                 let (terminated, truncated) = (self.out.terminated[at], self.out.truncated[at]);
+                let is_lost = self.envs.lost().is_some_and(|lost| lost[at]);
+                rollout.lost.push(u8::from(is_lost));
                 rollout.rewards.push(self.out.rewards[at] as f32);
                 rollout.ended.push(u8::from(terminated || truncated));
                 rollout.next_values[t * n + at] = if terminated {
@@ -159,7 +183,7 @@ impl Sampler {
                 } else {
                     self.values[at]
                 };
-                if terminated || truncated {
+                if (terminated || truncated) && !is_lost {
                     rollout.episode_returns.push(self.out.episode_return[at]);
                     rollout.episode_lengths.push(self.out.episode_length[at]);
                 }
@@ -193,7 +217,8 @@ pub(crate) fn step_envs(
 /// Computes advantages `[T, N]` by generalized advantage estimation (Schulman et al. 2016, eq. 16).
 ///
 /// `delta = reward + gamma * next_value - value`; the sum stops where an episode ended, and a truncated
-/// step still counts the value of what would have followed. Returns are `advantage + value`.
+/// step still counts the value of what would have followed. Returns are `advantage + value`. A lost step has
+/// advantage 0: the one before it counts the value of what it led to.
 pub fn gae(rollout: &Rollout, gamma: f32, lambda: f32) -> Vec<f32> {
     let n = rollout.envs as usize;
     let mut advantages = vec![0.0; rollout.rewards.len()];
@@ -203,7 +228,9 @@ pub fn gae(rollout: &Rollout, gamma: f32, lambda: f32) -> Vec<f32> {
             Some(later) if rollout.ended[at] == 0 => *later,
             _ => 0.0,
         };
-        advantages[at] = delta + gamma * lambda * later;
+        if rollout.lost.get(at) != Some(&1) {
+            advantages[at] = delta + gamma * lambda * later;
+        }
     }
     advantages
 }
@@ -238,6 +265,13 @@ mod tests {
         // An end in the middle cuts the sum there.
         let middle = rollout(&[2.0, 4.0, 6.0], &[4.0, 0.0, 8.0], &[0, 1, 0]);
         assert_eq!(gae(&middle, 0.5, 0.5), [1.0 + 0.25 * -3.0, -3.0, -1.0]);
+    }
+
+    #[test]
+    fn a_lost_step_adds_nothing_and_the_one_before_counts_the_value_of_its_observation() {
+        let mut lost = rollout(&[2.0, 4.0, 6.0], &[4.0, 9.0, 8.0], &[0, 1, 0]);
+        lost.lost = vec![0, 1, 0];
+        assert_eq!(gae(&lost, 0.5, 0.5), [1.0, 0.0, -1.0]);
     }
 
     #[test]

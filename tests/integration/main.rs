@@ -23,6 +23,7 @@ mod order;
 mod pending_calls;
 mod processes;
 mod queue;
+mod remote_env;
 mod restart;
 mod retries;
 mod rl;

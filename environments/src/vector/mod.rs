@@ -165,6 +165,13 @@ pub trait VectorEnv: Send {
         false
     }
 
+    /// Returns which rows of the last step are of episodes that were lost with a process, where that can happen.
+    ///
+    /// Such a row says `truncated`, and is no transition: leave it out of learning.
+    fn lost(&self) -> Option<&[bool]> {
+        None
+    }
+
     /// Returns the state of each.
     fn states(&self) -> Vec<State>;
 
@@ -198,6 +205,10 @@ impl<V: VectorEnv + ?Sized> VectorEnv for Box<V> {
 
     fn action_masks(&self, masks: &mut [bool]) -> bool {
         (**self).action_masks(masks)
+    }
+
+    fn lost(&self) -> Option<&[bool]> {
+        (**self).lost()
     }
 
     fn states(&self) -> Vec<State> {

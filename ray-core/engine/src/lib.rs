@@ -15,11 +15,11 @@ pub mod failure;
 pub mod groups;
 pub mod ids;
 pub mod owner;
-pub mod producer;
 #[cfg(feature = "planted")]
 pub mod planted;
 #[cfg(not(feature = "planted"))]
 mod planted;
+pub mod producer;
 pub mod pull;
 pub mod resources;
 pub mod scheduler;

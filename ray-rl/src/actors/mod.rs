@@ -3,7 +3,9 @@
 mod env_runner;
 mod learner;
 mod policy_server;
+pub mod remote_vector_env;
 
 pub use env_runner::{EnvRunner, EnvRunnerHandle};
 pub use learner::{Learner, LearnerHandle};
 pub use policy_server::{PolicyServer, PolicyServerHandle, ServerConfig};
+pub use remote_vector_env::{RemoteVectorEnv, RemoteVectorEnvBuilder};

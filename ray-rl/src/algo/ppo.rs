@@ -5,7 +5,7 @@ use std::{collections::VecDeque, time::Instant};
 use environments::{
     make_vec,
     rng::Rng,
-    vector::{AutoresetMode, StepBuffers},
+    vector::{AutoresetMode, StepBuffers, VectorEnv},
 };
 use ray_core::Data;
 
@@ -148,6 +148,19 @@ impl PpoConfig {
     pub fn build(self) -> Result<Ppo, RlError> {
         Ppo::new(self)
     }
+
+    /// Makes the single-process trainer over environments that exist, for one those of worker processes.
+    ///
+    /// `env` still says what is evaluated, and `envs` becomes how many there are.
+    ///
+    /// # Errors
+    /// A setting out of range, environments that do not reset in the same step.
+    pub fn build_with(mut self, envs: Box<dyn VectorEnv>) -> Result<Ppo, RlError> {
+        self.envs = envs.num_envs();
+        self.check()?;
+        let sampler = Sampler::from_envs(envs, &self.hidden, self.seed, 0)?;
+        Ok(Ppo::with_sampler(self, sampler))
+    }
 }
 
 /// The training loop in one process.
@@ -187,12 +200,16 @@ impl Ppo {
     fn new(config: PpoConfig) -> Result<Ppo, RlError> {
         config.check()?;
         let sampler = Sampler::new(&config.env, config.envs, &config.hidden, config.seed, 0)?;
+        Ok(Ppo::with_sampler(config, sampler))
+    }
+
+    fn with_sampler(config: PpoConfig, sampler: Sampler) -> Ppo {
         let learner = PpoLearner::new(config, sampler.model().clone());
-        Ok(Ppo {
+        Ppo {
             sampler,
             learner,
             progress: Progress::new(),
-        })
+        }
     }
 
     /// Samples one rollout and learns from it.
@@ -321,6 +338,8 @@ struct Batch {
     values: Vec<f32>,
     advantages: Vec<f32>,
     returns: Vec<f32>,
+    /// Which are no transitions.
+    lost: Vec<bool>,
 }
 
 impl PpoLearner {
@@ -380,7 +399,7 @@ impl PpoLearner {
             ..Losses::default()
         };
         let before = self.parameters.clone();
-        let mut order = (0..count).collect::<Vec<_>>();
+        let mut order = (0..count).filter(|at| !batch.lost[*at]).collect::<Vec<_>>();
         'epochs: for _ in 0..self.config.epochs {
             self.rng.shuffle(&mut order);
             for chosen in order.chunks(self.config.minibatch.min(count)) {
@@ -419,8 +438,11 @@ impl PpoLearner {
             values: Vec::new(),
             advantages: Vec::new(),
             returns: Vec::new(),
+            lost: Vec::new(),
         };
         for rollout in rollouts {
+            let lost = (0..rollout.rewards.len()).map(|at| rollout.lost.get(at) == Some(&1));
+            batch.lost.extend(lost);
             let advantages = gae(rollout, self.config.gamma, self.config.lambda);
             batch.observations.extend_from_slice(&rollout.observations);
             batch.actions.extend_from_slice(&rollout.actions);

@@ -29,6 +29,10 @@ macro_rules! forward_vector {
             self.inner.action_masks(masks)
         }
 
+        fn lost(&self) -> Option<&[bool]> {
+            self.inner.lost()
+        }
+
         fn states(&self) -> Vec<$crate::State> {
             self.inner.states()
         }
