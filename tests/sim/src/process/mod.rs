@@ -227,6 +227,8 @@ impl World {
                 self.send(at, DRIVER, Message::CancelLeaseRequest(request));
             }
             Command::ReturnLease { lease } => self.send(at, DRIVER, Message::ReturnLease(lease)),
+            // Streams are not played here, and a warning changes nothing.
+            Command::ReportTaken { .. } | Command::WarnPending { .. } => {}
             Command::WatchActor { actor } => self.send(at, DRIVER, Message::WatchActor(actor)),
         }
     }
