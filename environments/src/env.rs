@@ -275,6 +275,14 @@ pub enum EnvError {
     /// The environment broke its own promise; its author is at fault.
     #[error("the environment is at fault: {0}")]
     Broken(String),
+    /// An environment of Python raised; the traceback says where.
+    #[error("Python raised {exception}\n{traceback}")]
+    Python {
+        /// Its type and message.
+        exception: String,
+        /// What Python prints of it.
+        traceback: String,
+    },
     /// A step after an episode's end, where nothing resets by itself; call `reset_where` first.
     #[error("the episode of environment {env} has ended: reset it before the next step")]
     EpisodeEnded {

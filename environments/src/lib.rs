@@ -48,6 +48,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! Any of Python's Gymnasium, with the feature `python`, an interpreter and the package:
+//!
+//! ```no_run
+//! use environments::{make_vec, vector::AutoresetMode};
+//!
+//! let envs = make_vec("gym:ALE/Pong-v5", 8, AutoresetMode::SameStep)?;
+//! # Ok::<(), environments::MakeError>(())
+//! ```
+//!
 //! # Writing an environment
 //! Types say what the agent sees and does, and their spaces follow; six methods make the environment, and one
 //! spec gives it a name, a step limit and its vector form.
@@ -120,6 +129,8 @@ mod env;
 pub mod envs;
 pub mod multi;
 mod physics;
+#[cfg(feature = "python")]
+mod python;
 pub mod registry;
 pub mod render;
 pub mod replay;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{EnvSpec, Kwargs, MakeError, VectorConfig, spec};
+use super::{EnvSpec, Kwargs, MakeError, PYTHON_PREFIX, VectorConfig, spec};
 use crate::{
     DynEnv, Env, EnvError, Frame, Info, Metadata, Options, Outcome, RenderMode, Step, Value,
     dynamic::forward,
@@ -155,6 +155,12 @@ impl EnvBuilder {
         };
         let mut spec = (*found).clone();
         spec.kwargs = spec.kwargs.with(&self.kwargs);
+        if let Some(mode) = self.render_mode
+            && spec.id().to_string().starts_with(PYTHON_PREFIX)
+        {
+            // An environment of Python is made for one mode.
+            spec.kwargs.insert("render_mode", mode.name());
+        }
         if let Some(limit) = self.max_episode_steps {
             if limit == Some(0) {
                 return Err(invalid("max_episode_steps", "an episode has a step"));

@@ -74,6 +74,28 @@ pub enum MakeError {
         /// What is wrong.
         reason: String,
     },
+    /// The id is of Python's Gymnasium, which a feature of this crate runs; turn it on.
+    #[error("`{id}` runs in Python: turn on the feature `{feature}` of the crate `environments`")]
+    FeatureNeeded {
+        /// What was asked for.
+        id: String,
+        /// The feature.
+        feature: &'static str,
+    },
+    /// A package of Python is not installed; the reason says what to run.
+    #[error("a package of Python is missing: {reason}")]
+    PackageMissing {
+        /// What is missing, and how to install it.
+        reason: String,
+    },
+    /// Python's Gymnasium has no such environment.
+    #[error("Gymnasium has no `{id}`: {reason}")]
+    NotInGymnasium {
+        /// What was asked for, as Gymnasium was asked.
+        id: String,
+        /// Gymnasium's own words, with what looks most like it.
+        reason: String,
+    },
     /// The environment refused.
     #[error(transparent)]
     Env(#[from] EnvError),
@@ -129,11 +151,32 @@ pub fn specs() -> Vec<Arc<EnvSpec>> {
     specs.values().cloned().collect()
 }
 
+/// What ids of Python's Gymnasium begin with.
+pub(crate) const PYTHON_PREFIX: &str = "gym:";
+
+#[cfg(feature = "python")]
+fn python_spec(_id: &str, python_id: &str) -> Result<EnvSpec, MakeError> {
+    crate::python::spec(python_id)
+}
+
+#[cfg(not(feature = "python"))]
+fn python_spec(id: &str, _python_id: &str) -> Result<EnvSpec, MakeError> {
+    Err(MakeError::FeatureNeeded {
+        id: id.to_owned(),
+        feature: "python",
+    })
+}
+
 /// Returns the spec of an id; an id without a version means the latest.
+///
+/// An id that begins with `gym:` is looked up in Python's Gymnasium, where the feature `python` is on.
 ///
 /// # Errors
 /// An id that is not registered, with the one that looks most like it.
 pub fn spec(id: &str) -> Result<Arc<EnvSpec>, MakeError> {
+    if let Some(python_id) = id.strip_prefix(PYTHON_PREFIX) {
+        return python_spec(id, python_id).map(Arc::new);
+    }
     let id: EnvId = id.parse()?;
     let specs = REGISTRY.read().unwrap_or_else(PoisonError::into_inner);
     let found = find(&specs, &id);
@@ -273,6 +316,22 @@ mod tests {
             MakeError::NamespaceNotFound { .. }
         ));
         assert!(matches!(error("a b"), MakeError::MalformedId(_)));
+    }
+
+    #[cfg(not(feature = "python"))]
+    #[test]
+    fn an_id_of_python_says_which_feature_to_turn_on() {
+        for id in ["gym:CartPole-v1", "gym:ALE/Pong-v5"] {
+            let error = error(id);
+            assert!(matches!(
+                &error,
+                MakeError::FeatureNeeded {
+                    feature: "python",
+                    ..
+                }
+            ));
+            assert!(error.to_string().contains("feature `python`"), "{error}");
+        }
     }
 
     #[test]

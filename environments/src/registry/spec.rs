@@ -191,7 +191,7 @@ impl EnvSpec {
         self
     }
 
-    pub(super) fn with_id(mut self, id: EnvId) -> EnvSpec {
+    pub(crate) fn with_id(mut self, id: EnvId) -> EnvSpec {
         self.id = id;
         self
     }
