@@ -30,7 +30,7 @@ impl RunningMeanStd {
     }
 
     /// Adds `count` rows, of which `number(row, at)` is a number.
-    fn update(&mut self, count: usize, number: impl Fn(usize, usize) -> f64) {
+    pub(crate) fn update(&mut self, count: usize, number: impl Fn(usize, usize) -> f64) {
         if count == 0 {
             return;
         }
