@@ -114,6 +114,7 @@
 //! ```
 
 pub mod board;
+pub mod check;
 mod data;
 mod dynamic;
 mod env;
