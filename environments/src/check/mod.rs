@@ -157,10 +157,8 @@ fn check_space(name: &str, space: &Space, report: &mut Report) {
         Space::Discrete(choice) if choice.n < 1 => {
             unusable(format!("there are {} choices", choice.n));
         }
-        Space::MultiDiscrete(choices) => {
-            if choices.nvec.iter().any(|n| *n < 1) {
-                unusable(format!("there are {:?} choices", choices.nvec));
-            }
+        Space::MultiDiscrete(choices) if choices.nvec.iter().any(|n| *n < 1) => {
+            unusable(format!("there are {:?} choices", choices.nvec));
         }
         Space::Dict(parts) => {
             for (part, space) in parts.iter() {

@@ -68,7 +68,7 @@ impl Bins {
         let width = (high - low) / self.counts[at] as f64;
         (0..self.counts[at])
             .contains(&index)
-            .then(|| low + (index as f64 + 0.5) * width)
+            .then_some(low + (index as f64 + 0.5) * width)
     }
 
     /// Returns bins as a member of the space.
