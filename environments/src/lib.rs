@@ -50,12 +50,12 @@
 //!
 //! # Writing an environment
 //! Types say what the agent sees and does, and their spaces follow; six methods make the environment, and one
-//! spec gives it a name, a step limit and its vector form.
+//! spec gives it a name, a step limit and its vector form. `check_env` tries it.
 //!
 //! ```
 //! use environments::{
 //!     Action, Discrete, Env, EnvError, EnvSpec, Info, Observation, Options, Space, State, Step,
-//!     make, register, rng::Rng,
+//!     check_env, make, make_vec, register, rng::Rng, vector::{Actions, AutoresetMode, StepBuffers},
 //! };
 //!
 //! #[derive(Clone, Copy, Debug, Action)]
@@ -110,8 +110,18 @@
 //! let (first, _) = env.reset(Some(1), &Options::new())?;
 //! assert!(Seen::from_value(&first).is_some_and(|seen| seen.position < 4));
 //! assert_eq!(env.step(&1.into())?.reward, -0.01);
+//! assert_eq!(check_env(|| make("demo/Corridor-v0").expect("it is registered")), []);
+//!
+//! let mut envs = make_vec("demo/Corridor-v0", 8, AutoresetMode::SameStep)?;
+//! let mut out = StepBuffers::for_env(&*envs);
+//! envs.reset(Some(1), &mut out.obs)?;
+//! envs.step(Actions::Discrete(&[1; 8]), &mut out)?;
+//! assert_eq!(out.obs[0], Seen::from_value(&first).map_or(0.0, |seen| seen.position as f32) + 1.0);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! [`check_env`] plays it and says what is wrong and how it is mended; [`wrappers`] change what it shows, takes or
+//! pays.
 
 pub mod board;
 pub mod check;
@@ -130,6 +140,7 @@ mod value;
 pub mod vector;
 pub mod wrappers;
 
+pub use check::{check_env, check_environments_match};
 pub use data::{Action, Observation};
 pub use dynamic::{DynEnv, Erased};
 pub use env::{Env, EnvError, Frame, Info, Metadata, Options, Outcome, RenderMode, State, Step};
