@@ -60,7 +60,21 @@ impl<E: Env> StickyAction<E> {
         (self.last, self.left) = (None, 0);
     }
 
-    /// Returns the action that is done, and remembers it.
+    /// Remembers an action that was done, and takes back the chance of one that was refused.
+    fn settle<T>(
+        &mut self,
+        before: (u32, Rng),
+        chosen: E::Action,
+        result: Result<T, EnvError>,
+    ) -> Result<T, EnvError> {
+        match &result {
+            Ok(_) => self.last = Some(chosen),
+            Err(_) => (self.left, self.rng) = before,
+        }
+        result
+    }
+
+    /// Returns the action that is done.
     fn chosen(&mut self, action: &E::Action) -> E::Action {
         if self.left == 0 && self.last.is_some() && self.rng.unit() < self.probability {
             let (least, most) = (*self.duration.start(), *self.duration.end());
@@ -92,10 +106,10 @@ impl<E: Env> Env for StickyAction<E> {
     }
 
     fn step(&mut self, action: &E::Action) -> Result<Step<E::Observation>, EnvError> {
+        let before = (self.left, self.rng.clone());
         let chosen = self.chosen(action);
-        let step = self.inner.step(&chosen)?;
-        self.last = Some(chosen);
-        Ok(step)
+        let step = self.inner.step(&chosen);
+        self.settle(before, chosen, step)
     }
 
     fn reset_into(
@@ -110,10 +124,10 @@ impl<E: Env> Env for StickyAction<E> {
     }
 
     fn step_into(&mut self, action: &E::Action, row: &mut [f32]) -> Result<Outcome, EnvError> {
+        let before = (self.left, self.rng.clone());
         let chosen = self.chosen(action);
-        let outcome = self.inner.step_into(&chosen, row)?;
-        self.last = Some(chosen);
-        Ok(outcome)
+        let outcome = self.inner.step_into(&chosen, row);
+        self.settle(before, chosen, outcome)
     }
 
     fn state(&self) -> State {

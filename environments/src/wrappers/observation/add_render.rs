@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::refused;
 use crate::{
     Array, ArrayData, BoxSpace, Dict, Dtype, Env, EnvError, Frame, Info, Observation as _, Options,
-    RenderMode, Space, Step, Value, dynamic::forward,
+    RenderMode, Space, State, Step, Value, dynamic::forward,
 };
 
 /// An environment that shows its picture, alone or beside the observation.
@@ -18,6 +18,8 @@ pub struct AddRenderObservation<E> {
     shape: [usize; 3],
     /// Whether the picture is all that is shown.
     is_alone: bool,
+    /// Whether the caller has begun an episode; the first reset was not theirs.
+    is_started: bool,
 }
 
 impl<E: Env> AddRenderObservation<E> {
@@ -41,6 +43,7 @@ impl<E: Env> AddRenderObservation<E> {
             inner,
             shape: [height as usize, width as usize, 3],
             is_alone: false,
+            is_started: false,
         })
     }
 
@@ -78,7 +81,7 @@ impl<E: Env> Env for AddRenderObservation<E> {
     type Observation = Value;
     type Action = E::Action;
 
-    forward!(inner: state, limit, attributes);
+    forward!(inner: limit, attributes);
 
     fn observation_space(&self) -> Space {
         let pixels: Space = BoxSpace::uniform(0.0, 255.0, &self.shape, Dtype::U8).into();
@@ -100,13 +103,27 @@ impl<E: Env> Env for AddRenderObservation<E> {
 
     fn reset(&mut self, seed: Option<u64>, options: &Options) -> Result<(Value, Info), EnvError> {
         let (observation, info) = self.inner.reset(seed, options)?;
+        self.is_started = true;
         Ok((self.shown(observation.to_value())?, info))
     }
 
     fn step(&mut self, action: &E::Action) -> Result<Step<Value>, EnvError> {
+        if !self.is_started {
+            return Err(EnvError::ResetNeeded);
+        }
         let step = self.inner.step(action)?;
         let shown = self.shown(step.observation.to_value())?;
         Ok(step.map(|_| shown))
+    }
+
+    fn state(&self) -> State {
+        self.inner.state()
+    }
+
+    fn set_state(&mut self, state: &State) -> Result<(), EnvError> {
+        self.inner.set_state(state)?;
+        self.is_started = true;
+        Ok(())
     }
 }
 
