@@ -59,19 +59,16 @@
 //!
 //! # Writing an environment
 //! Types say what the agent sees and does, and their spaces follow; six methods make the environment, and one
-//! spec gives it a name, a step limit and its vector form.
+//! spec gives it a name, a step limit and its vector form. `check_env` tries it.
 //!
 //! ```
 //! use environments::{
 //!     Action, Discrete, Env, EnvError, EnvSpec, Info, Observation, Options, Space, State, Step,
-//!     make, register, rng::Rng,
+//!     check_env, make, make_vec, register, rng::Rng, vector::{Actions, AutoresetMode, StepBuffers},
 //! };
 //!
-//! #[derive(Clone, Copy, Debug, Action)]
-//! enum Walk { Left, Right }
-//!
-//! #[derive(Clone, Debug, Observation)]
-//! struct Seen { #[space(n = 9)] position: i64 }
+//! #[derive(Clone, Copy, Debug, Action)] enum Walk { Left, Right }
+//! #[derive(Clone, Debug, Observation)] struct Seen { #[space(n = 9)] position: i64 }
 //!
 //! /// A corridor of nine fields; the door is at its right end.
 //! struct Corridor { position: i64, is_started: bool, rng: Rng }
@@ -79,7 +76,6 @@
 //! impl Env for Corridor {
 //!     type Observation = Seen;
 //!     type Action = Walk;
-//!
 //!     fn observation_space(&self) -> Space { Seen::space().expect("every field says its space") }
 //!     fn action_space(&self) -> Space { Discrete::new(2).into() }
 //!
@@ -93,9 +89,8 @@
 //!         if !self.is_started { return Err(EnvError::ResetNeeded); }
 //!         self.position += match action { Walk::Left => -1, Walk::Right => 1 };
 //!         self.position = self.position.clamp(0, 8);
-//!         let terminated = self.position == 8;
+//!         let (terminated, observation) = (self.position == 8, Seen { position: self.position });
 //!         let reward = if terminated { 1.0 } else { -0.01 };
-//!         let observation = Seen { position: self.position };
 //!         Ok(Step { observation, reward, terminated, truncated: false, info: Info::new() })
 //!     }
 //!
@@ -116,13 +111,23 @@
 //! }).max_episode_steps(50))?;
 //!
 //! let mut env = make("demo/Corridor-v0")?;
-//! let (first, _) = env.reset(Some(1), &Options::new())?;
-//! assert!(Seen::from_value(&first).is_some_and(|seen| seen.position < 4));
+//! env.reset(Some(1), &Options::new())?;
 //! assert_eq!(env.step(&1.into())?.reward, -0.01);
+//! assert_eq!(check_env(|| make("demo/Corridor-v0").expect("it is registered")), []);
+//!
+//! let mut envs = make_vec("demo/Corridor-v0", 8, AutoresetMode::SameStep)?;
+//! let mut out = StepBuffers::for_env(&*envs);
+//! envs.reset(Some(1), &mut out.obs)?;
+//! envs.step(Actions::Discrete(&[1; 8]), &mut out)?;
+//! assert_eq!(out.rewards, [-0.01; 8]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! [`check_env`] plays it and says what is wrong and how it is mended; [`wrappers`] change what it shows, takes or
+//! pays.
 
 pub mod board;
+pub mod check;
 mod data;
 mod dynamic;
 mod env;
@@ -140,6 +145,7 @@ mod value;
 pub mod vector;
 pub mod wrappers;
 
+pub use check::{check_env, check_environments_match};
 pub use data::{Action, Observation};
 pub use dynamic::{DynEnv, Erased};
 pub use env::{Env, EnvError, Frame, Info, Metadata, Options, Outcome, RenderMode, State, Step};

@@ -3,6 +3,7 @@
 use environments::{
     Array, ArrayData, DynEnv, EnvBuilder, EnvError, EnvSpec, Info, MakeError, Observation as _,
     Options, Space, Value,
+    check::{EnvCheck, passes},
     envs::Pendulum,
     registry::specs,
     rng::Rng,
@@ -268,6 +269,22 @@ fn an_argument_that_it_does_not_take_is_an_error() {
             matches!(builder.build(), Err(MakeError::InvalidArgument { .. })),
             "{id}"
         );
+    });
+}
+
+#[test]
+fn it_passes_the_check_bare_and_wrapped() {
+    each(|spec, id| {
+        for enforces in [true, false] {
+            let spec = spec.clone().order_enforce(enforces);
+            let findings = EnvCheck::default().steps(120).run(|| build(&spec));
+            let told = findings.iter().map(ToString::to_string).collect::<Vec<_>>();
+            assert!(
+                passes(&findings),
+                "{id}, wrapped: {enforces}\n{}",
+                told.join("\n")
+            );
+        }
     });
 }
 

@@ -1,12 +1,15 @@
 //! What vector environments promise beyond their environments: threads, infos, statistics, scaling.
 
 use environments::{
-    Discrete, Env, EnvBuilder, EnvError, Info, Options, Space, State, Step, Vectorization,
+    BoxSpace, Discrete, Env, EnvBuilder, EnvError, Info, Options, Space, State, Step,
+    Vectorization,
+    envs::CartPole,
     make_vec,
     rng::Rng,
     vector::{
         Actions, AutoresetMode, NormalizeObservation, NormalizeReward, RecordEpisodeStatistics,
-        StepBuffers, SyncVectorEnv, ThreadVectorEnv, VectorEnv,
+        StepBuffers, SyncVectorEnv, ThreadVectorEnv, TransformAction, TransformObservation,
+        TransformReward, VectorEnv,
     },
 };
 
@@ -271,4 +274,114 @@ fn spaces_of_all_are_batches_of_the_spaces_of_one() {
     );
     assert_eq!(envs.action_space().to_string(), "MultiDiscrete([2 2 2])");
     assert!(make_vec("CartPole-v1", 0, AutoresetMode::SameStep).is_err());
+}
+
+#[test]
+fn each_environment_gets_its_own_seed_and_all_get_the_options() {
+    let options = Options::from([("low".into(), 0.01.into()), ("high".into(), 0.02.into())]);
+    let seeds = [Some(11), Some(5), Some(11), None, Some(5)];
+    let builder = || EnvBuilder::new("CartPole-v1");
+    let forms = [
+        Vectorization::Fastest,
+        Vectorization::Sync,
+        Vectorization::Threads(2),
+    ];
+    for form in forms {
+        let envs = builder()
+            .vectorization(form)
+            .build_vec(5, AutoresetMode::SameStep);
+        let mut envs = TransformReward::new(envs.expect("it is registered"), |reward| -reward);
+        let mut out = StepBuffers::for_env(&envs);
+        let result = envs.reset_with(&seeds, &options, &mut out.obs);
+        result.expect("its options");
+        let rows = out.obs.chunks(4).collect::<Vec<_>>();
+        assert_eq!((rows[0], rows[1]), (rows[2], rows[4]), "{form:?}");
+        assert_ne!(rows[0], rows[1], "{form:?}");
+        assert!(
+            out.obs.iter().all(|number| (0.01..=0.02).contains(number)),
+            "{form:?}"
+        );
+        let mut alone = CartPole::new();
+        let (first, _) = alone.reset(Some(5), &options).expect("its options");
+        assert_eq!(rows[1], first, "{form:?}");
+
+        envs.step(Actions::Discrete(&[1; 5]), &mut out)
+            .expect("a step");
+        assert_eq!(out.rewards, [-1.0; 5]);
+        let few = envs.reset_with(&seeds[1..], &options, &mut out.obs);
+        assert!(
+            matches!(
+                few,
+                Err(EnvError::WrongBuffer {
+                    buffer: "seeds",
+                    ..
+                })
+            ),
+            "{form:?}"
+        );
+        let wide = Options::from([("low".into(), "wide".into())]);
+        let refused = envs.reset_with(&seeds, &wide, &mut out.obs);
+        assert!(
+            matches!(refused, Err(EnvError::InvalidOption { .. })),
+            "{form:?}"
+        );
+    }
+}
+
+#[test]
+fn observations_and_last_observations_go_through_the_function() {
+    let mode = AutoresetMode::SameStep;
+    let mut plain = make_vec("CartPole-v1", 3, mode).expect("it is registered");
+    let envs = make_vec("CartPole-v1", 3, mode).expect("it is registered");
+    let space = BoxSpace::new(vec![-10.0; 2], vec![10.0; 2]);
+    let convert = |seen: &[f32], shown: &mut [f32]| shown.copy_from_slice(&seen[2..]);
+    let mut envs = TransformObservation::new(envs, space, convert).expect("two numbers");
+    let (mut expected, mut out) = (StepBuffers::for_env(&plain), StepBuffers::for_env(&envs));
+    assert_eq!((envs.observation_len(), out.obs.len()), (2, 6));
+    plain.reset(Some(0), &mut expected.obs).expect("a reset");
+    envs.reset(Some(0), &mut out.obs).expect("a reset");
+    let mut ends = 0;
+    for _ in 0..60 {
+        plain
+            .step(Actions::Discrete(&[1; 3]), &mut expected)
+            .expect("a step");
+        envs.step(Actions::Discrete(&[1; 3]), &mut out)
+            .expect("a step");
+        for at in 0..3 {
+            assert_eq!(out.obs[at * 2..][..2], expected.obs[at * 4 + 2..][..2]);
+            if expected.has_final[at] {
+                assert_eq!(
+                    out.final_obs[at * 2..][..2],
+                    expected.final_obs[at * 4 + 2..][..2]
+                );
+                ends += 1;
+            }
+        }
+        assert_eq!(out.rewards, expected.rewards);
+        assert_eq!(out.has_final, expected.has_final);
+        assert_eq!(out.episode_length, expected.episode_length);
+    }
+    assert!(ends > 3);
+}
+
+#[test]
+fn actions_go_through_the_function() {
+    let envs = make_vec("CartPole-v1", 2, AutoresetMode::SameStep).expect("it is registered");
+    let sign = BoxSpace::new(vec![-1.0], vec![1.0]);
+    let mut envs = TransformAction::discrete(envs, sign, |actions, choices| {
+        for (choice, sign) in choices.iter_mut().zip(actions.continuous().unwrap_or(&[])) {
+            *choice = i64::from(*sign > 0.0);
+        }
+    });
+    let mut out = StepBuffers::for_env(&envs);
+    envs.reset(Some(0), &mut out.obs).expect("a reset");
+    let before = (out.obs[1], out.obs[5]);
+    envs.step(Actions::Continuous(&[0.5, -0.5]), &mut out)
+        .expect("a step");
+    assert!(
+        out.obs[1] > before.0 && out.obs[5] < before.1,
+        "right and left"
+    );
+    let few = envs.step(Actions::Continuous(&[0.5]), &mut out);
+    assert!(matches!(few, Err(EnvError::WrongBuffer { .. })));
 }

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use environments::{
     BoxSpace, Discrete, Dtype, Env, EnvBuilder, EnvError, EnvSpec, Info, Options, Space, State,
-    Step, Warning, make, on_warning, register,
+    Step, Warning, make, on_warning, register, wrappers::PassiveEnvChecker,
 };
 
 static HEARD: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -91,6 +91,12 @@ fn oddities_are_told_to_the_listener() {
     let told = heard();
     assert_eq!(told.len(), 3, "once for each call and fault: {told:?}");
     assert!(told.iter().all(|told| told.starts_with("`test/Liar-v0`: ")));
+    let mut env = PassiveEnvChecker::new(Liar).every_step();
+    for _ in 0..3 {
+        env.reset(None, &Options::new()).expect("a reset");
+        env.step(&0).expect("a step");
+    }
+    assert_eq!(heard().len(), 9, "each time: two observations and a reward");
     let mut env = EnvBuilder::from_spec(spec.disable_env_checker(true))
         .build()
         .expect("a spec");

@@ -135,6 +135,20 @@ fn normalized(angle: f64) -> f64 {
     (angle + PI).rem_euclid(2.0 * PI) - PI
 }
 
+/// Draws the angle and the velocity that an episode begins with.
+pub(crate) fn start(rng: &mut Rng, options: &Options) -> Result<[f64; 2], EnvError> {
+    let read = |name: &str, default: f64| match options.get(name) {
+        None => Ok(default),
+        Some(Value::Float(value)) if value.is_finite() && *value >= 0.0 => Ok(*value),
+        Some(other) => Err(EnvError::InvalidOption {
+            option: name.to_owned(),
+            reason: format!("{other:?} is not a number from 0 up"),
+        }),
+    };
+    let (x_init, y_init) = (read("x_init", PI)?, read("y_init", 1.0)?);
+    Ok([rng.uniform(-x_init, x_init), rng.uniform(-y_init, y_init)])
+}
+
 impl Env for Pendulum {
     type Observation = [f32; 3];
     type Action = [f32; 1];
@@ -155,17 +169,7 @@ impl Env for Pendulum {
         if let Some(seed) = seed {
             self.rng = Rng::new(seed);
         }
-        let read = |name: &str, default: f64| match options.get(name) {
-            None => Ok(default),
-            Some(Value::Float(value)) if value.is_finite() && *value >= 0.0 => Ok(*value),
-            Some(other) => Err(EnvError::InvalidOption {
-                option: name.to_owned(),
-                reason: format!("{other:?} is not a number from 0 up"),
-            }),
-        };
-        let (x_init, y_init) = (read("x_init", PI)?, read("y_init", 1.0)?);
-        self.angle = self.rng.uniform(-x_init, x_init);
-        self.velocity = self.rng.uniform(-y_init, y_init);
+        [self.angle, self.velocity] = start(&mut self.rng, options)?;
         self.elapsed = 0;
         self.is_started = true;
         self.last_torque = None;

@@ -1,6 +1,9 @@
 //! What is odd but no error, and who hears of it.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+};
 
 /// Something that works and may not be what was meant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,7 +45,16 @@ type Listener = Arc<dyn Fn(&Warning) + Send + Sync>;
 
 static LISTENER: RwLock<Option<Listener>> = RwLock::new(None);
 
-/// Has warnings told to `listener`, in place of a line each on the standard error stream.
+/// The lines that went to the standard error stream.
+static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// After so many different lines another one helps nobody.
+const TOLD_MAX: usize = 1_000;
+
+/// Has warnings told to `listener`.
+///
+/// Without a listener they are [`tracing`] events at the level `WARN`, where the program has a subscriber. Where it has
+/// neither, a line goes to the standard error stream, once for each warning: nobody would hear of it otherwise.
 ///
 /// ```
 /// environments::on_warning(|warning| assert!(warning.to_string().contains("CartPole-v1")));
@@ -61,6 +73,14 @@ pub(crate) fn warn(warning: Warning) {
         .clone();
     match listener {
         Some(listener) => listener(&warning),
-        None => eprintln!("environments: {warning}"),
+        None if tracing::dispatcher::has_been_set() => tracing::warn!("{warning}"),
+        None => {
+            let line = warning.to_string();
+            let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+            if told.len() < TOLD_MAX && !told.contains(&line) {
+                eprintln!("environments: {line}");
+                told.insert(line);
+            }
+        }
     }
 }

@@ -5,18 +5,21 @@
 //! count the steps of episodes and their returns, so limits and statistics cost nothing more, and none
 //! allocates in a step. Environment `i` is seeded with `seed + i`, whatever the form.
 
+mod infos;
 pub(crate) mod lanes;
 mod sync;
 mod threads;
 mod wrappers;
 
+pub use infos::{info_arrays, info_list};
 pub use sync::SyncVectorEnv;
 pub use threads::ThreadVectorEnv;
 pub use wrappers::{
     Episode, NormalizeObservation, NormalizeReward, RecordEpisodeStatistics, RunningMeanStd,
+    TransformAction, TransformObservation, TransformReward,
 };
 
-use crate::{EnvError, Info, Space, State, Value};
+use crate::{EnvError, Info, Options, Space, State, Value};
 
 /// What happens to an environment whose episode has ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -148,6 +151,20 @@ pub trait VectorEnv: Send {
     /// A buffer that is not `[n, d]`.
     fn reset(&mut self, seed: Option<u64>, obs: &mut [f32]) -> Result<(), EnvError>;
 
+    /// Begins an episode everywhere, with a seed each and the same options for all.
+    ///
+    /// Where a seed is `None` the random numbers go on. Resets that follow an episode's end by themselves have no
+    /// options.
+    ///
+    /// # Errors
+    /// Seeds or a buffer of the wrong size, and as [`Env::reset`](crate::Env::reset) for the options.
+    fn reset_with(
+        &mut self,
+        seeds: &[Option<u64>],
+        options: &Options,
+        obs: &mut [f32],
+    ) -> Result<(), EnvError>;
+
     /// Begins an episode where `mask` says so, and writes those rows.
     ///
     /// # Errors
@@ -221,6 +238,15 @@ impl<V: VectorEnv + ?Sized> VectorEnv for Box<V> {
 
     fn reset(&mut self, seed: Option<u64>, obs: &mut [f32]) -> Result<(), EnvError> {
         (**self).reset(seed, obs)
+    }
+
+    fn reset_with(
+        &mut self,
+        seeds: &[Option<u64>],
+        options: &Options,
+        obs: &mut [f32],
+    ) -> Result<(), EnvError> {
+        (**self).reset_with(seeds, options, obs)
     }
 
     fn reset_where(&mut self, mask: &[bool], obs: &mut [f32]) -> Result<(), EnvError> {

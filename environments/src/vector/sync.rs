@@ -16,7 +16,6 @@ pub struct SyncVectorEnv<E: Env> {
     /// After how many steps an episode is cut; the greatest number for never.
     limit: u32,
     collects_infos: bool,
-    options: Options,
 }
 
 impl<E: Env> SyncVectorEnv<E> {
@@ -58,7 +57,6 @@ impl<E: Env> SyncVectorEnv<E> {
             lengths: vec![0; count],
             limit: u32::MAX,
             collects_infos: false,
-            options: Options::new(),
         })
     }
 
@@ -86,14 +84,20 @@ impl<E: Env> SyncVectorEnv<E> {
         }
     }
 
-    fn restart(&mut self, at: usize, seed: Option<u64>, row: &mut [f32]) -> Result<Info, EnvError> {
+    fn restart(
+        &mut self,
+        at: usize,
+        seed: Option<u64>,
+        options: &Options,
+        row: &mut [f32],
+    ) -> Result<Info, EnvError> {
         let mut info = Info::new();
         if self.collects_infos {
-            let (observation, first) = self.envs[at].reset(seed, &self.options)?;
+            let (observation, first) = self.envs[at].reset(seed, options)?;
             observation.write(row);
             info = first;
         } else {
-            self.envs[at].reset_into(seed, &self.options, row)?;
+            self.envs[at].reset_into(seed, options, row)?;
         }
         self.has_ended[at] = false;
         self.returns[at] = 0.0;
@@ -114,7 +118,7 @@ impl<E: Env> SyncVectorEnv<E> {
             if self.mode == AutoresetMode::Disabled {
                 return Err(EnvError::EpisodeEnded { env: at });
             }
-            out.infos[at] = self.restart(at, None, &mut out.obs[row])?;
+            out.infos[at] = self.restart(at, None, &Options::new(), &mut out.obs[row])?;
             out.rewards[at] = 0.0;
             out.terminated[at] = false;
             out.truncated[at] = false;
@@ -147,7 +151,7 @@ impl<E: Env> SyncVectorEnv<E> {
         if self.mode == AutoresetMode::SameStep {
             out.final_obs[at * d..][..d].copy_from_slice(row);
             out.has_final[at] = true;
-            let first = self.restart(at, None, row)?;
+            let first = self.restart(at, None, &Options::new(), row)?;
             out.final_infos[at] = std::mem::replace(&mut out.infos[at], first);
         } else {
             self.has_ended[at] = true;
@@ -181,7 +185,23 @@ impl<E: Env> VectorEnv for SyncVectorEnv<E> {
         let d = self.observation_len;
         check_len("obs", obs.len(), self.envs.len() * d)?;
         for (at, row) in obs.chunks_exact_mut(d).enumerate() {
-            self.restart(at, seed.map(|seed| seed.wrapping_add(at as u64)), row)?;
+            let seed = seed.map(|seed| seed.wrapping_add(at as u64));
+            self.restart(at, seed, &Options::new(), row)?;
+        }
+        Ok(())
+    }
+
+    fn reset_with(
+        &mut self,
+        seeds: &[Option<u64>],
+        options: &Options,
+        obs: &mut [f32],
+    ) -> Result<(), EnvError> {
+        let d = self.observation_len;
+        check_len("seeds", seeds.len(), self.envs.len())?;
+        check_len("obs", obs.len(), self.envs.len() * d)?;
+        for (at, row) in obs.chunks_exact_mut(d).enumerate() {
+            self.restart(at, seeds[at], options, row)?;
         }
         Ok(())
     }
@@ -195,7 +215,7 @@ impl<E: Env> VectorEnv for SyncVectorEnv<E> {
             .enumerate()
             .filter(|(at, _)| mask[*at])
         {
-            self.restart(at, None, row)?;
+            self.restart(at, None, &Options::new(), row)?;
         }
         Ok(())
     }

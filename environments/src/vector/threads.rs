@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{Actions, AutoresetMode, StepBuffers, VectorEnv, check_len};
-use crate::{EnvError, MakeError, Space, State};
+use crate::{EnvError, MakeError, Options, Space, State};
 
 /// A vector of environments that is stepped by several threads.
 ///
@@ -240,6 +240,23 @@ impl VectorEnv for ThreadVectorEnv {
             let seed = seed.map(|seed| seed.wrapping_add(first as u64));
             let rows = &mut obs[first * d..(first + size) * d];
             shared.lock().envs.reset(seed, rows)?;
+        }
+        Ok(())
+    }
+
+    fn reset_with(
+        &mut self,
+        seeds: &[Option<u64>],
+        options: &Options,
+        obs: &mut [f32],
+    ) -> Result<(), EnvError> {
+        let d = self.observation_len;
+        check_len("seeds", seeds.len(), self.num_envs)?;
+        check_len("obs", obs.len(), self.num_envs * d)?;
+        for ((first, shared), size) in self.shares().zip(&self.sizes) {
+            let rows = &mut obs[first * d..(first + size) * d];
+            let seeds = &seeds[first..first + size];
+            shared.lock().envs.reset_with(seeds, options, rows)?;
         }
         Ok(())
     }

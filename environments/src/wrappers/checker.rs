@@ -8,12 +8,14 @@ use crate::{
 
 /// An environment whose first reset, step and observation are checked against its spaces.
 ///
-/// What is wrong is told as a [`Warning`]; nothing is changed or refused, and later calls cost nothing.
+/// What is wrong is told as a [`Warning`]; nothing is changed or refused, and later calls cost
+/// nothing unless [`PassiveEnvChecker::every_step`] asks for them.
 #[derive(Clone, Debug)]
 pub struct PassiveEnvChecker<E> {
     inner: E,
     is_reset_checked: bool,
     is_step_checked: bool,
+    checks_all: bool,
 }
 
 impl<E: Env> PassiveEnvChecker<E> {
@@ -23,7 +25,14 @@ impl<E: Env> PassiveEnvChecker<E> {
             inner,
             is_reset_checked: false,
             is_step_checked: false,
+            checks_all: false,
         }
+    }
+
+    /// Checks every reset and step, and not only the first.
+    pub fn every_step(mut self) -> PassiveEnvChecker<E> {
+        self.checks_all = true;
+        self
     }
 
     fn suspect(&self, problem: String) {
@@ -57,7 +66,7 @@ impl<E: Env> Env for PassiveEnvChecker<E> {
         options: &Options,
     ) -> Result<(E::Observation, Info), EnvError> {
         let first = self.inner.reset(seed, options)?;
-        if !self.is_reset_checked {
+        if self.checks_all || !self.is_reset_checked {
             self.is_reset_checked = true;
             self.check_observation(&first.0, "reset");
         }
@@ -66,7 +75,7 @@ impl<E: Env> Env for PassiveEnvChecker<E> {
 
     fn step(&mut self, action: &E::Action) -> Result<Step<E::Observation>, EnvError> {
         let step = self.inner.step(action)?;
-        if !self.is_step_checked {
+        if self.checks_all || !self.is_step_checked {
             self.is_step_checked = true;
             self.check_observation(&step.observation, "step");
             if !step.reward.is_finite() {
@@ -82,10 +91,24 @@ impl<E: Env> Env for PassiveEnvChecker<E> {
         options: &Options,
         row: &mut [f32],
     ) -> Result<(), EnvError> {
-        self.inner.reset_into(seed, options, row)
+        if !self.checks_all {
+            return self.inner.reset_into(seed, options, row);
+        }
+        let (observation, _) = self.reset(seed, options)?;
+        observation.write(row);
+        Ok(())
     }
 
     fn step_into(&mut self, action: &E::Action, row: &mut [f32]) -> Result<Outcome, EnvError> {
-        self.inner.step_into(action, row)
+        if !self.checks_all {
+            return self.inner.step_into(action, row);
+        }
+        let step = self.step(action)?;
+        step.observation.write(row);
+        Ok(Outcome {
+            reward: step.reward,
+            terminated: step.terminated,
+            truncated: step.truncated,
+        })
     }
 }

@@ -4,10 +4,11 @@ use std::f64::consts::PI;
 
 use super::{Block, Dynamics, LANES, trig};
 use crate::{
-    Env as _, Space,
+    Env as _, EnvError, Options, Space,
     envs::{
         Acrobot, Equations,
         acrobot::{DT, FIRST_SPEED_MAX, SECOND_SPEED_MAX, Trig, accelerations, observe, start},
+        cartpole::bounds,
     },
     rng::Rng,
     vector::Actions,
@@ -140,8 +141,9 @@ impl Dynamics<4, 6> for AcrobotLanes {
         }
     }
 
-    fn start(&self, rng: &mut Rng) -> ([f64; 4], [f32; 6]) {
-        let state = start(rng, -0.1, 0.1);
-        (state, observe(state))
+    fn start(&self, rng: &mut Rng, options: &Options) -> Result<([f64; 4], [f32; 6]), EnvError> {
+        let (low, high) = bounds(options, -0.1, 0.1)?;
+        let state = start(rng, low, high);
+        Ok((state, observe(state)))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Block, Dynamics, LANES, trig};
 use crate::{
-    Env as _, Space,
+    Env as _, EnvError, Options, Space,
     envs::{CartPole, cartpole::*},
     rng::Rng,
     vector::Actions,
@@ -75,8 +75,9 @@ impl Dynamics<4, 4> for CartPoleLanes {
         }
     }
 
-    fn start(&self, rng: &mut Rng) -> ([f64; 4], [f32; 4]) {
-        let state = std::array::from_fn(|_| rng.uniform(-0.05, 0.05));
-        (state, state.map(|value| value as f32))
+    fn start(&self, rng: &mut Rng, options: &Options) -> Result<([f64; 4], [f32; 4]), EnvError> {
+        let (low, high) = bounds(options, -0.05, 0.05)?;
+        let state = std::array::from_fn(|_| rng.uniform(low, high));
+        Ok((state, state.map(|value| value as f32)))
     }
 }

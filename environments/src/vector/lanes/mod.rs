@@ -18,7 +18,7 @@ pub(crate) use mountain_car::MountainCarLanes;
 pub(crate) use pendulum::PendulumLanes;
 
 use super::{Actions, AutoresetMode, Progress, StepBuffers, VectorEnv, check_len};
-use crate::{EnvError, Space, State, registry::VectorConfig, rng::Rng};
+use crate::{EnvError, Options, Space, State, registry::VectorConfig, rng::Rng};
 
 /// How many states a block has.
 pub(crate) const LANES: usize = 16;
@@ -59,7 +59,7 @@ pub(crate) trait Dynamics<const S: usize, const D: usize>: Send + Sync + 'static
     fn observe(state: &Block<S>, obs: &mut [[f32; D]; LANES]);
 
     /// Draws the state that an episode begins in, and says what the agent sees.
-    fn start(&self, rng: &mut Rng) -> ([f64; S], [f32; D]);
+    fn start(&self, rng: &mut Rng, options: &Options) -> Result<([f64; S], [f32; D]), EnvError>;
 }
 
 /// Environments that are stepped in lanes.
@@ -96,13 +96,19 @@ impl<K: Dynamics<S, D>, const S: usize, const D: usize> LanesVectorEnv<K, S, D> 
         }
     }
 
-    fn restart(&mut self, at: usize, row: &mut [f32; D]) {
-        let (state, observation) = self.dynamics.start(&mut self.rngs[at]);
+    fn restart(
+        &mut self,
+        at: usize,
+        options: &Options,
+        row: &mut [f32; D],
+    ) -> Result<(), EnvError> {
+        let (state, observation) = self.dynamics.start(&mut self.rngs[at], options)?;
         self.put(at, &state);
         *row = observation;
         self.has_ended[at] = false;
         self.returns[at] = 0.0;
         self.lengths[at] = 0;
+        Ok(())
     }
 
     fn put(&mut self, at: usize, state: &[f64; S]) {
@@ -129,7 +135,7 @@ impl<K: Dynamics<S, D>, const S: usize, const D: usize> LanesVectorEnv<K, S, D> 
     }
 
     /// Ends the episodes of a block that has some to end.
-    fn end_episodes(&mut self, block: usize, out: &mut StepBuffers) {
+    fn end_episodes(&mut self, block: usize, out: &mut StepBuffers) -> Result<(), EnvError> {
         let end = ((block + 1) * LANES).min(self.rngs.len());
         for at in block * LANES..end {
             if !(out.terminated[at] || out.truncated[at]) {
@@ -145,8 +151,9 @@ impl<K: Dynamics<S, D>, const S: usize, const D: usize> LanesVectorEnv<K, S, D> 
             let (final_rows, _) = out.final_obs.as_chunks_mut::<D>();
             final_rows[at] = rows[at];
             out.has_final[at] = true;
-            self.restart(at, &mut rows[at]);
+            self.restart(at, &Options::new(), &mut rows[at])?;
         }
+        Ok(())
     }
 }
 
@@ -302,7 +309,25 @@ impl<K: Dynamics<S, D>, const S: usize, const D: usize> VectorEnv for LanesVecto
             if let Some(seed) = seed {
                 self.rngs[at] = Rng::new(seed.wrapping_add(at as u64));
             }
-            self.restart(at, row);
+            self.restart(at, &Options::new(), row)?;
+        }
+        self.is_started = true;
+        Ok(())
+    }
+
+    fn reset_with(
+        &mut self,
+        seeds: &[Option<u64>],
+        options: &Options,
+        obs: &mut [f32],
+    ) -> Result<(), EnvError> {
+        check_len("seeds", seeds.len(), self.num_envs())?;
+        check_len("obs", obs.len(), self.num_envs() * D)?;
+        for (at, row) in obs.as_chunks_mut::<D>().0.iter_mut().enumerate() {
+            if let Some(seed) = seeds[at] {
+                self.rngs[at] = Rng::new(seed);
+            }
+            self.restart(at, options, row)?;
         }
         self.is_started = true;
         Ok(())
@@ -313,7 +338,7 @@ impl<K: Dynamics<S, D>, const S: usize, const D: usize> VectorEnv for LanesVecto
         check_len("obs", obs.len(), self.num_envs() * D)?;
         let rows = obs.as_chunks_mut::<D>().0.iter_mut().enumerate();
         for (at, row) in rows.filter(|(at, _)| mask[*at]) {
-            self.restart(at, row);
+            self.restart(at, &Options::new(), row)?;
         }
         Ok(())
     }
@@ -333,7 +358,8 @@ impl<K: Dynamics<S, D>, const S: usize, const D: usize> VectorEnv for LanesVecto
         for at in waiting.map_or(0..0, |first| first..self.num_envs()) {
             if self.has_ended[at] {
                 // The step was for nothing: this one only resets.
-                self.restart(at, &mut out.obs.as_chunks_mut::<D>().0[at]);
+                let row = &mut out.obs.as_chunks_mut::<D>().0[at];
+                self.restart(at, &Options::new(), row)?;
                 out.rewards[at] = 0.0;
                 out.terminated[at] = false;
                 out.truncated[at] = false;
@@ -341,7 +367,7 @@ impl<K: Dynamics<S, D>, const S: usize, const D: usize> VectorEnv for LanesVecto
         }
         for block in 0..self.blocks.len() {
             if self.ends[block] {
-                self.end_episodes(block, out);
+                self.end_episodes(block, out)?;
             }
         }
         Ok(())

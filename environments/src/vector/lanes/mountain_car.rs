@@ -2,9 +2,10 @@
 
 use super::{Block, Dynamics, LANES, trig};
 use crate::{
-    Env as _, Space,
+    Env as _, EnvError, Options, Space,
     envs::{
         MountainCar,
+        cartpole::bounds,
         mountain_car::{is_past, moved},
     },
     rng::Rng,
@@ -66,8 +67,9 @@ impl Dynamics<2, 2> for MountainCarLanes {
         }
     }
 
-    fn start(&self, rng: &mut Rng) -> ([f64; 2], [f32; 2]) {
-        let state = [rng.uniform(-0.6, -0.4), 0.0];
-        (state, state.map(|value| value as f32))
+    fn start(&self, rng: &mut Rng, options: &Options) -> Result<([f64; 2], [f32; 2]), EnvError> {
+        let (low, high) = bounds(options, -0.6, -0.4)?;
+        let state = [rng.uniform(low, high), 0.0];
+        Ok((state, state.map(|value| value as f32)))
     }
 }

@@ -4,10 +4,10 @@ use std::f64::consts::PI;
 
 use super::{Block, Dynamics, LANES, trig};
 use crate::{
-    Env as _, Space,
+    Env as _, EnvError, Options, Space,
     envs::{
         Pendulum,
-        pendulum::{DT, SPEED_MAX, TORQUE_MAX, observe},
+        pendulum::{DT, SPEED_MAX, TORQUE_MAX, observe, start},
     },
     rng::Rng,
     vector::Actions,
@@ -73,8 +73,8 @@ impl Dynamics<2, 3> for PendulumLanes {
         }
     }
 
-    fn start(&self, rng: &mut Rng) -> ([f64; 2], [f32; 3]) {
-        let state = [rng.uniform(-PI, PI), rng.uniform(-1.0, 1.0)];
-        (state, observe(state))
+    fn start(&self, rng: &mut Rng, options: &Options) -> Result<([f64; 2], [f32; 3]), EnvError> {
+        let state = start(rng, options)?;
+        Ok((state, observe(state)))
     }
 }

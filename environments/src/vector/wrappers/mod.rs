@@ -2,9 +2,11 @@
 
 mod normalize;
 mod statistics;
+mod transform;
 
 pub use normalize::{NormalizeObservation, NormalizeReward, RunningMeanStd};
 pub use statistics::{Episode, RecordEpisodeStatistics};
+pub use transform::{TransformAction, TransformObservation, TransformReward};
 
 /// Passes the methods on that a wrapper leaves as they are.
 macro_rules! forward_vector {

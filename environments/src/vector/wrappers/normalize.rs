@@ -2,7 +2,7 @@
 
 use super::forward_vector;
 use crate::{
-    BoxSpace, Dtype, EnvError, Space,
+    BoxSpace, Dtype, EnvError, Options, Space,
     vector::{Actions, AutoresetMode, StepBuffers, VectorEnv},
 };
 
@@ -30,7 +30,7 @@ impl RunningMeanStd {
     }
 
     /// Adds `count` rows, of which `number(row, at)` is a number.
-    fn update(&mut self, count: usize, number: impl Fn(usize, usize) -> f64) {
+    pub(crate) fn update(&mut self, count: usize, number: impl Fn(usize, usize) -> f64) {
         if count == 0 {
             return;
         }
@@ -104,6 +104,17 @@ impl<V: VectorEnv> VectorEnv for NormalizeObservation<V> {
         Ok(())
     }
 
+    fn reset_with(
+        &mut self,
+        seeds: &[Option<u64>],
+        options: &Options,
+        obs: &mut [f32],
+    ) -> Result<(), EnvError> {
+        self.inner.reset_with(seeds, options, obs)?;
+        self.learn_and_scale(obs);
+        Ok(())
+    }
+
     fn reset_where(&mut self, mask: &[bool], obs: &mut [f32]) -> Result<(), EnvError> {
         self.inner.reset_where(mask, obs)?;
         let d = self.inner.observation_len();
@@ -171,6 +182,17 @@ impl<V: VectorEnv> VectorEnv for NormalizeReward<V> {
         self.returns.fill(0.0);
         self.had_ended.fill(false);
         self.inner.reset(seed, obs)
+    }
+
+    fn reset_with(
+        &mut self,
+        seeds: &[Option<u64>],
+        options: &Options,
+        obs: &mut [f32],
+    ) -> Result<(), EnvError> {
+        self.returns.fill(0.0);
+        self.had_ended.fill(false);
+        self.inner.reset_with(seeds, options, obs)
     }
 
     fn reset_where(&mut self, mask: &[bool], obs: &mut [f32]) -> Result<(), EnvError> {

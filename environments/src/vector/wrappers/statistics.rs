@@ -4,7 +4,7 @@ use std::{collections::VecDeque, time::Instant};
 
 use super::forward_vector;
 use crate::{
-    EnvError, Space,
+    EnvError, Options, Space,
     vector::{Actions, StepBuffers, VectorEnv},
 };
 
@@ -74,6 +74,16 @@ impl<V: VectorEnv> VectorEnv for RecordEpisodeStatistics<V> {
     fn reset(&mut self, seed: Option<u64>, obs: &mut [f32]) -> Result<(), EnvError> {
         self.starts.fill(Instant::now());
         self.inner.reset(seed, obs)
+    }
+
+    fn reset_with(
+        &mut self,
+        seeds: &[Option<u64>],
+        options: &Options,
+        obs: &mut [f32],
+    ) -> Result<(), EnvError> {
+        self.starts.fill(Instant::now());
+        self.inner.reset_with(seeds, options, obs)
     }
 
     fn reset_where(&mut self, mask: &[bool], obs: &mut [f32]) -> Result<(), EnvError> {
