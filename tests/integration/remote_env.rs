@@ -486,3 +486,24 @@ fn a_reset_forgets_what_is_in_flight() -> ray_core::Result<()> {
     assert_eq!((&ids[..], &out.obs[..]), (&[1, 0][..], &[401.0, 301.0][..]));
     Ok(())
 }
+
+#[ray_core::test]
+fn a_reset_takes_a_seed_for_each_and_options_for_all() -> ray_core::Result<()> {
+    let _ray = init()?;
+    let mode = AutoresetMode::SameStep;
+    let mut here = make_vec("CartPole-v1", 3, mode).expect("environments");
+    let builder = RemoteVectorEnv::builder("CartPole-v1", 3).autoreset_mode(mode);
+    let mut there = builder.workers(2).build().expect("environments");
+    let options = Options::from([
+        ("low".to_owned(), environments::Value::from(0.01)),
+        ("high".to_owned(), environments::Value::from(0.02)),
+    ]);
+    let seeds = [Some(5), Some(1), Some(9)];
+    let (mut a, mut b) = (vec![0.0; 12], vec![0.0; 12]);
+    here.reset_with(&seeds, &options, &mut a).expect("a reset");
+    there.reset_with(&seeds, &options, &mut b).expect("a reset");
+    assert_eq!(a, b);
+    assert!(a.iter().all(|value| (0.01..=0.02).contains(value)), "{a:?}");
+    assert!(there.reset_with(&seeds[..2], &options, &mut b).is_err());
+    Ok(())
+}

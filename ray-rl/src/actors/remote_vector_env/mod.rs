@@ -29,7 +29,7 @@ mod wire;
 mod worker;
 
 use environments::{
-    EnvError, Space, State,
+    EnvError, Options, Space, State,
     vector::{Actions, AutoresetMode, StepBuffers, VectorEnv},
 };
 use ray_core::{Error, ObjectRef};
@@ -38,7 +38,7 @@ pub use builder::RemoteVectorEnvBuilder;
 #[doc(hidden)]
 pub use compiled::ENVIRONMENTS;
 use crew::{Member, is_death, unreachable};
-use packed::PackedState;
+use packed::{PackedState, pack_map};
 use pool::Pool;
 use rows::{Ledger, Reply, check_buffers, check_len};
 use wire::{EnvReply, StepRequest};
@@ -93,6 +93,25 @@ impl RemoteVectorEnv {
         for (row, to) in rows.take(member.count()).enumerate() {
             reply.write_obs(row, to);
         }
+        Ok(())
+    }
+
+    /// Resets everything and takes the first observations.
+    fn begin(
+        &mut self,
+        call: impl Fn(&Member) -> ObjectRef<EnvReply>,
+        obs: &mut [f32],
+    ) -> Result<(), EnvError> {
+        let d = self.observation_len;
+        self.reset_members(call, |envs, at, reply| {
+            let first = envs.members[at].first();
+            for row in 0..reply.len() {
+                let to = &mut obs[(first + row) * d..][..d];
+                reply.write_obs(row, to);
+                envs.ledger.restart(first + row, to);
+            }
+        })?;
+        self.has_begun = true;
         Ok(())
     }
 
@@ -193,16 +212,28 @@ impl VectorEnv for RemoteVectorEnv {
             let seed = seed.map(|seed| seed.wrapping_add(member.first() as u64));
             member.handle.reset(seed)
         };
-        self.reset_members(call, |envs, at, reply| {
-            let first = envs.members[at].first();
-            for row in 0..reply.len() {
-                let to = &mut obs[(first + row) * d..][..d];
-                reply.write_obs(row, to);
-                envs.ledger.restart(first + row, to);
-            }
-        })?;
-        self.has_begun = true;
-        Ok(())
+        self.begin(call, obs)
+    }
+
+    fn reset_with(
+        &mut self,
+        seeds: &[Option<u64>],
+        options: &Options,
+        obs: &mut [f32],
+    ) -> Result<(), EnvError> {
+        check_len("seeds", seeds.len(), self.count)?;
+        check_len("obs", obs.len(), self.count * self.observation_len)?;
+        let options = pack_map(options)?;
+        if let Some(pool) = &mut self.pool {
+            pool.forget();
+        }
+        // Who replaces a dead worker goes on from here as well as it can.
+        self.seed = seeds.first().copied().flatten();
+        let call = |member: &Member| {
+            let seeds = &seeds[member.first()..][..member.count()];
+            member.handle.reset_with(seeds.to_vec(), options.clone())
+        };
+        self.begin(call, obs)
     }
 
     fn reset_where(&mut self, mask: &[bool], obs: &mut [f32]) -> Result<(), EnvError> {

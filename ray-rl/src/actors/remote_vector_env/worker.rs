@@ -11,7 +11,7 @@ use ray_core::prelude::*;
 
 use super::{
     compiled::register_compiled,
-    packed::{PackedState, pack_map, unpack_map},
+    packed::{Node, PackedState, pack_map, unpack_map},
     wire::{EnvReply, FAILED, FINAL, Failure, StepRequest, TERMINATED, TRUNCATED, WorkerConfig},
 };
 
@@ -55,6 +55,26 @@ impl EnvWorker {
             let n = unit.envs.num_envs();
             let result = guarded(&mut unit.is_broken, || {
                 unit.envs.reset(seed, &mut unit.out.obs)
+            });
+            unit.forget_last_step();
+            self.answer(at, first, result, &mut reply);
+            first += n;
+        }
+        reply
+    }
+
+    /// Begins an episode everywhere, with a seed each and the same options for all.
+    pub fn reset_with(&mut self, seeds: Vec<Option<u64>>, options: Vec<Node>) -> EnvReply {
+        let options = unpack_map(options);
+        let mut reply = EnvReply::default();
+        let mut first = 0;
+        for at in 0..self.units.len() {
+            let unit = &mut self.units[at];
+            let n = unit.envs.num_envs();
+            let seeds = seeds.get(first..first + n).unwrap_or_default();
+            let options = options.clone();
+            let result = guarded(&mut unit.is_broken, || {
+                unit.envs.reset_with(seeds, &options?, &mut unit.out.obs)
             });
             unit.forget_last_step();
             self.answer(at, first, result, &mut reply);
