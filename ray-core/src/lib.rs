@@ -35,6 +35,7 @@ pub mod data;
 mod error;
 mod node;
 mod object_ref;
+mod placement_group;
 pub mod prelude;
 mod runtime;
 pub mod store;
@@ -48,9 +49,11 @@ pub use context_api::{RuntimeContext, exit_actor, runtime_context};
 pub use data::Data;
 pub use error::{Error, Result};
 pub use object_ref::{AnyRef, ObjectFuture, ObjectRef, ObjectView};
+pub use placement_group::{PlacementGroup, placement_group};
 pub use ray_engine::{
-    ids::{ActorId, JobId, NodeId, ObjectId, ProcessId, TaskId},
+    ids::{ActorId, GroupId, JobId, NodeId, ObjectId, ProcessId, TaskId},
     resources::{Amount, Resources},
+    spec::{Condition, LabelSelector, PlacementStrategy, Strategy},
 };
 pub use ray_macros::{Data, actor, remote, test};
 pub use rkyv;

@@ -234,6 +234,7 @@ impl Runtime {
             method: __private::table().find(meta.method),
             target: meta.target,
             chain: meta.chain.into(),
+            devices: meta.devices.into(),
             call: failure.map_or_else(|| Ok(Call::new(body, args)), Err),
             held,
             cancelled: Arc::new(AtomicBool::new(false)),
@@ -408,13 +409,14 @@ impl Runtime {
                 lease,
                 worker,
                 addr,
+                devices,
             } => {
-                self.with_core(|core, now| core.on_lease(from, request, lease, worker, addr, now));
+                let at = (worker, addr);
+                self.with_core(|core, now| core.on_lease(from, request, lease, at, devices, now));
             }
-            Message::LeaseRefused { request, failure } => self.with_core(|core, now| {
-                core.owner
-                    .on_lease_refused(ray_engine::ids::RequestId(request), failure, now);
-            }),
+            Message::LeaseRefused { request, failure } => {
+                self.with_core(|core, now| core.on_lease_refused(request, failure, now))
+            }
             Message::RecallLease { lease } => {
                 self.with_core(|core, now| core.owner.on_lease_recalled(lease, now))
             }
@@ -446,8 +448,9 @@ impl Runtime {
                 worker,
                 addr,
                 incarnation,
+                devices,
             } => {
-                self.with_core(|core, _| core.construct(actor, worker, addr, incarnation));
+                self.with_core(|core, _| core.construct(actor, worker, addr, incarnation, devices));
             }
             Message::Locate { process } => {
                 let at = self.locate(process);
@@ -513,6 +516,7 @@ impl Runtime {
             Message::RecallSegments => self.return_segments(true),
             Message::CreateActorReply { request, .. }
             | Message::LookupActorReply { request, .. }
+            | Message::GroupReply { request, .. }
             | Message::SegmentsGranted { request, .. }
             | Message::Fetched { request, .. }
             | Message::Resources { request, .. }
