@@ -142,6 +142,26 @@ fn bundles_of_a_dead_node_move() -> ray_core::Result<()> {
 }
 
 #[ray_core::test]
+fn a_group_ends_with_its_job() -> ray_core::Result<()> {
+    let mut cluster = Cluster::start(DRILL, &["0"]);
+    cluster.join(&["2"]);
+    let ray = cluster.driver().init()?;
+    let mut other = std::process::Command::new(DRILL)
+        .arg("group")
+        .env("RAY_ADDRESS", cluster.address())
+        .env("RAY_TOKEN", cluster.token())
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .expect("the drill runs");
+    let free = |count: f64| available_resources().is_ok_and(|free| free.get("CPU") == count);
+    assert!(eventually(|| free(1.0)), "the other job holds one");
+    drop(other.stdin.take());
+    assert!(other.wait().expect("a child").success());
+    assert!(eventually(|| free(2.0)), "and gives it back at its end");
+    ray.shutdown()
+}
+
+#[ray_core::test]
 fn a_single_node_reserves_and_frees() -> ray_core::Result<()> {
     let ray = Config::new().num_cpus(3.0).init()?;
     let groups = [

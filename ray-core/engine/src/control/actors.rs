@@ -146,7 +146,7 @@ impl ActorDirectory {
         ActorDirectory::default()
     }
 
-    /// Counts questions from `first` on, so that they differ from those of the process it lives in.
+    /// Counts questions from after `first` on, so that they differ from those of the process it lives in.
     pub fn with_first_request(mut self, first: u64) -> ActorDirectory {
         self.next_request = first;
         self
