@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use ray_core::{
-    Amount, Config, Error, PlacementStrategy, Resources, available_resources, get_all,
-    placement_group, prelude::*, runtime_context,
+    Amount, Config, Error, PlacementGroup, PlacementStrategy, Resources, available_resources,
+    get_all, placement_group, prelude::*, runtime_context,
 };
 use ray_tests::{Cluster, PATIENCE, Tokens, add_token, eventually, take_token};
 
@@ -20,6 +20,14 @@ fn where_am_i() -> String {
 fn stays(arrived: String, leave: String) {
     add_token(&arrived);
     take_token(&leave);
+}
+
+#[remote]
+fn works_in(group: PlacementGroup) -> Result<String, Error> {
+    where_am_i::options()
+        .placement_group(&group, 0)
+        .remote()
+        .get()
 }
 
 #[actor]
@@ -40,7 +48,7 @@ fn cpus(count: u64) -> Resources {
     Resources::new().with(Resources::CPU, Amount(Amount::ONE.0 * count))
 }
 
-fn homes(group: &ray_core::PlacementGroup) -> ray_core::Result<Vec<String>> {
+fn homes(group: &PlacementGroup) -> ray_core::Result<Vec<String>> {
     let count = i32::try_from(group.bundles().len()).expect("few bundles");
     let places = (0..count)
         .map(|index| where_am_i::options().placement_group(group, index).remote())
@@ -181,6 +189,7 @@ fn a_single_node_reserves_and_frees() -> ray_core::Result<()> {
     assert!(eventually(|| {
         available_resources().is_ok_and(|free| free.get("CPU") == 1.0)
     }));
+    assert!(works_in::remote(groups[0].clone()).get().is_ok());
     let large = placement_group(&[cpus(2)], PlacementStrategy::Pack)?;
     assert!(!large.wait(SHORT)?);
     for group in &groups {

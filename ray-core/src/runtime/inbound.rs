@@ -234,7 +234,12 @@ impl Runtime {
             method: __private::table().find(meta.method),
             target: meta.target,
             chain: meta.chain.into(),
-            devices: meta.devices.into(),
+            // Most calls have none, and the empty list is shared.
+            devices: if meta.devices.is_empty() {
+                Arc::default()
+            } else {
+                meta.devices.into()
+            },
             call: failure.map_or_else(|| Ok(Call::new(body, args)), Err),
             held,
             cancelled: Arc::new(AtomicBool::new(false)),
