@@ -27,10 +27,18 @@ pub struct RuntimeContext {
     pub actor: Option<ActorId>,
     /// The namespace of actor names.
     pub namespace: String,
+    gpu_ids: Vec<u32>,
     running: Option<context::Running>,
 }
 
 impl RuntimeContext {
+    /// Returns the GPUs that are the running call's or its actor's, by their number on the node, from 0.
+    ///
+    /// A part of a GPU counts as that GPU. Nothing keeps other code off them: choose the device by this.
+    pub fn gpu_ids(&self) -> &[u32] {
+        &self.gpu_ids
+    }
+
     /// Returns whether somebody cancelled the running call; long bodies ask now and then.
     pub fn is_cancelled(&self) -> bool {
         self.running
@@ -43,6 +51,12 @@ impl RuntimeContext {
 pub fn runtime_context() -> RuntimeContext {
     let running = context::current();
     let runtime = runtime::current().ok();
+    let executor = runtime
+        .as_ref()
+        .and_then(|runtime| runtime.executor.as_ref());
+    let gpu_ids = executor
+        .zip(running.as_ref())
+        .map_or_else(Vec::new, |(executor, running)| executor.gpus_of(running));
     RuntimeContext {
         job: runtime.as_ref().map_or(JobId(0), |runtime| runtime.job()),
         node: runtime.as_ref().map_or(NodeId(0), |runtime| runtime.node()),
@@ -54,6 +68,7 @@ pub fn runtime_context() -> RuntimeContext {
         attempt: running.as_ref().map_or(0, |running| running.attempt),
         actor: running.as_ref().and_then(|running| running.actor),
         namespace: runtime.map_or_else(String::new, |runtime| runtime.namespace.clone()),
+        gpu_ids,
         running,
     }
 }

@@ -36,6 +36,7 @@ mod error;
 mod node;
 mod object_ref;
 mod object_stream;
+mod placement_group;
 pub mod prelude;
 mod runtime;
 pub mod store;
@@ -51,9 +52,11 @@ pub use data::Data;
 pub use error::{Error, Result};
 pub use object_ref::{AnyRef, ObjectFuture, ObjectRef, ObjectView};
 pub use object_stream::ObjectRefStream;
+pub use placement_group::{PlacementGroup, placement_group};
 pub use ray_engine::{
-    ids::{ActorId, JobId, NodeId, ObjectId, ProcessId, TaskId},
+    ids::{ActorId, GroupId, JobId, NodeId, ObjectId, ProcessId, TaskId},
     resources::{Amount, Resources},
+    spec::{Condition, LabelSelector, PlacementStrategy, Strategy},
 };
 pub use ray_macros::{Data, actor, remote, test};
 pub use rkyv;

@@ -7,9 +7,9 @@ use std::net::SocketAddr;
 
 use ray_engine::{
     failure::{Failure, WorkerExit},
-    ids::{ActorId, JobId, LeaseId, NodeId, ObjectId, ProcessId, TaskId},
+    ids::{ActorId, GroupId, JobId, LeaseId, NodeId, ObjectId, ProcessId, TaskId},
     resources::Resources,
-    spec::{Demand, Labels, NodeReport},
+    spec::{Demand, Labels, NodeReport, Placement, PlacementStrategy},
 };
 use rkyv::{Archive, Deserialize, Serialize, rancor};
 
@@ -73,6 +73,8 @@ pub(crate) struct CallMeta {
     pub args: Vec<ArgMeta>,
     /// The actors whose calls led here, outermost first.
     pub chain: Vec<ActorId>,
+    /// The GPUs of the lease, for tasks and constructors.
+    pub devices: Vec<u32>,
 }
 
 /// Who runs a call.
@@ -180,6 +182,7 @@ pub(crate) struct ActorCreation {
     pub name: Option<(String, String)>,
     pub shape: Resources,
     pub running: Resources,
+    pub placement: Placement,
     pub max_restarts: i32,
     pub job: JobId,
     pub get_if_exists: bool,
@@ -200,9 +203,12 @@ pub(crate) enum Message {
         request: u64,
         job: JobId,
         shape: Resources,
+        placement: Placement,
     },
     CancelLeaseRequest {
         request: u64,
+        /// Whether it was for a place that the control role had to choose.
+        was_placed: bool,
     },
     // A node asks the control role to place what it cannot run.
     SpillLease {
@@ -246,6 +252,7 @@ pub(crate) enum Message {
         lease: LeaseId,
         worker: ProcessId,
         addr: SocketAddr,
+        devices: Vec<u32>,
     },
     LeaseRefused {
         request: u64,
@@ -330,6 +337,7 @@ pub(crate) enum Message {
         worker: ProcessId,
         addr: SocketAddr,
         incarnation: u64,
+        devices: Vec<u32>,
     },
     ConstructFailed {
         actor: ActorId,
@@ -361,6 +369,50 @@ pub(crate) enum Message {
     LookupActorReply {
         request: u64,
         outcome: Result<(ActorId, String, CallLimits), Failure>,
+    },
+    // Placement groups.
+    CreateGroup {
+        request: u64,
+        group: GroupId,
+        bundles: Vec<Resources>,
+        strategy: PlacementStrategy,
+        job: JobId,
+    },
+    RemoveGroup {
+        request: u64,
+        group: GroupId,
+    },
+    GroupReply {
+        request: u64,
+        outcome: Result<(), Failure>,
+    },
+    /// The control role asks a node to set all of these bundles aside, or none.
+    PrepareBundles {
+        group: GroupId,
+        attempt: u64,
+        bundles: Vec<(u32, Resources)>,
+    },
+    CommitBundles {
+        group: GroupId,
+        attempt: u64,
+    },
+    /// The node gives them up and ends what runs in them.
+    ReturnBundles {
+        group: GroupId,
+        attempt: u64,
+    },
+    // The node answers.
+    BundlesPrepared {
+        group: GroupId,
+        attempt: u64,
+    },
+    BundlesCommitted {
+        group: GroupId,
+        attempt: u64,
+    },
+    BundlesRefused {
+        group: GroupId,
+        attempt: u64,
     },
     // The control role and the nodes.
     /// A node introduces itself.
@@ -418,6 +470,7 @@ pub(crate) enum Message {
         lease: LeaseId,
         worker: ProcessId,
         addr: SocketAddr,
+        devices: Vec<u32>,
     },
     ActorPlaceRefused {
         request: u64,
@@ -541,6 +594,11 @@ impl Message {
                 | Message::JobUp { .. }
                 | Message::ActorPlaced { .. }
                 | Message::ActorPlaceRefused { .. }
+                | Message::CreateGroup { .. }
+                | Message::RemoveGroup { .. }
+                | Message::BundlesPrepared { .. }
+                | Message::BundlesCommitted { .. }
+                | Message::BundlesRefused { .. }
                 | Message::QueryResources { .. }
                 | Message::QueryNodes { .. }
         )

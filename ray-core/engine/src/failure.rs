@@ -125,4 +125,6 @@ pub struct WorkerExit {
     pub function: String,
     /// Which try it was, from 0.
     pub attempt: u32,
+    /// The removed placement group that it had to leave, if it had to.
+    pub evicted_from: Option<GroupId>,
 }

@@ -32,7 +32,7 @@ impl Labels {
 }
 
 /// One condition on a node's labels.
-#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Condition {
     /// The key is there and has one of these values.
     In { key: String, values: Vec<String> },
@@ -62,7 +62,7 @@ impl Condition {
 }
 
 /// Conditions that must hold together; an empty one takes every node.
-#[derive(Archive, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct LabelSelector(pub Vec<Condition>);
 
 impl LabelSelector {
@@ -73,7 +73,7 @@ impl LabelSelector {
 }
 
 /// How a node is chosen for work.
-#[derive(Archive, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Strategy {
     /// Near its arguments and its submitter while that node is less than half full, then elsewhere.
     #[default]
@@ -105,12 +105,30 @@ pub enum PlacementStrategy {
 }
 
 /// A place in a placement group.
-#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(
+    Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash,
+)]
 pub struct BundleRef {
     /// Which group.
     pub group: GroupId,
     /// Which of its bundles; `None` for any that has room.
     pub index: Option<u32>,
+}
+
+/// Where work is to run, when its submitter says so.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Placement {
+    /// How the node is chosen.
+    pub strategy: Strategy,
+    /// The placement group it draws from, if it does.
+    pub bundle: Option<BundleRef>,
+}
+
+impl Placement {
+    /// Returns whether nothing is said.
+    pub fn is_default(&self) -> bool {
+        self.bundle.is_none() && self.strategy == Strategy::Default
+    }
 }
 
 /// A bundle of a placement group and where it is.

@@ -3,7 +3,7 @@
 use ray_engine::{
     control::actors::{ActorDirectory, ActorSpec, Command, DirectoryState},
     failure::{Failure, WorkerExit},
-    ids::{ActorId, LeaseId, ProcessId, RequestId},
+    ids::{ActorId, GroupId, LeaseId, ProcessId, RequestId},
     resources::Resources,
     time::Time,
 };
@@ -257,4 +257,36 @@ fn an_actor_that_its_dead_creator_never_announced_is_dead() {
     directory.on_owner_died(CREATOR, NOW);
     directory.watch(ACTOR, CALLER, NOW);
     assert!(tells_of_death(&commands(&mut directory), CALLER));
+}
+
+#[test]
+fn an_actor_of_a_removed_group_is_dead_whatever_its_restarts() {
+    let mut directory = alive(spec());
+    let group = GroupId {
+        owner: CREATOR,
+        index: 7,
+    };
+    let exit = WorkerExit {
+        worker: WORKER,
+        evicted_from: Some(group),
+        ..WorkerExit::default()
+    };
+    directory.on_worker_died(WORKER, exit, NOW);
+    let removed = DirectoryState::Dead {
+        failure: Failure::PlacementGroupRemoved(group),
+    };
+    assert_eq!(directory.state(ACTOR), Some(&removed));
+}
+
+#[test]
+fn questions_count_from_where_they_are_told() {
+    let mut directory = ActorDirectory::new().with_first_request(100);
+    create(&mut directory, spec());
+    assert!(matches!(
+        commands(&mut directory)[..],
+        [Command::RequestLease {
+            request: RequestId(101),
+            ..
+        }]
+    ));
 }

@@ -11,6 +11,7 @@ mod audit;
 pub(crate) mod client;
 pub(crate) mod current;
 pub(crate) mod desk;
+mod groups;
 mod hex;
 mod listener;
 mod logs;

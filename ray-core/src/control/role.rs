@@ -9,11 +9,14 @@ use std::{
 
 use parking_lot::Mutex;
 use ray_engine::{
-    control::actors::{ActorDirectory, ActorSpec, Command as ActorCommand, DirectoryState},
+    control::{
+        actors::{ActorDirectory, ActorSpec, Command as ActorCommand, DirectoryState},
+        groups::{GroupsConfig, PlacementGroups},
+    },
     failure::{Failure, WorkerExit},
     ids::{ActorId, JobId, LeaseId, ProcessId, RequestId},
     scheduler::cluster::{ClusterConfig, ClusterScheduler, Command as PlaceCommand},
-    spec::Demand,
+    spec::{Demand, Placement},
     time::Time,
 };
 
@@ -33,6 +36,7 @@ pub(crate) struct ControlRole {
 pub(super) struct ControlState {
     pub(super) directory: ActorDirectory,
     pub(super) scheduler: ClusterScheduler,
+    pub(super) groups: PlacementGroups,
     pub(super) nodes: Nodes,
     /// Whether each newcomer that the desk let in may only be a driver.
     admitted: BTreeMap<ProcessId, bool>,
@@ -51,18 +55,23 @@ pub(super) struct ActorNotes {
     pub(super) job: JobId,
     /// What handles found by name must know about calls.
     limits: CallLimits,
+    placement: Placement,
 }
 
 struct Host {
     addr: SocketAddr,
     lease: LeaseId,
+    devices: Vec<u32>,
 }
 
 /// Jobs that are over and still listed.
 const ENDED_JOBS_MAX: usize = 1000;
 
+/// What the directory's questions count from; those of this process's own owner stay below.
+const ACTOR_REQUESTS_FROM: u64 = 1 << 63;
+
 /// What to send where, once the role's lock is given back.
-type Outbox = Vec<(ProcessId, Message)>;
+pub(super) type Outbox = Vec<(ProcessId, Message)>;
 
 impl ControlRole {
     /// Returns the control role of a cluster without nodes.
@@ -76,8 +85,9 @@ impl ControlRole {
         ControlRole {
             courier: Courier::default(),
             state: Mutex::new(ControlState {
-                directory: ActorDirectory::new(),
+                directory: ActorDirectory::new().with_first_request(ACTOR_REQUESTS_FROM),
                 scheduler: ClusterScheduler::new(config, seed),
+                groups: PlacementGroups::new(GroupsConfig::default(), 1),
                 nodes: Nodes::default(),
                 admitted: BTreeMap::new(),
                 jobs: BTreeMap::new(),
@@ -100,7 +110,8 @@ impl ControlRole {
             let result = f(&mut state, &mut out);
             state.run_commands(runtime, &mut out);
             self.courier.queue(out);
-            (result, state.scheduler.poll_timeout())
+            let timeouts = [state.scheduler.poll_timeout(), state.groups.poll_timeout()];
+            (result, timeouts.into_iter().flatten().min())
         };
         self.courier.carry(runtime);
         if let Some(at) = timeout {
@@ -114,6 +125,7 @@ impl ControlRole {
         self.with_state(runtime, |state, _| {
             let now = runtime.now();
             state.scheduler.on_timeout(now);
+            state.groups.on_timeout(now);
         });
     }
 
@@ -198,13 +210,19 @@ impl ControlRole {
                 lease,
                 worker,
                 addr,
+                devices,
             } => {
                 let request = RequestId(request);
                 state.wanted.remove(&(runtime.process(), request));
                 state
                     .scheduler
                     .on_settled(from.node(), runtime.process(), request);
-                state.hosts.insert(worker, Host { addr, lease });
+                let host = Host {
+                    addr,
+                    lease,
+                    devices,
+                };
+                state.hosts.insert(worker, host);
                 state
                     .directory
                     .on_lease_granted(request, lease, worker, now);
@@ -232,13 +250,19 @@ impl ControlRole {
                     let runs_work = !row.is_driver;
                     state.nodes.on_up(row);
                     if runs_work {
-                        state.scheduler.on_node_joined(node, total, labels, now);
+                        state
+                            .scheduler
+                            .on_node_joined(node, total.clone(), labels.clone(), now);
+                        state.groups.on_node_joined(node, total, labels, now);
                     }
                 }
             }
             Message::NodeView { report, workers } => {
                 state.nodes.on_view(from, report.available.clone(), workers);
-                state.scheduler.on_node_view(from.node(), report, now);
+                state
+                    .scheduler
+                    .on_node_view(from.node(), report.clone(), now);
+                state.groups.on_node_view(from.node(), report, now);
             }
             Message::JobUp { job } => {
                 if job.driver == from {
@@ -248,6 +272,11 @@ impl ControlRole {
                     state.jobs.insert(job.job, job);
                 }
             }
+            Message::CreateGroup { .. }
+            | Message::RemoveGroup { .. }
+            | Message::BundlesPrepared { .. }
+            | Message::BundlesCommitted { .. }
+            | Message::BundlesRefused { .. } => state.on_group_message(from, message, now, out),
             Message::QueryResources { request } => {
                 let (total, available) = state.nodes.resources();
                 out.push((
@@ -290,6 +319,7 @@ impl ControlState {
             ActorNotes {
                 job: creation.job,
                 limits: creation.limits,
+                placement: creation.placement,
             },
         );
         self.directory.create(
@@ -358,6 +388,7 @@ impl ControlState {
         }
         tracing::warn!(node = %process.node(), "a node is gone");
         self.scheduler.on_node_left(process.node(), now);
+        self.groups.on_node_died(process.node(), now);
         let hosts = self
             .hosts
             .keys()
@@ -386,6 +417,7 @@ impl ControlState {
             .map(|job| job.job)
             .collect::<Vec<_>>();
         for job in ended {
+            self.groups.on_job_ended(job, now);
             self.ended.extend(self.jobs.remove(&job));
             while self.ended.len() > ENDED_JOBS_MAX {
                 self.ended.pop_front();
@@ -395,11 +427,13 @@ impl ControlState {
         }
     }
 
-    /// Carries out what scheduler and directory wish, until both are still.
+    /// Carries out what groups, scheduler and directory wish, until all are still.
     fn run_commands(&mut self, runtime: &Arc<Runtime>, out: &mut Outbox) {
         let now = runtime.now();
         loop {
-            if let Some(command) = self.scheduler.poll_command() {
+            if let Some(command) = self.groups.poll_command() {
+                self.run_group_command(command, now, out);
+            } else if let Some(command) = self.scheduler.poll_command() {
                 self.run_placement(command, runtime, out);
             } else if let Some(command) = self.directory.poll_command() {
                 self.run_actor_command(command, runtime, now, out);
@@ -474,8 +508,14 @@ impl ControlState {
                 shape,
                 running,
             } => {
-                let job = self.actors.get(&actor).map_or(JobId(0), |notes| notes.job);
+                let (job, placement) = match self.actors.get(&actor) {
+                    Some(notes) => (notes.job, notes.placement.clone()),
+                    None => (JobId(0), Placement::default()),
+                };
                 let demand = Demand {
+                    job,
+                    strategy: placement.strategy,
+                    bundle: placement.bundle,
                     actor: Some((actor, running)),
                     origin: Some(actor.owner.node()),
                     ..Demand::task(shape)
@@ -492,7 +532,7 @@ impl ControlState {
                 owner,
             } => {
                 if let Some(host) = self.hosts.get(&worker) {
-                    let addr = host.addr;
+                    let (addr, devices) = (host.addr, host.devices.clone());
                     out.push((
                         owner,
                         Message::Construct {
@@ -500,6 +540,7 @@ impl ControlState {
                             worker,
                             addr,
                             incarnation,
+                            devices,
                         },
                     ));
                 }

@@ -12,7 +12,7 @@ use ray_engine::{
 use super::{
     protocol::{ClusterStatus, Demand},
     role::{ControlRole, ControlState},
-    rows::{ActorState, JobState, NodeState, WorkerState},
+    rows::{ActorState, JobState, NodeState, PlacementGroupState, WorkerState},
     tables::{Row, Table, TableRow as _},
 };
 use crate::{runtime::Runtime, wire::JobSpec};
@@ -50,7 +50,11 @@ impl ControlRole {
             Table::Workers => state.worker_rows().iter().map(WorkerState::row).collect(),
             Table::Actors => state.actor_rows().iter().map(ActorState::row).collect(),
             Table::Jobs => state.job_rows().iter().map(JobState::row).collect(),
-            Table::PlacementGroups => Vec::new(),
+            Table::PlacementGroups => state
+                .group_rows()
+                .iter()
+                .map(PlacementGroupState::row)
+                .collect(),
             Table::Tasks | Table::Objects => {
                 return Err(format!(
                     "{} belong to the processes that made them and are not gathered yet",
@@ -191,7 +195,7 @@ impl ControlState {
     }
 }
 
-fn amounts(resources: &Resources) -> BTreeMap<String, f64> {
+pub(super) fn amounts(resources: &Resources) -> BTreeMap<String, f64> {
     let amount =
         |(name, amount): (&String, &ray_engine::resources::Amount)| (name.clone(), amount.to_f64());
     resources.0.iter().map(amount).collect()

@@ -83,6 +83,7 @@ impl NodeState {
                 lease,
                 worker,
                 actor,
+                devices,
                 ..
             } => {
                 let Some(addr) = self.workers.get(&worker).and_then(|worker| worker.addr) else {
@@ -90,18 +91,21 @@ impl NodeState {
                 };
                 let was_placed = self.placed.remove(&(requester, request, actor.is_some()));
                 let request = request.0;
+                let devices = devices.iter().map(|device| device.index).collect();
                 let granted = match actor {
                     Some(_) => Message::ActorPlaced {
                         request,
                         lease,
                         worker,
                         addr,
+                        devices,
                     },
                     None => Message::LeaseGranted {
                         request,
                         lease,
                         worker,
                         addr,
+                        devices,
                     },
                 };
                 wishes.out.push((requester, granted));
@@ -142,6 +146,7 @@ impl NodeState {
                         pid: 0,
                         addr: None,
                         ready: false,
+                        evicted_from: None,
                     },
                 );
                 match self.jobs.get_mut(&job) {
@@ -160,7 +165,13 @@ impl NodeState {
             Command::Tell(notice) => {
                 tracing::error!(?notice, "a node that is alone has nobody to tell");
             }
-            Command::KillWorker { process } | Command::EvictWorker { process, .. } => {
+            Command::EvictWorker { process, group } => {
+                if let Some(worker) = self.workers.get_mut(&process) {
+                    worker.evicted_from = Some(group);
+                    wishes.kill.push(worker.pid);
+                }
+            }
+            Command::KillWorker { process } => {
                 if let Some(worker) = self.workers.get(&process) {
                     wishes.kill.push(worker.pid);
                 }

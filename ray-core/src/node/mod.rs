@@ -21,10 +21,10 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 use ray_engine::{
     failure::WorkerExit,
-    ids::{JobId, ProcessId, RequestId},
+    ids::{GroupId, JobId, ProcessId, RequestId},
     resources::Resources,
-    scheduler::{LeaseKind, NodeScheduler, SchedulerConfig},
-    spec::{Demand, Labels},
+    scheduler::{Arrival, LeaseKind, NodeScheduler, SchedulerConfig},
+    spec::{Demand, Labels, Placement},
     time::Time,
 };
 use ray_net::{CloseReason, Peer};
@@ -111,6 +111,8 @@ struct Worker {
     pid: u32,
     addr: Option<SocketAddr>,
     ready: bool,
+    /// The removed placement group that it is ended for.
+    evicted_from: Option<GroupId>,
 }
 
 /// Who asked, which question, and whether it is for an actor: the directory counts its questions
@@ -293,12 +295,20 @@ impl NodeRole {
                 request,
                 job,
                 shape,
-            } => state.on_request(runtime, from, RequestId(request), job, shape, out),
-            Message::CancelLeaseRequest { request } => {
+                placement,
+            } => {
+                let job = state.job_asked_for(runtime, from, job);
+                let request = RequestId(request);
+                state.on_request(runtime, (from, request), job, shape, placement, out)
+            }
+            Message::CancelLeaseRequest {
+                request,
+                was_placed,
+            } => {
                 state
                     .scheduler
                     .cancel_request(from, RequestId(request), now);
-                if state.settings.spills {
+                if state.settings.spills || was_placed {
                     let message = Message::CancelSpilled {
                         requester: from,
                         request,
@@ -325,6 +335,30 @@ impl NodeRole {
                 }
             }
             Message::ReturnLease { lease } => state.scheduler.return_lease(lease, now),
+            Message::PrepareBundles {
+                group,
+                attempt,
+                bundles,
+            } => {
+                let held = state
+                    .scheduler
+                    .prepare_bundles(group, attempt, &bundles, now);
+                let answer = match held {
+                    Ok(()) => Message::BundlesPrepared { group, attempt },
+                    Err(_) => Message::BundlesRefused { group, attempt },
+                };
+                out.push((from, answer));
+            }
+            Message::CommitBundles { group, attempt } => {
+                let answer = match state.scheduler.commit_bundles(group, attempt, now) {
+                    Ok(()) => Message::BundlesCommitted { group, attempt },
+                    Err(_) => Message::BundlesRefused { group, attempt },
+                };
+                out.push((from, answer));
+            }
+            Message::ReturnBundles { group, attempt } => {
+                state.scheduler.return_bundles(group, attempt, now)
+            }
             Message::WorkerReady { pid, addr } => {
                 // The worker listens on the port it connects from; where it really is, the connection says.
                 let addr = peer.map_or(addr, |peer| SocketAddr::new(peer.addr().ip(), addr.port()));
@@ -412,13 +446,14 @@ impl NodeRole {
         &self,
         runtime: &Arc<Runtime>,
         process: ProcessId,
-        exit: WorkerExit,
+        mut exit: WorkerExit,
     ) {
         let now = runtime.now();
         let known = self.with_state(runtime, |state, out| {
             let Some(worker) = state.workers.remove(&process) else {
                 return false;
             };
+            exit.evicted_from = worker.evicted_from;
             if !worker.ready {
                 state.failed_start = Some(describe(&exit));
             }
@@ -544,34 +579,39 @@ impl NodeRole {
 }
 
 impl NodeState {
+    /// Returns for whose job a process of this node may ask.
+    fn job_asked_for(&self, runtime: &Arc<Runtime>, from: ProcessId, said: JobId) -> JobId {
+        match self.workers.get(&from) {
+            Some(worker) => worker.job,
+            None if from == runtime.process() => self.own_job,
+            None => said,
+        }
+    }
+
     /// A process of this node wants a worker: here if there can be one soon, else anywhere.
     fn on_request(
         &mut self,
         runtime: &Arc<Runtime>,
-        from: ProcessId,
-        request: RequestId,
+        (from, request): (ProcessId, RequestId),
         job: JobId,
         shape: Resources,
+        placement: Placement,
         out: &mut Outbox,
     ) {
-        let job = self.workers.get(&from).map_or(
-            if from == runtime.process() {
-                self.own_job
-            } else {
-                job
-            },
-            |worker| worker.job,
-        );
-        let is_local = !self.settings.spills
-            || (self.scheduler.total().covers(&shape)
-                && (self.scheduler.waiting_requests() < LOCAL_QUEUE_MAX
-                    || self.scheduler.available().covers(&shape)));
+        let is_local = placement.is_default()
+            && (!self.settings.spills
+                || (self.scheduler.total().covers(&shape)
+                    && (self.scheduler.waiting_requests() < LOCAL_QUEUE_MAX
+                        || self.scheduler.available().covers(&shape))));
         if is_local {
             self.scheduler
                 .request_lease(from, request, job, shape, LeaseKind::Task, runtime.now());
             return;
         }
         let demand = Demand {
+            job,
+            strategy: placement.strategy,
+            bundle: placement.bundle,
             origin: Some(runtime.node()),
             ..Demand::task(shape)
         };
@@ -601,19 +641,24 @@ impl NodeState {
         now: Time,
         out: &mut Outbox,
     ) {
-        if !is_bound && !self.scheduler.available().covers(&demand.shape) {
+        let has_room = match demand.bundle {
+            // It may have been given up while the request was on its way.
+            Some(bundle) => {
+                let held = self.scheduler.held_bundles();
+                held.iter().any(|(group, _)| *group == bundle.group)
+            }
+            None => is_bound || self.scheduler.available().covers(&demand.shape),
+        };
+        if !has_room {
             let request = request.0;
             out.push((control, Message::LeaseRejected { requester, request }));
             return;
         }
         self.placed
             .insert((requester, request, demand.actor.is_some()));
-        let kind = match demand.actor {
-            Some((actor, running)) => LeaseKind::Actor { actor, running },
-            None => LeaseKind::Task,
-        };
+        let demand = Demand { job, ..demand };
         self.scheduler
-            .request_lease(requester, request, job, demand.shape, kind, now);
+            .request(requester, request, demand, Arrival::Bound, now);
     }
 
     /// A job is announced: its workers can be started from now on.

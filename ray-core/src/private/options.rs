@@ -1,6 +1,14 @@
 //! What `.options()` collects; wrong values are kept and make the returned reference fail at once.
 
-use ray_engine::failure::Failure;
+use std::sync::Arc;
+
+use ray_engine::{
+    failure::Failure,
+    resources::Resources,
+    spec::{BundleRef, Placement, Strategy},
+};
+
+use crate::{PlacementGroup, worker::submit::Shape};
 
 /// Overrides for one submission of a task.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +21,7 @@ pub struct TaskOptions {
     pub(crate) max_retries: Option<i32>,
     pub(crate) retry_exceptions: Option<bool>,
     pub(crate) backpressure: Option<u32>,
+    pub(crate) terms: Terms,
     pub(crate) error: Option<Failure>,
 }
 
@@ -31,7 +40,66 @@ pub struct ActorOptions {
     pub(crate) max_pending_calls: Option<u64>,
     pub(crate) get_if_exists: bool,
     pub(crate) detached: bool,
+    pub(crate) terms: Terms,
     pub(crate) error: Option<Failure>,
+}
+
+/// Where work is to run, as its options say.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Terms {
+    placement: Placement,
+    /// What the bundles of the named group reserve.
+    bundles: Arc<[Resources]>,
+}
+
+impl Terms {
+    /// Takes a bundle; returns what is wrong with it.
+    fn set_bundle(&mut self, group: &PlacementGroup, bundle: i32) -> Option<Failure> {
+        let index = u32::try_from(bundle).ok();
+        let is_there = index.map_or(bundle == -1, |index| {
+            group.bundles().get(index as usize).is_some()
+        });
+        if !is_there {
+            let count = group.bundles().len();
+            let reason = format!("there are {count} bundles and no number {bundle}; -1 is any");
+            return wrong("placement_group", reason);
+        }
+        self.placement.bundle = Some(BundleRef {
+            group: group.id(),
+            index,
+        });
+        self.bundles = group.bundles().into();
+        None
+    }
+
+    /// Returns what work of this size is asked as.
+    pub(crate) fn shape(&self, resources: Resources) -> Result<Shape, Failure> {
+        if let Some(bundle) = self.placement.bundle {
+            if self.placement.strategy != Strategy::Default {
+                return Err(Failure::InvalidOption {
+                    option: "scheduling".into(),
+                    reason: "`placement_group` says already where it runs".into(),
+                });
+            }
+            let mut meant = self.bundles.iter().enumerate().filter(|(at, _)| {
+                let index = bundle.index.map(|index| index as usize);
+                index.is_none_or(|index| index == *at)
+            });
+            if !meant.any(|(_, reserved)| reserved.covers(&resources)) {
+                return Err(Failure::InvalidOption {
+                    option: "placement_group".into(),
+                    reason: match bundle.index {
+                        Some(index) => format!("{resources} is more than bundle {index} reserves"),
+                        None => format!("{resources} is more than any bundle reserves"),
+                    },
+                });
+            }
+        }
+        Ok(Shape {
+            resources,
+            placement: self.placement.clone(),
+        })
+    }
 }
 
 pub(crate) fn wrong(option: &str, reason: String) -> Option<Failure> {
@@ -98,6 +166,17 @@ macro_rules! resource_setters {
             self.resources.push((name.to_owned(), value));
         }
 
+        /// Sets how the node is chosen.
+        pub fn scheduling(&mut self, value: Strategy) {
+            self.terms.placement.strategy = value;
+        }
+
+        /// Sets the bundle that it draws from; -1 for any.
+        pub fn placement_group(&mut self, group: &PlacementGroup, bundle: i32) {
+            let error = self.terms.set_bundle(group, bundle);
+            self.error = self.error.take().or(error);
+        }
+
         /// Sets the name.
         pub fn name(&mut self, value: &str) {
             if value.is_empty() {
@@ -131,12 +210,13 @@ impl TaskOptions {
         self.backpressure = Some(value);
     }
 
-    /// Returns whether nothing is said about resources.
-    pub(crate) fn is_one_cpu(&self) -> bool {
+    /// Returns whether nothing is said about resources and places.
+    pub(crate) fn is_plain(&self) -> bool {
         self.num_cpus.is_none()
             && self.num_gpus.is_none()
             && self.memory.is_none()
             && self.resources.is_empty()
+            && self.terms.placement.is_default()
     }
 }
 
@@ -207,6 +287,10 @@ macro_rules! __ray_task_options {
             pub fn memory(mut self, value: u64) -> Self { self.0.memory(value); self }
             /// Adds a resource of your own.
             pub fn resource(mut self, name: &str, value: f64) -> Self { self.0.resource(name, value); self }
+            /// Sets how the node is chosen.
+            pub fn scheduling(mut self, value: $crate::Strategy) -> Self { self.0.scheduling(value); self }
+            /// Draws from a bundle of a placement group; -1 for any that has room.
+            pub fn placement_group(mut self, group: &$crate::PlacementGroup, bundle: i32) -> Self { self.0.placement_group(group, bundle); self }
             /// Sets the name in logs.
             pub fn name(mut self, value: &str) -> Self { self.0.name(value); self }
             /// Sets the tries after a crash; -1 for no limit.
@@ -239,6 +323,10 @@ macro_rules! __ray_actor_options {
             pub fn memory(mut self, value: u64) -> Self { self.0.memory(value); self }
             /// Adds a resource of your own.
             pub fn resource(mut self, name: &str, value: f64) -> Self { self.0.resource(name, value); self }
+            /// Sets how the node is chosen.
+            pub fn scheduling(mut self, value: $crate::Strategy) -> Self { self.0.scheduling(value); self }
+            /// Draws from a bundle of a placement group; -1 for any that has room.
+            pub fn placement_group(mut self, group: &$crate::PlacementGroup, bundle: i32) -> Self { self.0.placement_group(group, bundle); self }
             /// Sets the name under which others find it.
             pub fn name(mut self, value: &str) -> Self { self.0.name(value); self }
             /// Sets the namespace of the name.

@@ -246,6 +246,12 @@ impl Runtime {
             flow,
             target: meta.target,
             chain: meta.chain.into(),
+            // Most calls have none, and the empty list is shared.
+            devices: if meta.devices.is_empty() {
+                Arc::default()
+            } else {
+                meta.devices.into()
+            },
             call: failure.map_or_else(|| Ok(Call::new(body, args)), Err),
             held,
             cancelled: Arc::new(AtomicBool::new(false)),
@@ -420,13 +426,14 @@ impl Runtime {
                 lease,
                 worker,
                 addr,
+                devices,
             } => {
-                self.with_core(|core, now| core.on_lease(from, request, lease, worker, addr, now));
+                let at = (worker, addr);
+                self.with_core(|core, now| core.on_lease(from, request, lease, at, devices, now));
             }
-            Message::LeaseRefused { request, failure } => self.with_core(|core, now| {
-                core.owner
-                    .on_lease_refused(ray_engine::ids::RequestId(request), failure, now);
-            }),
+            Message::LeaseRefused { request, failure } => {
+                self.with_core(|core, now| core.on_lease_refused(request, failure, now))
+            }
             Message::RecallLease { lease } => {
                 self.with_core(|core, now| core.owner.on_lease_recalled(lease, now))
             }
@@ -458,8 +465,9 @@ impl Runtime {
                 worker,
                 addr,
                 incarnation,
+                devices,
             } => {
-                self.with_core(|core, _| core.construct(actor, worker, addr, incarnation));
+                self.with_core(|core, _| core.construct(actor, worker, addr, incarnation, devices));
             }
             Message::Locate { process } => {
                 let at = self.locate(process);
@@ -530,6 +538,7 @@ impl Runtime {
             Message::RecallSegments => self.return_segments(true),
             Message::CreateActorReply { request, .. }
             | Message::LookupActorReply { request, .. }
+            | Message::GroupReply { request, .. }
             | Message::SegmentsGranted { request, .. }
             | Message::Fetched { request, .. }
             | Message::Resources { request, .. }

@@ -12,7 +12,7 @@ use ray_net::Peer;
 
 use super::{
     context,
-    submit::{Core, Creation, Payload},
+    submit::{Core, Creation, Payload, Shape},
 };
 use crate::{
     __private::{
@@ -181,11 +181,11 @@ pub fn submit_task(method: &'static Method, options: TaskOptions, mut args: Args
         (Some(failure), _) | (None, Err(failure)) => return runtime.failed(method, failure),
         (None, Ok(backpressure)) => backpressure,
     };
-    let plain = options.is_one_cpu() && method.defaults.is_one_cpu();
+    let plain = options.is_plain() && method.defaults.is_one_cpu();
     let shape = if plain {
-        Ok(Resources::new())
+        Ok(Shape::default())
     } else {
-        task_shape(method, &options)
+        task_shape(method, &options).and_then(|resources| options.terms.shape(resources))
     };
     let shape = match shape {
         Ok(shape) => shape,
@@ -360,6 +360,10 @@ fn try_create(
     let memory = options.memory.or(defaults.memory);
     // Without explicit CPUs an actor is placed like a task and then runs beside others.
     let shape = shape_of(num_cpus.unwrap_or(1.0), gpus, memory, &resources)?;
+    let Shape {
+        resources: shape,
+        placement,
+    } = options.terms.shape(shape)?;
     let running_shape = shape_of(num_cpus.unwrap_or(0.0), gpus, memory, &resources)?;
     let namespace = options
         .namespace
@@ -401,6 +405,7 @@ fn try_create(
         name,
         shape,
         running: running_shape,
+        placement,
         job: runtime.job(),
         max_restarts: options.max_restarts.or(defaults.max_restarts).unwrap_or(0),
         get_if_exists: options.get_if_exists,

@@ -18,6 +18,8 @@ pub(crate) struct Running {
     pub(crate) function: &'static str,
     pub(crate) actor: Option<ActorId>,
     pub(crate) chain: Arc<[ActorId]>,
+    /// The GPUs of a task's or a constructor's lease.
+    pub(crate) devices: Arc<[u32]>,
     pub(crate) cancelled: Arc<AtomicBool>,
 }
 

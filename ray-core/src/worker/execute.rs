@@ -9,7 +9,7 @@ use std::{
     cell::{Cell, RefCell},
     panic::AssertUnwindSafe,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -43,6 +43,8 @@ pub(crate) struct Execution {
     pub(crate) method: Option<&'static Method>,
     pub(crate) target: CallTarget,
     pub(crate) chain: Arc<[ActorId]>,
+    /// The GPUs of the lease.
+    pub(crate) devices: Arc<[u32]>,
     /// The decoded arguments, or why they cannot be used.
     pub(crate) call: Result<Call, Failure>,
     /// The references that came with the arguments, held while the call runs.
@@ -72,6 +74,8 @@ pub(crate) struct Executor {
     pub(super) state: Mutex<State>,
     /// The leader sleeps on this when it has nothing to run.
     leader: Waiter,
+    /// The GPUs of the actor that lives here.
+    actor_gpus: OnceLock<Arc<[u32]>>,
     /// Wakes the local executor of an async actor.
     pub(crate) wake_async: tokio::sync::Notify,
 }
@@ -145,6 +149,7 @@ impl Executor {
                 stopping: None,
             }),
             leader: Waiter::new(),
+            actor_gpus: OnceLock::new(),
             wake_async: tokio::sync::Notify::new(),
         }
     }
@@ -215,6 +220,15 @@ impl Executor {
         }
     }
 
+    /// Returns the GPUs that the running call may use, by their number on the node.
+    pub(crate) fn gpus_of(&self, running: &Running) -> Vec<u32> {
+        let gpus = match running.actor {
+            Some(_) => self.actor_gpus.get(),
+            None => Some(&running.devices),
+        };
+        gpus.map_or_else(Vec::new, |gpus| gpus.to_vec())
+    }
+
     /// Runs calls on this thread until the process is told to end.
     pub(crate) fn lead(self: &Arc<Self>, runtime: &Arc<Runtime>) {
         let waiter = self.leader.clone();
@@ -225,6 +239,7 @@ impl Executor {
                         max_concurrency, ..
                     } = execution.target
                     {
+                        self.actor_gpus.get_or_init(|| execution.devices.clone());
                         let is_async = execution.method.is_some_and(|method| {
                             matches!(&method.invoke, Invoke::Create(create)
                                 if create.class.mode(Some(max_concurrency)) == ActorMode::Async)
@@ -828,6 +843,7 @@ pub(super) fn running_of(execution: &Execution, method: &'static Method) -> Runn
         function: method.name,
         actor,
         chain: execution.chain.clone(),
+        devices: execution.devices.clone(),
         cancelled: execution.cancelled.clone(),
     }
 }

@@ -7,9 +7,10 @@ use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 
 use ray_engine::{
     failure::{Failure, WorkerExit},
-    ids::{ActorId, JobId, LeaseId, ObjectId, ProcessId, RequestId, TaskId},
+    ids::{ActorId, GroupId, JobId, LeaseId, ObjectId, ProcessId, RequestId, TaskId},
     owner::{ActorState, Command, ObjectState, Owner, ShapeId},
     resources::{Amount, Resources},
+    spec::Placement,
     time::Time,
 };
 use ray_net::{Flush, HeaderFields, Net, Peer};
@@ -48,6 +49,21 @@ pub(crate) struct Creation {
     pub(crate) chain: Arc<[ActorId]>,
 }
 
+/// What tasks of one kind take, and where they are to run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Shape {
+    pub(crate) resources: Resources,
+    pub(crate) placement: Placement,
+}
+
+/// What came with the lease of a worker.
+struct Granted {
+    devices: Vec<u32>,
+    group: Option<GroupId>,
+    /// Whether this process itself removed the group.
+    is_removed: bool,
+}
+
 /// The owner table of this process and the side tables of its edges.
 pub(crate) struct Core {
     pub(crate) owner: Owner<Arc<Payload>, Value>,
@@ -67,8 +83,12 @@ pub(crate) struct Core {
     pub(crate) creations: FxHashMap<ActorId, Creation>,
     /// The objects whose end means that nobody holds a handle of the actor any more.
     pub(crate) actor_holds: FxHashMap<ObjectId, ActorId>,
-    shapes: Vec<Resources>,
-    shape_ids: FxHashMap<Resources, ShapeId>,
+    shapes: Vec<Shape>,
+    shape_ids: FxHashMap<Shape, ShapeId>,
+    /// Requests for a place that the control role chooses, and the groups that they name.
+    placed: FxHashMap<u64, Option<GroupId>>,
+    /// The workers whose leases came with something.
+    granted: FxHashMap<ProcessId, Granted>,
     /// Messages to this process's own roles, handled after the lock is given back.
     pub(crate) local: VecDeque<Message>,
     /// The other buffer of the runtime's list of dropped handles.
@@ -111,6 +131,8 @@ impl Core {
             actor_holds: FxHashMap::default(),
             shapes: Vec::new(),
             shape_ids: FxHashMap::default(),
+            placed: FxHashMap::default(),
+            granted: FxHashMap::default(),
             local: VecDeque::new(),
             dropped: Vec::new(),
             touched: Vec::new(),
@@ -124,7 +146,7 @@ impl Core {
     }
 
     /// Returns the number that stands for `shape` in the owner table.
-    pub(crate) fn shape_id(&mut self, shape: &Resources) -> ShapeId {
+    pub(crate) fn shape_id(&mut self, shape: &Shape) -> ShapeId {
         if let Some(id) = self.shape_ids.get(shape) {
             return *id;
         }
@@ -205,8 +227,13 @@ impl Core {
         }
         self.locating.remove(&process);
         self.peers.remove(&process);
-        self.owner
-            .on_process_died(process, Failure::WorkerCrashed(exit), now);
+        let granted = self.granted.remove(&process);
+        let removed = granted.and_then(|granted| granted.group.filter(|_| granted.is_removed));
+        let failure = match exit.evicted_from.or(removed) {
+            Some(group) => Failure::PlacementGroupRemoved(group),
+            None => Failure::WorkerCrashed(exit),
+        };
+        self.owner.on_process_died(process, failure, now);
     }
 
     /// Everything that hung on the processes of a node ends or is retried.
@@ -234,7 +261,10 @@ impl Core {
         if let Some(shape) = self.one_cpu {
             return shape;
         }
-        let shape = self.shape_id(&Resources::new().with(Resources::CPU, Amount::ONE));
+        let shape = self.shape_id(&Shape {
+            resources: Resources::new().with(Resources::CPU, Amount::ONE),
+            placement: Placement::default(),
+        });
         self.one_cpu = Some(shape);
         shape
     }
@@ -244,6 +274,21 @@ impl Core {
         ActorId {
             owner: self.process,
             index: self.owner.take_indexes(1),
+        }
+    }
+
+    /// Returns the id of a new placement group of this process.
+    pub(crate) fn fresh_group(&mut self) -> GroupId {
+        GroupId {
+            owner: self.process,
+            index: self.owner.take_indexes(1),
+        }
+    }
+
+    /// Notes that this process removes a group: workers that end now were made to.
+    pub(crate) fn note_removed(&mut self, group: GroupId) {
+        for granted in self.granted.values_mut() {
+            granted.is_removed |= granted.group == Some(group);
         }
     }
 
@@ -442,16 +487,29 @@ impl Core {
                     );
                 }
                 Command::RequestLease { request, shape, .. } => {
-                    let shape = self.shapes[shape.0 as usize].clone();
+                    let Shape {
+                        resources: shape,
+                        placement,
+                    } = self.shapes[shape.0 as usize].clone();
                     let job = self.job;
+                    if !placement.is_default() {
+                        let group = placement.bundle.map(|bundle| bundle.group);
+                        self.placed.insert(request.0, group);
+                    }
                     self.send_to_node(Message::RequestLease {
                         request: request.0,
                         job,
                         shape,
+                        placement,
                     });
                 }
                 Command::CancelLeaseRequest { request } => {
-                    self.send_to_node(Message::CancelLeaseRequest { request: request.0 });
+                    let request = request.0;
+                    let was_placed = self.placed.remove(&request).is_some();
+                    self.send_to_node(Message::CancelLeaseRequest {
+                        request,
+                        was_placed,
+                    });
                 }
                 Command::ReturnLease { lease, .. } => {
                     let node = self.lease_nodes.remove(&lease);
@@ -538,6 +596,10 @@ impl Core {
             target,
             args,
             chain: payload.chain.to_vec(),
+            devices: match target {
+                CallTarget::Task { .. } => self.devices_of(to),
+                _ => Vec::new(),
+            },
         };
         let incarnation = match target {
             CallTarget::Method { incarnation, .. } | CallTarget::Create { incarnation, .. } => {
@@ -556,6 +618,11 @@ impl Core {
         self.touch(&peer);
     }
 
+    fn devices_of(&self, worker: ProcessId) -> Vec<u32> {
+        let granted = self.granted.get(&worker);
+        granted.map_or_else(Vec::new, |granted| granted.devices.clone())
+    }
+
     /// Sends the constructor call of an actor that this process created.
     pub(crate) fn construct(
         &mut self,
@@ -563,6 +630,7 @@ impl Core {
         worker: ProcessId,
         addr: SocketAddr,
         incarnation: u64,
+        devices: Vec<u32>,
     ) {
         let Some(creation) = self.creations.get(&actor) else {
             tracing::debug!(%actor, "asked to construct an actor that has ended");
@@ -596,6 +664,7 @@ impl Core {
             },
             args: metas,
             chain,
+            devices,
         };
         let header = HeaderFields {
             kind: kind::CALL,
@@ -735,16 +804,34 @@ impl Core {
         from: ProcessId,
         request: u64,
         lease: LeaseId,
-        worker: ProcessId,
-        addr: SocketAddr,
+        (worker, addr): (ProcessId, SocketAddr),
+        devices: Vec<u32>,
         now: Time,
     ) {
+        let group = self.placed.remove(&request).flatten();
+        if group.is_some() || !devices.is_empty() {
+            let granted = Granted {
+                devices,
+                group,
+                is_removed: false,
+            };
+            self.granted.insert(worker, granted);
+        } else {
+            self.granted.remove(&worker);
+        }
         if from != self.node_process {
             self.lease_nodes.insert(lease, from);
         }
         self.on_address(worker, addr);
         self.owner
             .on_lease_granted(RequestId(request), lease, worker, now);
+    }
+
+    /// A lease will never come.
+    pub(crate) fn on_lease_refused(&mut self, request: u64, failure: Failure, now: Time) {
+        self.placed.remove(&request);
+        self.owner
+            .on_lease_refused(RequestId(request), failure, now);
     }
 
     /// Forgets everything about peers, at the end.

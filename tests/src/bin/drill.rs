@@ -1,8 +1,9 @@
 //! Small drivers that the integration tests run, watch and kill from outside.
 
 use ray_core::{
-    Config, Error,
+    Amount, Config, Error, PlacementStrategy, Resources,
     daemon::{Daemon, HeadConfig, NodeConfig, NodeOptions},
+    placement_group,
     prelude::*,
 };
 
@@ -120,6 +121,14 @@ fn options(mut arguments: impl Iterator<Item = String>) -> NodeOptions {
 fn run(what: &str) -> Result<(), Error> {
     let ray = ray_core::init()?;
     match what {
+        // Holds a CPU in a placement group until its input ends.
+        "group" => {
+            let cpu = Resources::new().with(Resources::CPU, Amount::ONE);
+            let group = placement_group(&[cpu], PlacementStrategy::Pack)?;
+            group.ready().get()?;
+            // An error is an end too.
+            let _ended = std::io::stdin().read_line(&mut String::new());
+        }
         "output" => {
             let task = speak::remote("hello").get()?;
             let speaker = Speaker::remote();

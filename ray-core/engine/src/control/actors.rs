@@ -146,6 +146,12 @@ impl ActorDirectory {
         ActorDirectory::default()
     }
 
+    /// Counts questions from after `first` on, so that they differ from those of the process it lives in.
+    pub fn with_first_request(mut self, first: u64) -> ActorDirectory {
+        self.next_request = first;
+        self
+    }
+
     /// Returns the next wish.
     pub fn poll_command(&mut self) -> Option<Command> {
         self.commands.pop_front()
@@ -342,6 +348,9 @@ impl ActorDirectory {
         actor.lease = None;
         if actor.is_dead() {
             return;
+        }
+        if let Some(group) = exit.evicted_from {
+            return self.bury(id, Failure::PlacementGroupRemoved(group));
         }
         if actor.restarts_left == 0 || actor.has_no_handles {
             let how = match (exit.signal, exit.code) {

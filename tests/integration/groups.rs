@@ -1,0 +1,240 @@
+//! Placement groups: reserved together or not at all, used by bundle, gone with what runs in them.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use ray_core::{
+    Amount, Config, Error, PlacementGroup, PlacementStrategy, Resources, available_resources,
+    get_all, placement_group, prelude::*, runtime_context,
+};
+use ray_tests::{Cluster, PATIENCE, Tokens, add_token, eventually, take_token};
+
+const DRILL: &str = env!("CARGO_BIN_EXE_drill");
+const SHORT: Duration = Duration::from_millis(200);
+
+#[remote]
+fn where_am_i() -> String {
+    runtime_context().node.to_string()
+}
+
+#[remote(max_retries = 0)]
+fn stays(arrived: String, leave: String) {
+    add_token(&arrived);
+    take_token(&leave);
+}
+
+#[remote]
+fn works_in(group: PlacementGroup) -> Result<String, Error> {
+    where_am_i::options()
+        .placement_group(&group, 0)
+        .remote()
+        .get()
+}
+
+#[actor]
+struct Resident;
+
+#[remote]
+impl Resident {
+    pub fn new() -> Self {
+        Resident
+    }
+
+    pub fn home(&self) -> String {
+        runtime_context().node.to_string()
+    }
+}
+
+fn cpus(count: u64) -> Resources {
+    Resources::new().with(Resources::CPU, Amount(Amount::ONE.0 * count))
+}
+
+fn homes(group: &PlacementGroup) -> ray_core::Result<Vec<String>> {
+    let count = i32::try_from(group.bundles().len()).expect("few bundles");
+    let places = (0..count)
+        .map(|index| where_am_i::options().placement_group(group, index).remote())
+        .collect::<Vec<_>>();
+    get_all(&places)
+}
+
+#[ray_core::test]
+fn strict_groups_lie_on_one_node_or_on_different_ones_or_wait() -> ray_core::Result<()> {
+    let mut cluster = Cluster::start(DRILL, &["0"]);
+    cluster.join(&["2"]);
+    cluster.join(&["2"]);
+    let ray = cluster.driver().init()?;
+    let packed = placement_group(&[cpus(1), cpus(1)], PlacementStrategy::StrictPack)?;
+    packed.ready().get()?;
+    let places = homes(&packed)?;
+    assert_eq!(places[0], places[1]);
+    packed.remove()?;
+    let spread = placement_group(&[cpus(1), cpus(1)], PlacementStrategy::StrictSpread)?;
+    spread.ready().get()?;
+    let places = homes(&spread)?;
+    assert_ne!(places[0], places[1]);
+    spread.remove()?;
+    for (bundles, strategy) in [
+        (vec![cpus(2), cpus(1)], PlacementStrategy::StrictPack),
+        (vec![cpus(1); 3], PlacementStrategy::StrictSpread),
+    ] {
+        let group = placement_group(&bundles, strategy)?;
+        assert!(!group.wait(SHORT)?, "{strategy:?} has no place");
+        group.remove()?;
+    }
+    ray.shutdown()
+}
+
+#[ray_core::test]
+fn a_group_without_room_for_all_holds_nothing() -> ray_core::Result<()> {
+    let mut cluster = Cluster::start(DRILL, &["0"]);
+    cluster.join(&["1"]);
+    let ray = cluster.driver().init()?;
+    let group = placement_group(&[cpus(1), cpus(1)], PlacementStrategy::Spread)?;
+    assert!(!group.wait(SHORT)?);
+    assert!(where_am_i::remote().get().is_ok(), "other work can run");
+    let newcomer = cluster.join(&["1"]);
+    assert!(group.wait(PATIENCE)?, "it is placed when a node joins");
+    assert!(homes(&group)?.contains(&newcomer));
+    ray.shutdown()
+}
+
+#[ray_core::test]
+fn removal_ends_what_runs_inside() -> ray_core::Result<()> {
+    let mut cluster = Cluster::start(DRILL, &["0"]);
+    cluster.join(&["3"]);
+    let ray = cluster.driver().init()?;
+    let (arrived, leave) = (Tokens::new(), Tokens::new());
+    let group = placement_group(&[cpus(2), cpus(1)], PlacementStrategy::Pack)?;
+    let resident = Resident::options()
+        .max_restarts(-1)
+        .placement_group(&group, 0)
+        .remote();
+    resident.home().get()?;
+    let task = stays::options()
+        .placement_group(&group, 1)
+        .remote(arrived.path(), leave.path());
+    arrived.take();
+    let queued = where_am_i::options().placement_group(&group, 1).remote();
+    group.remove()?;
+    let failed = |outcome: Result<(), Error>| {
+        assert!(
+            matches!(outcome, Err(Error::PlacementGroupRemoved)),
+            "{outcome:?}"
+        );
+    };
+    failed(task.get());
+    failed(queued.get().map(drop));
+    assert!(eventually(|| {
+        matches!(resident.home().get(), Err(Error::PlacementGroupRemoved))
+    }));
+    group.remove()?;
+    let late = where_am_i::options().placement_group(&group, 0).remote();
+    failed(late.get().map(drop));
+    failed(group.ready().get());
+    assert!(eventually(|| {
+        available_resources().is_ok_and(|free| free.get("CPU") == 3.0)
+    }));
+    ray.shutdown()
+}
+
+#[ray_core::test]
+fn bundles_of_a_dead_node_move() -> ray_core::Result<()> {
+    let mut cluster = Cluster::start(DRILL, &["0"]);
+    let first = cluster.join(&["1"]);
+    let ray = cluster.driver().init()?;
+    let group = placement_group(&[cpus(1)], PlacementStrategy::Pack)?;
+    assert_eq!(homes(&group)?, [first]);
+    let second = cluster.join(&["1"]);
+    cluster.kill_node(0);
+    assert_eq!(homes(&group)?, [second]);
+    ray.shutdown()
+}
+
+#[ray_core::test]
+fn a_group_ends_with_its_job() -> ray_core::Result<()> {
+    let mut cluster = Cluster::start(DRILL, &["0"]);
+    cluster.join(&["2"]);
+    let ray = cluster.driver().init()?;
+    let mut other = std::process::Command::new(DRILL)
+        .arg("group")
+        .env("RAY_ADDRESS", cluster.address())
+        .env("RAY_TOKEN", cluster.token())
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .expect("the drill runs");
+    let free = |count: f64| available_resources().is_ok_and(|free| free.get("CPU") == count);
+    assert!(eventually(|| free(1.0)), "the other job holds one");
+    drop(other.stdin.take());
+    assert!(other.wait().expect("a child").success());
+    assert!(eventually(|| free(2.0)), "and gives it back at its end");
+    ray.shutdown()
+}
+
+#[ray_core::test]
+fn a_single_node_reserves_and_frees() -> ray_core::Result<()> {
+    let ray = Config::new().num_cpus(3.0).init()?;
+    let groups = [
+        placement_group(&[cpus(1)], PlacementStrategy::Pack)?,
+        placement_group(&[cpus(1)], PlacementStrategy::Pack)?,
+    ];
+    let ids = groups
+        .iter()
+        .map(|group| group.id())
+        .collect::<BTreeSet<_>>();
+    assert_eq!(ids.len(), 2);
+    for group in &groups {
+        assert!(group.wait(PATIENCE)?);
+        let resident = Resident::options().placement_group(group, -1).remote();
+        assert!(resident.home().get().is_ok());
+    }
+    assert!(eventually(|| {
+        available_resources().is_ok_and(|free| free.get("CPU") == 1.0)
+    }));
+    assert!(works_in::remote(groups[0].clone()).get().is_ok());
+    let large = placement_group(&[cpus(2)], PlacementStrategy::Pack)?;
+    assert!(!large.wait(SHORT)?);
+    for group in &groups {
+        group.remove()?;
+    }
+    assert!(large.wait(PATIENCE)?, "it has what the others gave back");
+    ray.shutdown()
+}
+
+#[ray_core::test]
+fn what_cannot_fit_fails_at_once_and_names_the_option() -> ray_core::Result<()> {
+    let ray = Config::new().num_cpus(1.0).init()?;
+    let named = |outcome: Result<String, Error>, meant: &str| {
+        assert!(
+            matches!(&outcome, Err(Error::InvalidOption { option, .. }) if option == meant),
+            "{outcome:?}"
+        );
+    };
+    // It has no place and never will: the refusals do not wait for one.
+    let group = placement_group(&[cpus(4), cpus(8)], PlacementStrategy::Pack)?;
+    let task = |cpus: f64, index: i32| {
+        where_am_i::options()
+            .num_cpus(cpus)
+            .placement_group(&group, index)
+            .remote()
+            .get()
+    };
+    named(task(9.0, -1), "placement_group");
+    named(task(5.0, 0), "placement_group");
+    named(task(1.0, 2), "placement_group");
+    named(task(1.0, -2), "placement_group");
+    let resident = Resident::options()
+        .num_cpus(9.0)
+        .placement_group(&group, -1)
+        .remote();
+    named(resident.home().get(), "placement_group");
+    let both = where_am_i::options()
+        .placement_group(&group, 0)
+        .scheduling(ray_core::Strategy::Spread)
+        .remote();
+    named(both.get(), "scheduling");
+    let empty = placement_group(&[], PlacementStrategy::Pack);
+    assert!(
+        matches!(empty, Err(Error::InvalidOption { .. })),
+        "{empty:?}"
+    );
+    ray.shutdown()
+}
