@@ -351,7 +351,7 @@ impl Runtime {
         }
         self.with_core(|core, now| {
             for ended in done.drain(..) {
-                core.in_flight = core.in_flight.saturating_sub(1);
+                core.on_call_back(ended.worker);
                 let mut received = Vec::new();
                 if let Ok(values) = &ended.outcome {
                     for id in values.iter().flat_map(|(_, contained)| contained) {
@@ -438,7 +438,7 @@ impl Runtime {
                 self.with_core(|core, now| core.owner.on_lease_recalled(lease, now))
             }
             Message::HandedBack { task, attempt } => self.with_core(|core, now| {
-                core.in_flight = core.in_flight.saturating_sub(1);
+                core.on_call_back(from);
                 core.owner.on_task_handed_back(task, attempt, from, now);
             }),
             Message::OpenCredit { object, receiver } => {

@@ -98,7 +98,9 @@ pub(crate) struct Core {
     /// Whether a peer was dialed whose first packet has not left.
     is_dialing: bool,
     /// Calls sent and not answered.
-    pub(crate) in_flight: usize,
+    in_flight: usize,
+    /// The same by the process that they were sent to: its death ends them without an answer.
+    sent: FxHashMap<ProcessId, usize>,
     /// The processes that are known to be gone.
     dead: FxHashMap<ProcessId, WorkerExit>,
     /// Creations whose arguments are not there yet.
@@ -138,6 +140,7 @@ impl Core {
             touched: Vec::new(),
             is_dialing: false,
             in_flight: 0,
+            sent: FxHashMap::default(),
             dead: FxHashMap::default(),
             unready: Vec::new(),
             one_cpu: None,
@@ -220,11 +223,22 @@ impl Core {
         }
     }
 
+    /// A call came back from a process, answered or unstarted.
+    pub(crate) fn on_call_back(&mut self, from: ProcessId) {
+        if let Some(sent) = self.sent.get_mut(&from)
+            && *sent > 0
+        {
+            *sent -= 1;
+            self.in_flight -= 1;
+        }
+    }
+
     /// Everything that hung on the process ends or is retried.
     pub(crate) fn on_process_died(&mut self, process: ProcessId, exit: WorkerExit, now: Time) {
         if self.dead.insert(process, exit.clone()).is_some() {
             return;
         }
+        self.in_flight -= self.sent.remove(&process).unwrap_or(0);
         self.locating.remove(&process);
         self.peers.remove(&process);
         let granted = self.granted.remove(&process);
@@ -615,6 +629,7 @@ impl Core {
         };
         push_frame(&peer, &header, &meta, &parts.slices());
         self.in_flight += 1;
+        *self.sent.entry(to).or_default() += 1;
         self.touch(&peer);
     }
 
