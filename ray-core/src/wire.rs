@@ -103,6 +103,8 @@ pub(crate) enum CallTarget {
 #[derive(Archive, Serialize, Deserialize, Clone, Debug)]
 pub(crate) struct ArgMeta {
     pub place: Place,
+    /// Hash of the type's layout, for an argument in the body; 0 says nothing.
+    pub layout: u64,
     /// The references inside; the frame carries one credit of each.
     pub contained: Vec<ObjectId>,
 }

@@ -30,6 +30,8 @@ pub enum ArgSlot {
         len: u32,
         /// The references inside.
         contained: Vec<AnyRef>,
+        /// Hash of its type's layout: another job may mean another type by the same name.
+        layout: u64,
     },
     /// The value of an object, resolved before the call runs.
     Object(AnyRef),
@@ -61,6 +63,7 @@ impl Args {
                     offset,
                     len,
                     contained,
+                    layout: data::layout::<T>(),
                 });
             }
             Ok(data::Appended::Apart(encoded)) => match put(encoded) {

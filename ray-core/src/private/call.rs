@@ -32,6 +32,8 @@ pub enum ArgData {
         offset: u32,
         /// Its bytes.
         len: u32,
+        /// Hash of its type's layout; 0 when nothing was said.
+        layout: u64,
     },
     /// In the arena.
     Value(Value),
@@ -75,9 +77,24 @@ impl Call {
         })
     }
 
+    /// Checks that the caller's build means the same type by this argument.
+    fn check_layout<T: Data>(&self, position: usize) -> Result<(), CallError> {
+        match self.0.args.get(position) {
+            Some(ArgData::Inline { layout, .. })
+                if *layout != 0 && *layout != data::layout::<T>() =>
+            {
+                Err(CallError::Failure(Failure::TypeMismatch {
+                    expected: std::any::type_name::<T>().to_owned(),
+                    found: "a type of another layout in the caller's build".to_owned(),
+                }))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn bytes(&self, position: usize) -> Result<&[u8], CallError> {
         match self.0.args.get(position) {
-            Some(ArgData::Inline { offset, len }) => {
+            Some(ArgData::Inline { offset, len, .. }) => {
                 let range = *offset as usize..*offset as usize + *len as usize;
                 self.0.body.get(range).ok_or_else(|| {
                     CallError::Failure(Failure::System("an argument lies outside its frame".into()))
@@ -96,6 +113,7 @@ impl Call {
     /// # Errors
     /// When its bytes are not of the type.
     pub fn value<T: Data>(&self, position: usize) -> Result<T, CallError> {
+        self.check_layout::<T>(position)?;
         Ok(data::decode_bytes::<T>(self.bytes(position)?)?)
     }
 
@@ -104,6 +122,7 @@ impl Call {
     /// # Errors
     /// When its bytes are not of the type.
     pub fn archived<T: Data>(&self, position: usize) -> Result<&T::Archived, CallError> {
+        self.check_layout::<T>(position)?;
         Ok(data::access_bytes::<T>(self.bytes(position)?)?)
     }
 }

@@ -212,7 +212,11 @@ impl Runtime {
                     {
                         return Err("an argument lies outside its frame".into());
                     }
-                    ArgData::Inline { offset, len }
+                    ArgData::Inline {
+                        offset,
+                        len,
+                        layout: arg.layout,
+                    }
                 }
                 Place::Arena {
                     object,
@@ -223,7 +227,11 @@ impl Runtime {
                     Ok(value) => ArgData::Value(value),
                     Err(failed) => {
                         failure = Some(failed);
-                        ArgData::Inline { offset: 0, len: 0 }
+                        ArgData::Inline {
+                            offset: 0,
+                            len: 0,
+                            layout: 0,
+                        }
                     }
                 },
             });

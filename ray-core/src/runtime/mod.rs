@@ -298,6 +298,7 @@ impl Runtime {
                     held.extend(contained);
                     ArgMeta {
                         place,
+                        layout: 0,
                         contained: ids,
                     }
                 })

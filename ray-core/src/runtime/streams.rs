@@ -87,6 +87,7 @@ impl Runtime {
             position,
             item: ArgMeta {
                 place,
+                layout: 0,
                 contained: ids,
             },
         };

@@ -704,6 +704,7 @@ impl Core {
                     offset,
                     len,
                     contained,
+                    layout,
                 } => {
                     let contained = contained.iter().map(AnyRef::id).collect::<Vec<_>>();
                     for id in &contained {
@@ -714,6 +715,7 @@ impl Core {
                             offset: *offset,
                             len: *len,
                         },
+                        layout: *layout,
                         contained,
                     }
                 }
@@ -732,7 +734,11 @@ impl Core {
                         for id in &contained {
                             self.owner.send_reference(*id, to);
                         }
-                        ArgMeta { place, contained }
+                        ArgMeta {
+                            place,
+                            layout: 0,
+                            contained,
+                        }
                     }
                     other => {
                         unreachable!("a call is sent when its arguments are there, not {other:?}")
@@ -763,7 +769,11 @@ impl Core {
                 for id in &contained {
                     self.owner.send_reference(*id, to);
                 }
-                Ok(ArgMeta { place, contained })
+                Ok(ArgMeta {
+                    place,
+                    layout: 0,
+                    contained,
+                })
             }
             ObjectState::Failed(failure) => Err((*failure).clone()),
             ObjectState::Pending => return,
