@@ -16,7 +16,7 @@ use rkyv::{Archive, Deserialize, Serialize, rancor};
 use crate::actor::CallLimits;
 
 /// The version of the frames and messages; both sides of a connection must have the same.
-pub(crate) const WIRE_VERSION: u16 = 2;
+pub(crate) const WIRE_VERSION: u16 = 3;
 
 /// Frame kinds that ray-core adds to ray-net's own.
 pub(crate) mod kind {
@@ -103,7 +103,7 @@ pub(crate) enum CallTarget {
 #[derive(Archive, Serialize, Deserialize, Clone, Debug)]
 pub(crate) struct ArgMeta {
     pub place: Place,
-    /// Hash of the type's layout, for an argument in the body; 0 says nothing.
+    /// Stands for the type that its maker means; 0 says nothing.
     pub layout: u64,
     /// The references inside; the frame carries one credit of each.
     pub contained: Vec<ObjectId>,
@@ -130,7 +130,8 @@ pub(crate) struct DoneMeta {
     pub attempt: u32,
     /// How long user code ran; nanoseconds.
     pub exec_nanos: u64,
-    pub outcome: Result<Vec<ArgMeta>, Failure>,
+    /// The failure is apart, so that it costs a success nothing.
+    pub outcome: Result<Vec<ArgMeta>, Box<Failure>>,
 }
 
 /// One item of a stream.

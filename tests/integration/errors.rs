@@ -280,3 +280,52 @@ fn one_failure_among_many_leaves_the_others() -> ray_core::Result<()> {
     assert!(bad.get().is_err());
     Ok(())
 }
+
+#[derive(Data)]
+struct Reading {
+    level: f32,
+}
+
+/// As long as a [`Reading`], and something else.
+#[derive(Debug, Data)]
+struct Count {
+    ticks: u32,
+}
+
+#[remote]
+fn reading() -> Reading {
+    Reading { level: 1.5 }
+}
+
+#[remote]
+fn ticks_of(count: Count) -> u32 {
+    count.ticks
+}
+
+#[ray_core::test]
+fn bytes_of_one_type_are_never_read_as_another() -> ray_core::Result<()> {
+    let _ray = init()?;
+    let mistaken = |error: &Error| {
+        matches!(error, Error::TypeMismatch { .. }) && error.to_string().contains("Count")
+    };
+    // A result, what was put, large or small, and an argument: the bytes would fit each time.
+    let result = reading::remote().erase().typed::<Count>();
+    let error = result.get().expect_err("it is a reading");
+    assert!(mistaken(&error), "{error}");
+    assert!(result.view().is_err_and(|error| mistaken(&error)));
+    let put = ray_core::put(&Reading { level: 2.5 })?;
+    assert!((put.get()?.level - 2.5).abs() < 1e-6);
+    let error = put.erase().typed::<Count>().get().expect_err("a reading");
+    assert!(mistaken(&error), "{error}");
+    let error = ticks_of::remote(put.erase().typed::<Count>())
+        .get()
+        .expect_err("a reading");
+    assert!(mistaken(&error), "{error}");
+    let many = ray_core::put(&vec![7_u32; 100_000])?;
+    assert!(matches!(
+        many.erase().typed::<Vec<f32>>().get(),
+        Err(Error::TypeMismatch { .. })
+    ));
+    assert_eq!(ticks_of::remote(Count { ticks: 3 }).get()?, 3);
+    Ok(())
+}

@@ -4,8 +4,8 @@
 //! random order: time, ids and randomness are arguments, wishes come out as commands. The same inputs
 //! give the same outputs, so the simulator in `tests/sim` can drive thousands of failure schedules.
 //!
-//! Floor 0 is plain data ([`ids`], [`resources`], [`failure`], [`spec`], [`view`], [`chunks`], [`draws`], [`time`]);
-//! floor 1 is machines, which do not import each other.
+//! Floor 0 is plain data ([`ids`], [`resources`], [`failure`], [`spec`], [`view`], [`chunks`], [`draws`],
+//! [`table`], [`time`]); floor 1 is machines, which do not import each other.
 
 pub mod cache;
 pub mod chunks;
@@ -24,5 +24,6 @@ pub mod pull;
 pub mod resources;
 pub mod scheduler;
 pub mod spec;
+pub mod table;
 pub mod time;
 pub mod view;

@@ -1,9 +1,6 @@
 //! Values to archives and back: counted first and built in place when large and flat.
 
-use std::{
-    fmt,
-    hash::{Hash as _, Hasher as _},
-};
+use std::fmt;
 
 use ray_engine::failure::Failure;
 use rkyv::{
@@ -12,7 +9,7 @@ use rkyv::{
     util::with_arena,
 };
 
-use super::{Data, De, RefSink};
+use super::{Data, De, RefSink, layout::layout};
 use crate::{
     object_ref::AnyRef,
     store::{AlignedBytes, Value},
@@ -32,6 +29,8 @@ pub enum Encoded {
 pub struct EncodedValue {
     /// Where the archive is.
     pub data: Encoded,
+    /// Stands for its type; see [`layout`].
+    pub layout: u64,
     /// What it contains, held until somebody else does.
     pub contained: Vec<AnyRef>,
 }
@@ -184,6 +183,7 @@ pub(crate) fn encode<T: Data>(
                 };
                 return Ok(EncodedValue {
                     data: Encoded::Shared(guard.seal()),
+                    layout: layout::<T>(),
                     contained: sink.references,
                 });
             }
@@ -198,6 +198,7 @@ pub(crate) fn encode<T: Data>(
     if bytes.len() <= inline_limit {
         return Ok(EncodedValue {
             data: Encoded::Inline(bytes),
+            layout: layout::<T>(),
             contained: sink.references,
         });
     }
@@ -205,6 +206,7 @@ pub(crate) fn encode<T: Data>(
     guard.copy_from_slice(&bytes);
     Ok(EncodedValue {
         data: Encoded::Shared(guard.seal()),
+        layout: layout::<T>(),
         contained: sink.references,
     })
 }
@@ -259,15 +261,6 @@ fn pad(body: &mut AlignedBytes) -> u32 {
     offset as u32
 }
 
-/// Returns a number that stands for the type inside one build.
-pub(crate) fn layout<T: rkyv::Archive>() -> u64 {
-    let mut hasher = rustc_hash::FxHasher::default();
-    std::any::type_name::<T>().hash(&mut hasher);
-    size_of::<T::Archived>().hash(&mut hasher);
-    align_of::<T::Archived>().hash(&mut hasher);
-    hasher.finish() | 1
-}
-
 /// Borrows an archive; its bytes are checked each time, which for numbers is a bounds check.
 pub(crate) fn access_bytes<T: Data>(bytes: &[u8]) -> Result<&T::Archived, Failure> {
     rkyv::access::<T::Archived, rancor::Error>(bytes).map_err(|error| Failure::TypeMismatch {
@@ -287,13 +280,27 @@ pub(crate) fn decode_bytes<T: Data>(bytes: &[u8]) -> Result<T, Failure> {
     })
 }
 
+/// Checks that who made a value means the type `T` by it; 0 says nothing.
+pub(crate) fn check_layout<T: Data>(made: u64) -> Result<(), Failure> {
+    if made == 0 || made == layout::<T>() {
+        return Ok(());
+    }
+    Err(Failure::TypeMismatch {
+        expected: std::any::type_name::<T>().to_owned(),
+        found: "a value of another type, or of the same type with other fields in the build that made it"
+            .to_owned(),
+    })
+}
+
 /// Borrows a value's archive.
 pub(crate) fn access<T: Data>(value: &Value) -> Result<&T::Archived, Failure> {
+    check_layout::<T>(value.layout())?;
     access_bytes::<T>(value.bytes())
 }
 
 /// Decodes a value.
 pub(crate) fn decode<T: Data>(value: &Value) -> Result<T, Failure> {
+    check_layout::<T>(value.layout())?;
     decode_bytes::<T>(value.bytes())
 }
 

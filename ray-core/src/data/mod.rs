@@ -1,6 +1,7 @@
 //! What can be sent: the [`Data`] trait and the codec under it.
 
 mod codec;
+mod layout;
 mod reference;
 
 use rkyv::{
@@ -12,9 +13,11 @@ use rkyv::{
 };
 
 pub(crate) use codec::{
-    Appended, access, access_bytes, append, decode, decode_bytes, encode, layout,
+    Appended, access, access_bytes, append, check_layout, decode, decode_bytes, encode,
 };
 pub use codec::{Encoded, EncodedValue, SegmentSource, Sink};
+pub(crate) use layout::layout;
+pub use layout::{LAYOUTS, TypeLayout};
 pub use reference::{ArchivedObjectRef, RefSink, RefSource};
 
 /// The serializer of everything that is sent.

@@ -77,19 +77,14 @@ impl Call {
         })
     }
 
-    /// Checks that the caller's build means the same type by this argument.
+    /// Checks that who made this argument means the same type by it.
     fn check_layout<T: Data>(&self, position: usize) -> Result<(), CallError> {
-        match self.0.args.get(position) {
-            Some(ArgData::Inline { layout, .. })
-                if *layout != 0 && *layout != data::layout::<T>() =>
-            {
-                Err(CallError::Failure(Failure::TypeMismatch {
-                    expected: std::any::type_name::<T>().to_owned(),
-                    found: "a type of another layout in the caller's build".to_owned(),
-                }))
-            }
-            _ => Ok(()),
-        }
+        let made = match self.0.args.get(position) {
+            Some(ArgData::Inline { layout, .. }) => *layout,
+            Some(ArgData::Value(value)) => value.layout(),
+            None => 0,
+        };
+        Ok(data::check_layout::<T>(made)?)
     }
 
     fn bytes(&self, position: usize) -> Result<&[u8], CallError> {

@@ -12,7 +12,7 @@ pub use linkme;
 pub use ray_macros::discard;
 pub use rkyv;
 
-pub use crate::data::{Encoded, EncodedValue, SegmentSource};
+pub use crate::data::{Encoded, EncodedValue, LAYOUTS, SegmentSource, TypeLayout};
 pub use args::{ArgSlot, Args, IntoArg};
 pub use call::{
     ArgData, Call, CallError, Constructor, Create, LocalFuture, MethodBody, MethodForms, Receiver,

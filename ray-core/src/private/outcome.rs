@@ -3,6 +3,7 @@
 use std::{convert::Infallible, fmt::Display, marker::PhantomData};
 
 use ray_engine::failure::TypedCause;
+use smallvec::SmallVec;
 
 use super::{CallError, Results};
 use crate::{AnyRef, Data, ObjectRef, ObjectRefStream, data};
@@ -124,7 +125,7 @@ impl<E> CauseDisplay<E> for &Cause<E> {
 }
 
 /// References to the results of what was submitted.
-pub struct Submitted(pub(crate) Vec<AnyRef>);
+pub struct Submitted(pub(crate) SmallVec<[AnyRef; 2]>);
 
 impl Submitted {
     /// Returns the only one.
@@ -139,14 +140,16 @@ impl Submitted {
 
     /// Returns the stream of which they are the end and the token.
     pub fn stream<T>(self) -> ObjectRefStream<T> {
-        let [completed, token] = <[AnyRef; 2]>::try_from(self.0)
+        let [completed, token] = self
+            .0
+            .into_inner()
             .unwrap_or_else(|_| unreachable!("a call that streams has an end and a token"));
         ObjectRefStream::new(completed, token)
     }
 
     /// Returns them as a tuple.
     pub fn tuple<T: TupleRefs>(self) -> T::Refs {
-        T::refs(self.0)
+        T::refs(self.0.into_vec())
     }
 }
 

@@ -81,7 +81,7 @@ impl Runtime {
                 ..
             }) => {
                 let slot = ray_shm::Slot { offset, len };
-                Ok(self.mapped_value(slot, self.node_process, Some(object)))
+                Ok(self.mapped_value(slot, self.node_process, Some(object), 0))
             }
             Ok(Message::Fetched {
                 outcome: Err(failure),

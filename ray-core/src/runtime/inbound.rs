@@ -223,7 +223,12 @@ impl Runtime {
                     offset,
                     len,
                     writer,
-                } => match self.shared_value(object, ray_shm::Slot { offset, len }, writer) {
+                } => match self.shared_value(
+                    object,
+                    ray_shm::Slot { offset, len },
+                    writer,
+                    arg.layout,
+                ) {
                     Ok(value) => ArgData::Value(value),
                     Err(failed) => {
                         failure = Some(failed);
@@ -312,7 +317,7 @@ impl Runtime {
             .and_then(rkyv::deserialize::<DoneMeta, rancor::Error>)
             .map_err(|error| format!("an answer that cannot be read: {error}"))?;
         let outcome = match meta.outcome {
-            Err(failure) => Err(failure),
+            Err(failure) => Err(*failure),
             Ok(values) => values
                 .into_iter()
                 .map(|arg| Ok((self.value_at(&arg, frame.body)?, arg.contained)))
@@ -340,7 +345,7 @@ impl Runtime {
                     aligned.reserve_exact(bytes.len());
                     aligned.extend_from_slice(bytes);
                 }
-                Ok(Value::heap(aligned))
+                Ok(Value::heap(aligned, arg.layout))
             }
             Place::Arena {
                 object,
@@ -348,7 +353,7 @@ impl Runtime {
                 len,
                 writer,
             } => self
-                .shared_value(object, ray_shm::Slot { offset, len }, writer)
+                .shared_value(object, ray_shm::Slot { offset, len }, writer, arg.layout)
                 .map_err(|failure| format!("{failure:?}")),
         }
     }

@@ -31,6 +31,7 @@ use ray_engine::{
 use ray_net::{HeaderFields, Net, Peer, Waiter};
 use ray_shm::{Arena, Writer};
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
 pub use start::Ray;
 pub(crate) use start::{init, run_worker};
@@ -275,7 +276,11 @@ impl Runtime {
                 .into_iter()
                 .zip(0_u64..)
                 .map(|(value, held_at)| {
-                    let EncodedValue { data, contained } = value;
+                    let EncodedValue {
+                        data,
+                        layout,
+                        contained,
+                    } = value;
                     let place = match data {
                         Encoded::Inline(bytes) => {
                             let len = bytes.len();
@@ -298,7 +303,7 @@ impl Runtime {
                     held.extend(contained);
                     ArgMeta {
                         place,
-                        layout: 0,
+                        layout,
                         contained: ids,
                     }
                 })
@@ -313,7 +318,7 @@ impl Runtime {
             });
         }
         const PADDING: [u8; 16] = [0; 16];
-        let mut slices: Vec<&[u8]> = Vec::with_capacity(2 * bodies.len());
+        let mut slices: SmallVec<[&[u8]; 2]> = SmallVec::with_capacity(2 * bodies.len());
         for bytes in &bodies {
             slices.push(bytes);
             slices.push(&PADDING[..bytes.len().next_multiple_of(16) - bytes.len()]);
@@ -331,7 +336,7 @@ impl Runtime {
                 task,
                 attempt,
                 exec_nanos,
-                outcome,
+                outcome: outcome.map_err(Box::new),
             },
             &slices,
         );
@@ -344,16 +349,18 @@ impl Runtime {
 
     /// Wraps an encoded value as an object of this process.
     pub(crate) fn put_encoded(&self, encoded: EncodedValue) -> Result<AnyRef, Failure> {
-        let value = self.value_of(encoded.data)?;
+        let value = self.value_of(encoded.data, encoded.layout)?;
         let ids = encoded.contained.iter().map(AnyRef::id).collect::<Vec<_>>();
         let id = self.with_core(|core, _| core.owner.put(value, &ids));
         Ok(AnyRef::counted(id))
     }
 
-    fn value_of(&self, data: Encoded) -> Result<Value, Failure> {
+    fn value_of(&self, data: Encoded, layout: u64) -> Result<Value, Failure> {
         match data {
-            Encoded::Inline(bytes) => Ok(Value::heap(bytes)),
-            Encoded::Shared(slot) => self.shared_value(ObjectId::default(), slot, self.process),
+            Encoded::Inline(bytes) => Ok(Value::heap(bytes, layout)),
+            Encoded::Shared(slot) => {
+                self.shared_value(ObjectId::default(), slot, self.process, layout)
+            }
         }
     }
 
@@ -363,11 +370,12 @@ impl Runtime {
         object: ObjectId,
         slot: ray_shm::Slot,
         writer: ProcessId,
+        layout: u64,
     ) -> Result<Value, Failure> {
         if writer.node_process() == self.node_process {
-            self.mapped_value(slot, writer, None)
+            self.mapped_value(slot, writer, None, layout)
         } else {
-            Ok(Value::remote(object, slot, writer))
+            Ok(Value::remote(object, slot, writer, layout))
         }
     }
 
@@ -377,6 +385,7 @@ impl Runtime {
         slot: ray_shm::Slot,
         writer: ProcessId,
         copy_of: Option<ObjectId>,
+        layout: u64,
     ) -> Result<Value, Failure> {
         let bytes = self.arena.slice(slot).ok_or_else(|| {
             Failure::System(format!(
@@ -391,7 +400,7 @@ impl Runtime {
             .entry(writer)
             .or_insert_with(|| WriterLive::new(writer))
             .clone();
-        Ok(Value::shared(slot, bytes, writer, copy_of))
+        Ok(Value::shared(slot, bytes, writer, copy_of, layout))
     }
 
     /// Tells the node which dead writers' space is not read here any more.

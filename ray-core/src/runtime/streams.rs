@@ -45,7 +45,11 @@ impl Runtime {
         item: EncodedValue,
         flush: Flush,
     ) {
-        let EncodedValue { data, contained } = item;
+        let EncodedValue {
+            data,
+            layout,
+            contained,
+        } = item;
         let ids = contained.iter().map(AnyRef::id).collect::<Vec<_>>();
         if !ids.is_empty() {
             let to = ProcessId(caller.process());
@@ -87,7 +91,7 @@ impl Runtime {
             position,
             item: ArgMeta {
                 place,
-                layout: 0,
+                layout,
                 contained: ids,
             },
         };

@@ -1,7 +1,6 @@
 //! Threads and futures that wait for objects.
 
 use std::{
-    collections::hash_map::Entry,
     sync::{
         Arc,
         atomic::{AtomicIsize, Ordering},
@@ -10,7 +9,10 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use ray_engine::ids::ObjectId;
+use ray_engine::{
+    ids::{ObjectId, ProcessId},
+    table::Table,
+};
 use ray_net::Waiter;
 use rustc_hash::FxHashMap;
 
@@ -62,8 +64,12 @@ impl WaitCell {
 }
 
 /// Who waits for what.
-#[derive(Default)]
-pub(crate) struct Waiters(FxHashMap<ObjectId, Cells>);
+pub(crate) struct Waiters {
+    process: ProcessId,
+    /// For objects of this process, by index.
+    owned: Table<Cells>,
+    borrowed: FxHashMap<ObjectId, Cells>,
+}
 
 /// Who waits for one object: mostly one.
 enum Cells {
@@ -88,42 +94,72 @@ impl Cells {
 }
 
 impl Waiters {
+    /// Nobody waits yet in `process`.
+    pub(crate) fn new(process: ProcessId) -> Waiters {
+        Waiters {
+            process,
+            owned: Table::default(),
+            borrowed: FxHashMap::default(),
+        }
+    }
+
+    fn cells(&mut self, object: ObjectId) -> Option<&mut Cells> {
+        if object.owner == self.process {
+            self.owned.get_mut(object.index)
+        } else {
+            self.borrowed.get_mut(&object)
+        }
+    }
+
+    fn take(&mut self, object: ObjectId) -> Option<Cells> {
+        if object.owner == self.process {
+            self.owned.remove(object.index)
+        } else {
+            self.borrowed.remove(&object)
+        }
+    }
+
     /// Adds a waiting cell for `object`.
     pub(crate) fn add(&mut self, object: ObjectId, cell: &Arc<WaitCell>) {
-        match self.0.entry(object) {
-            Entry::Vacant(entry) => {
-                entry.insert(Cells::One(cell.clone()));
-            }
-            Entry::Occupied(mut entry) => entry.get_mut().push(cell.clone()),
+        if let Some(cells) = self.cells(object) {
+            return cells.push(cell.clone());
+        }
+        let cells = Cells::One(cell.clone());
+        if object.owner == self.process {
+            self.owned.insert(object.index, cells);
+        } else {
+            self.borrowed.insert(object, cells);
         }
     }
 
     /// Takes a cell back that stopped waiting.
     pub(crate) fn remove(&mut self, object: ObjectId, cell: &Arc<WaitCell>) {
-        if let Entry::Occupied(mut entry) = self.0.entry(object) {
-            if let Cells::Many(cells) = entry.get_mut() {
-                cells.retain(|waiting| !Arc::ptr_eq(waiting, cell));
-            }
-            let is_empty = match entry.get() {
-                Cells::One(waiting) => Arc::ptr_eq(waiting, cell),
-                Cells::Many(cells) => cells.is_empty(),
-            };
-            if is_empty {
-                entry.remove();
-            }
+        let Some(cells) = self.cells(object) else {
+            return;
+        };
+        if let Cells::Many(cells) = cells {
+            cells.retain(|waiting| !Arc::ptr_eq(waiting, cell));
+        }
+        let is_empty = match cells {
+            Cells::One(waiting) => Arc::ptr_eq(waiting, cell),
+            Cells::Many(cells) => cells.is_empty(),
+        };
+        if is_empty {
+            self.take(object);
         }
     }
 
     /// Ends every wait.
     pub(crate) fn wake_all(&mut self) {
-        for cells in std::mem::take(&mut self.0).into_values() {
+        let borrowed = std::mem::take(&mut self.borrowed);
+        for cells in self.owned.drain().chain(borrowed.into_values()) {
             cells.as_slice().iter().for_each(|cell| cell.notify());
         }
     }
 
     /// Tells everyone who waits for `object`.
     pub(crate) fn resolve(&mut self, object: ObjectId, failed: bool) {
-        if let Some(cells) = self.0.remove(&object) {
+        if let Some(cells) = self.take(object) {
             cells
                 .as_slice()
                 .iter()

@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -23,8 +23,8 @@ pub struct Value(Arc<Inner>);
 
 struct Inner {
     bytes: Bytes,
-    /// The layout hash under which the bytes have passed the check, 0 before that.
-    checked: AtomicU64,
+    /// Stands for the type that its maker means, 0 when nothing was said.
+    layout: u64,
 }
 
 enum Bytes {
@@ -88,25 +88,30 @@ impl Drop for Inner {
 }
 
 impl Value {
-    /// Wraps bytes in this process's heap.
-    pub fn heap(bytes: AlignedBytes) -> Value {
+    /// Wraps bytes in this process's heap, of a type that `layout` stands for.
+    pub(crate) fn heap(bytes: AlignedBytes, layout: u64) -> Value {
         static EMPTY: OnceLock<Value> = OnceLock::new();
         if bytes.is_empty() {
             // Unit results are many; their check is no work, whatever their type.
-            return EMPTY.get_or_init(|| Value::of(bytes)).clone();
+            return EMPTY.get_or_init(|| Value::of(bytes, 0)).clone();
         }
-        Value::of(bytes)
+        Value::of(bytes, layout)
     }
 
-    fn of(bytes: AlignedBytes) -> Value {
+    fn of(bytes: AlignedBytes, layout: u64) -> Value {
         Value(Arc::new(Inner {
             bytes: Bytes::Heap(bytes),
-            checked: AtomicU64::new(0),
+            layout,
         }))
     }
 
     /// Wraps an object that `writer` put into the arena of another node.
-    pub(crate) fn remote(object: ObjectId, slot: ray_shm::Slot, writer: ProcessId) -> Value {
+    pub(crate) fn remote(
+        object: ObjectId,
+        slot: ray_shm::Slot,
+        writer: ProcessId,
+        layout: u64,
+    ) -> Value {
         Value(Arc::new(Inner {
             bytes: Bytes::Remote {
                 object,
@@ -115,7 +120,7 @@ impl Value {
                 copy: OnceLock::new(),
                 is_fetched: AtomicBool::new(false),
             },
-            checked: AtomicU64::new(0),
+            layout,
         }))
     }
 
@@ -125,6 +130,7 @@ impl Value {
         bytes: ray_shm::ObjectBytes,
         writer: Arc<WriterLive>,
         copy_of: Option<ObjectId>,
+        layout: u64,
     ) -> Value {
         writer.live.fetch_add(1, Ordering::SeqCst);
         Value(Arc::new(Inner {
@@ -134,7 +140,7 @@ impl Value {
                 writer,
                 copy_of,
             },
-            checked: AtomicU64::new(0),
+            layout,
         }))
     }
 
@@ -197,14 +203,9 @@ impl Value {
         }
     }
 
-    /// Returns whether the bytes have passed the check for the type with this layout hash.
-    pub fn is_checked(&self, layout: u64) -> bool {
-        self.0.checked.load(Ordering::Acquire) == layout
-    }
-
-    /// Remembers that the bytes passed the check for the type with this layout hash.
-    pub fn set_checked(&self, layout: u64) {
-        self.0.checked.store(layout, Ordering::Release);
+    /// Returns what stands for the type that its maker means; 0 when nothing was said.
+    pub(crate) fn layout(&self) -> u64 {
+        self.0.layout
     }
 }
 

@@ -3,6 +3,10 @@
 //! They use the front door only, as a program's own types would.
 
 mod actor_pool;
+#[allow(
+    unsafe_code,
+    reason = "linkme gathers the types that are sent through a link section"
+)]
 mod queue;
 #[allow(
     unsafe_code,

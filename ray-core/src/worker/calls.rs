@@ -9,6 +9,7 @@ use ray_engine::{
     resources::{Amount, Resources},
 };
 use ray_net::Peer;
+use smallvec::SmallVec;
 
 use super::{
     context,
@@ -34,9 +35,9 @@ const DEFAULT_MAX_RETRIES: i32 = 3;
 const DIRECTORY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Splits references of arguments into those to wait for and those that travel inside values.
-fn references(args: &Args) -> (Vec<ObjectId>, Vec<ObjectId>) {
+fn references(args: &Args) -> (Vec<ObjectId>, SmallVec<[ObjectId; 1]>) {
     let mut dependencies = Vec::new();
-    let mut nested = Vec::new();
+    let mut nested = SmallVec::new();
     for slot in &args.slots {
         match slot {
             ArgSlot::Object(reference) => dependencies.push(reference.id()),
@@ -152,7 +153,7 @@ impl Runtime {
     fn failed(&self, method: &Method, failure: Failure) -> Submitted {
         if method.streams {
             let (completed, token) = self.failed_stream(failure);
-            return Submitted(vec![completed, token]);
+            return Submitted(SmallVec::from_iter([completed, token]));
         }
         let refs = (0..method.returns)
             .map(|_| {
@@ -448,7 +449,7 @@ fn try_create(
         runtime.with_core(|core, _| core.create_when_ready(creation, dependencies));
     }
     let hold = runtime.with_core(|core, _| {
-        let hold = core.owner.put(Value::heap(AlignedBytes::new()), &[]);
+        let hold = core.owner.put(Value::heap(AlignedBytes::new(), 0), &[]);
         core.actor_holds.insert(hold, actor);
         hold
     });

@@ -16,6 +16,7 @@ use ray_engine::{
 use ray_net::{Flush, HeaderFields, Net, Peer};
 use rkyv::rancor;
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
 use crate::{
     __private::{ArgSlot, Args, Method},
@@ -94,7 +95,7 @@ pub(crate) struct Core {
     /// The other buffer of the runtime's list of dropped handles.
     pub(crate) dropped: Vec<ObjectId>,
     /// Peers with fresh output.
-    touched: Vec<Peer>,
+    touched: SmallVec<[Peer; 2]>,
     /// Whether a peer was dialed whose first packet has not left.
     is_dialing: bool,
     /// Calls sent and not answered.
@@ -119,7 +120,7 @@ impl Core {
     ) -> Core {
         Core {
             owner: Owner::new(process, ray_engine::owner::Limits::default()),
-            waiters: Waiters::default(),
+            waiters: Waiters::new(process),
             process,
             job,
             lease_nodes: FxHashMap::default(),
@@ -137,7 +138,7 @@ impl Core {
             granted: FxHashMap::default(),
             local: VecDeque::new(),
             dropped: Vec::new(),
-            touched: Vec::new(),
+            touched: SmallVec::new(),
             is_dialing: false,
             in_flight: 0,
             sent: FxHashMap::default(),
@@ -545,7 +546,6 @@ impl Core {
         }
     }
 
-    /// Takes the peers with fresh output and how to flush them.
     /// Notes that a peer has fresh output.
     fn touch(&mut self, peer: &Peer) {
         if self
@@ -558,7 +558,7 @@ impl Core {
     }
 
     /// Takes the peers with fresh output, and when it should leave.
-    pub(crate) fn take_touched(&mut self) -> (Vec<Peer>, Flush) {
+    pub(crate) fn take_touched(&mut self) -> (SmallVec<[Peer; 2]>, Flush) {
         let is_dialing = std::mem::take(&mut self.is_dialing);
         let mode = if self.in_flight <= 2 || is_dialing {
             Flush::Now
@@ -730,13 +730,14 @@ impl Core {
                             },
                             None => parts.add(value.clone()),
                         };
+                        let layout = value.layout();
                         let contained = self.owner.contained(reference.id()).to_vec();
                         for id in &contained {
                             self.owner.send_reference(*id, to);
                         }
                         ArgMeta {
                             place,
-                            layout: 0,
+                            layout,
                             contained,
                         }
                     }
@@ -765,13 +766,14 @@ impl Core {
                     },
                     None => parts.add(value.clone()),
                 };
+                let layout = value.layout();
                 let contained = self.owner.contained(object).to_vec();
                 for id in &contained {
                     self.owner.send_reference(*id, to);
                 }
                 Ok(ArgMeta {
                     place,
-                    layout: 0,
+                    layout,
                     contained,
                 })
             }
@@ -897,8 +899,8 @@ impl<'a> Parts<'a> {
         place
     }
 
-    fn slices(&self) -> Vec<&[u8]> {
-        let mut slices = Vec::with_capacity(1 + 2 * self.more.len());
+    fn slices(&self) -> SmallVec<[&[u8]; 3]> {
+        let mut slices = SmallVec::with_capacity(1 + 2 * self.more.len());
         slices.push(self.first);
         let mut end = self.first.len();
         for value in &self.more {

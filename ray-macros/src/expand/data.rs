@@ -37,10 +37,12 @@ pub(crate) fn expand(input: &DeriveInput) -> TokenStream {
     if errors.absorb(own) {
         return errors.into_tokens();
     }
+    let layout = layout(&mut copy);
     let assertion = assertion(&mut copy);
     let bounds = bounds_of_recursion(&mut copy);
     quote! {
         #assertion
+        #layout
 
         #[derive(
             ::ray_core::__private::rkyv::Archive,
@@ -74,6 +76,34 @@ fn fields(data: &mut syn::Data) -> Vec<&mut Field> {
 /// Returns whether the user chose how a field is archived.
 fn has_own_way(field: &Field) -> bool {
     field.attrs.iter().any(|attr| attr.path().is_ident("rkyv"))
+}
+
+/// Writes the entry of the list of types by which builds notice that they mean different things.
+fn layout(copy: &mut DeriveInput) -> TokenStream {
+    let mut bare = copy.clone();
+    let mut types = Vec::new();
+    for field in fields(&mut bare.data) {
+        field.attrs = named(&field.attrs, &["rkyv"]);
+        types.push(field.ty.clone());
+    }
+    let (name, text) = (bare.ident.to_string(), quote!(#bare).to_string());
+    // A static has no parameters; such a type is known by its own text.
+    if !bare.generics.params.is_empty() {
+        types.clear();
+    }
+    quote! {
+        #[doc(hidden)]
+        const _: () = {
+            #[::ray_core::__private::linkme::distributed_slice(::ray_core::__private::LAYOUTS)]
+            #[linkme(crate = ::ray_core::__private::linkme)]
+            static __LAYOUT: ::ray_core::__private::TypeLayout = ::ray_core::__private::TypeLayout {
+                module: ::core::module_path!(),
+                name: #name,
+                text: #text,
+                fields: || ::std::vec![#(::core::any::type_name::<#types>()),*],
+            };
+        };
+    }
 }
 
 /// Writes bounds that fail before rkyv's own, so that the first error says which field cannot be sent.

@@ -2,6 +2,8 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
+use smallvec::SmallVec;
+
 use super::{
     Command, Owner,
     tasks::{Kind, Stage, Task},
@@ -94,8 +96,8 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             attempt: 0,
             retries_left: submit.max_task_retries,
             retry_failures: submit.retry_failures,
-            held: Vec::new(),
-            parent: submit.parent,
+            held: SmallVec::new(),
+            parent: submit.parent.unwrap_or_default(),
             waiting: 0,
             is_cancelled: false,
             is_stream: false,
@@ -155,7 +157,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         else {
             let tasks = &self.tasks;
             let before = queue.queue.len();
-            queue.queue.retain(|index| tasks.contains_key(index));
+            queue.queue.retain(|index| tasks.contains(*index));
             queue.pending -= (before - queue.queue.len()) as u64;
             return;
         };
@@ -164,7 +166,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         }
         let mut held_back = VecDeque::new();
         while let Some(index) = queue.queue.pop_front() {
-            let Some(task) = self.tasks.get_mut(&index) else {
+            let Some(task) = self.tasks.get_mut(index) else {
                 queue.pending -= 1;
                 continue;
             };
@@ -225,7 +227,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         while queue
             .sent
             .front()
-            .is_some_and(|index| !self.tasks.contains_key(index))
+            .is_some_and(|index| !self.tasks.contains(*index))
         {
             queue.sent.pop_front();
         }
@@ -234,7 +236,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     /// A call that failed in user code and may be tried again takes its old place among those not sent:
     /// behind them it could wait for one that waits for its result.
     pub(super) fn requeue_call(&mut self, actor: ActorId, index: u64) {
-        if let Some(task) = self.tasks.get_mut(&index) {
+        if let Some(task) = self.tasks.get_mut(index) {
             task.stage = Stage::Queued;
         }
         let queue = self.actor_mut(actor);
@@ -316,7 +318,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         let sent = std::mem::take(&mut queue.sent);
         let mut again = VecDeque::new();
         for index in sent {
-            let Some(task) = self.tasks.get_mut(&index) else {
+            let Some(task) = self.tasks.get_mut(index) else {
                 continue;
             };
             if task.is_cancelled {

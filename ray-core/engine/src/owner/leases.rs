@@ -55,7 +55,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     }
 
     pub(super) fn enqueue(&mut self, index: u64, at_front: bool) {
-        let Some(task) = self.tasks.get_mut(&index) else {
+        let Some(task) = self.tasks.get_mut(index) else {
             return;
         };
         task.stage = Stage::Queued;
@@ -97,7 +97,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             let Some(index) = self.shapes[shape.0 as usize].queue.pop_front() else {
                 break;
             };
-            let Some(task) = self.tasks.get_mut(&index) else {
+            let Some(task) = self.tasks.get_mut(index) else {
                 continue;
             };
             let held = self
@@ -292,7 +292,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             touched.push(lease.shape);
             // The oldest was running; those behind it had not started and pay nothing.
             for (position, index) in lease.in_flight.into_iter().enumerate().rev() {
-                let Some(task) = self.tasks.get_mut(&index) else {
+                let Some(task) = self.tasks.get_mut(index) else {
                     continue;
                 };
                 let was_running = position == 0;

@@ -33,6 +33,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::{
     failure::Failure,
     ids::{ActorId, LeaseId, ObjectId, ProcessId, RequestId, TaskId},
+    table::Table,
     time::Time,
 };
 
@@ -173,9 +174,9 @@ pub struct Owner<P, V> {
     now: Time,
     next_index: u64,
     next_request: u64,
-    owned: FxHashMap<u64, Owned<V>>,
+    owned: Table<Owned<V>>,
     borrowed: FxHashMap<ObjectId, Borrowed<V>>,
-    tasks: FxHashMap<u64, Task<P>>,
+    tasks: Table<Task<P>>,
     shapes: Vec<ShapeQueue>,
     leases: FxHashMap<LeaseId, Lease>,
     /// Leases without work and since when, oldest first; stale entries are skipped.
@@ -198,9 +199,9 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             now: Time::default(),
             next_index: 1,
             next_request: 1,
-            owned: FxHashMap::default(),
+            owned: Table::default(),
             borrowed: FxHashMap::default(),
-            tasks: FxHashMap::default(),
+            tasks: Table::default(),
             shapes: Vec::new(),
             leases: FxHashMap::default(),
             idle: VecDeque::new(),
@@ -232,7 +233,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
 
     /// Returns what a call needs to be sent.
     pub fn payload(&self, task: TaskId) -> Option<&P> {
-        self.tasks.get(&task.index).map(|task| &task.payload)
+        self.tasks.get(task.index).map(|task| &task.payload)
     }
 
     /// Returns how many tasks and calls have not ended.

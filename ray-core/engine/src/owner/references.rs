@@ -24,10 +24,17 @@ pub(super) struct Owned<V> {
     local: u32,
     /// Unfinished tasks of this process that use it.
     dependents: u32,
+    is_watched: bool,
+    /// What most objects have nothing of.
+    more: Option<Box<More>>,
+}
+
+/// What hangs on an object besides handles of this process.
+#[derive(Default)]
+struct More {
     /// Credits that others have; signed, see the documentation of [`super`].
     credits: Vec<(ProcessId, i64)>,
     contained: Vec<ObjectId>,
-    is_watched: bool,
     asks: Vec<ProcessId>,
     /// Tasks that wait for it.
     waiting: Vec<u64>,
@@ -65,24 +72,40 @@ impl<V> Owned<V> {
             task,
             local: 1,
             dependents: 0,
-            credits: Vec::new(),
-            contained: Vec::new(),
             is_watched: false,
-            asks: Vec::new(),
-            waiting: Vec::new(),
+            more: None,
+        }
+    }
+
+    fn more(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
+    }
+
+    fn credits(&self) -> &[(ProcessId, i64)] {
+        self.more.as_deref().map_or(&[], |more| &more.credits)
+    }
+
+    fn contained(&self) -> &[ObjectId] {
+        self.more.as_deref().map_or(&[], |more| &more.contained)
+    }
+
+    fn set_contained(&mut self, contained: Vec<ObjectId>) {
+        if !contained.is_empty() {
+            self.more().contained = contained;
         }
     }
 
     fn add_credit(&mut self, process: ProcessId, count: i64) {
-        match self.credits.iter_mut().find(|(other, _)| *other == process) {
+        let credits = &mut self.more().credits;
+        match credits.iter_mut().find(|(other, _)| *other == process) {
             Some((_, sum)) => *sum += count,
-            None => self.credits.push((process, count)),
+            None => credits.push((process, count)),
         }
-        self.credits.retain(|(_, sum)| *sum != 0);
+        credits.retain(|(_, sum)| *sum != 0);
     }
 
     fn is_unreferenced(&self) -> bool {
-        self.local == 0 && self.dependents == 0 && self.credits.iter().all(|(_, sum)| *sum <= 0)
+        self.local == 0 && self.dependents == 0 && self.credits().iter().all(|(_, sum)| *sum <= 0)
     }
 }
 
@@ -95,7 +118,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         }
         let mut owned = Owned::new(0);
         owned.outcome = Some(Outcome::Ready(value));
-        owned.contained = contained.to_vec();
+        owned.set_contained(contained.to_vec());
         self.owned.insert(index, owned);
         ObjectId {
             owner: self.process,
@@ -118,7 +141,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     /// Counts one more handle in this process.
     pub fn add_handle(&mut self, object: ObjectId) {
         if object.owner == self.process {
-            if let Some(owned) = self.owned.get_mut(&object.index) {
+            if let Some(owned) = self.owned.get_mut(object.index) {
                 owned.local += 1;
             }
         } else {
@@ -132,18 +155,25 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     /// Counts one handle less.
     pub fn drop_handle(&mut self, object: ObjectId) {
         // Containers form no cycles, but chains of them may be long: a list instead of recursion.
-        let mut work = vec![object];
+        let mut work = Vec::new();
+        self.drop_one(object, &mut work);
         while let Some(object) = work.pop() {
-            if object.owner == self.process {
-                if let Some(owned) = self.owned.get_mut(&object.index) {
-                    owned.local = owned.local.saturating_sub(1);
-                    self.free_if_unreferenced(object.index, &mut work);
+            self.drop_one(object, &mut work);
+        }
+    }
+
+    fn drop_one(&mut self, object: ObjectId, work: &mut Vec<ObjectId>) {
+        if object.owner == self.process {
+            if let Some(owned) = self.owned.get_mut(object.index) {
+                owned.local = owned.local.saturating_sub(1);
+                if owned.local == 0 {
+                    self.free_if_unreferenced(object.index, work);
                 }
-            } else if let Some(borrowed) = self.borrowed.get_mut(&object) {
-                borrowed.local = borrowed.local.saturating_sub(1);
-                if borrowed.local == 0 {
-                    self.release(object, &mut work);
-                }
+            }
+        } else if let Some(borrowed) = self.borrowed.get_mut(&object) {
+            borrowed.local = borrowed.local.saturating_sub(1);
+            if borrowed.local == 0 {
+                self.release(object, work);
             }
         }
     }
@@ -164,15 +194,15 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     }
 
     fn free_if_unreferenced(&mut self, index: u64, work: &mut Vec<ObjectId>) {
-        let Some(owned) = self.owned.get(&index) else {
+        let Some(owned) = self.owned.get(index) else {
             return;
         };
         // Without an outcome the task still runs; its end frees the object.
         if !owned.is_unreferenced() || owned.outcome.is_none() {
             return;
         }
-        let owned = self.owned.remove(&index).expect("found above");
-        work.extend(owned.contained);
+        let owned = self.owned.remove(index).expect("found above");
+        work.extend(owned.contained());
         if owned.task != 0 {
             // Only the token of a stream has an outcome and names a task.
             self.drop_stream(owned.task, work);
@@ -199,7 +229,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     /// A reference that comes home brings none: its sender holds it until after the frame.
     pub fn receive_reference(&mut self, object: ObjectId, credits: u32) {
         if object.owner == self.process {
-            if let Some(owned) = self.owned.get_mut(&object.index) {
+            if let Some(owned) = self.owned.get_mut(object.index) {
                 owned.local += 1;
             }
         } else {
@@ -233,7 +263,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
 
     /// Counts a credit of a process, unless it is gone and will never give it back.
     fn open_credit(&mut self, index: u64, receiver: ProcessId) {
-        if let Some(owned) = self.owned.get_mut(&index)
+        if let Some(owned) = self.owned.get_mut(index)
             && !self.dead.contains(&receiver)
         {
             owned.add_credit(receiver, 1);
@@ -246,7 +276,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         if self.dead.contains(&from) {
             return;
         }
-        if let Some(owned) = self.owned.get_mut(&object.index) {
+        if let Some(owned) = self.owned.get_mut(object.index) {
             owned.add_credit(from, -i64::from(credits));
             self.settle(object.index);
         }
@@ -256,13 +286,13 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     pub fn objects(&self) -> Vec<ObjectId> {
         let mut owned = self
             .owned
-            .keys()
+            .indexes()
+            .into_iter()
             .map(|index| ObjectId {
                 owner: self.process,
-                index: *index,
+                index,
             })
             .collect::<Vec<_>>();
-        owned.sort_unstable();
         let mut borrowed = self.borrowed.keys().copied().collect::<Vec<_>>();
         borrowed.sort_unstable();
         owned.extend(borrowed);
@@ -272,13 +302,16 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     /// Returns a line an object, owned ones first, in the order of their ids: who holds what how often.
     pub fn describe_objects(&self) -> Vec<String> {
         let mut owned = self.owned.iter().collect::<Vec<_>>();
-        owned.sort_unstable_by_key(|(index, _)| **index);
+        owned.sort_unstable_by_key(|(index, _)| *index);
         let mut borrowed = self.borrowed.iter().collect::<Vec<_>>();
         borrowed.sort_unstable_by_key(|(object, _)| **object);
         let owned = owned.into_iter().map(|(index, owned)| {
             format!(
                 "o{:x}.{index}: {} handles, {} dependents, credits {:?}",
-                self.process.0, owned.local, owned.dependents, owned.credits
+                self.process.0,
+                owned.local,
+                owned.dependents,
+                owned.credits()
             )
         });
         let borrowed = borrowed.into_iter().map(|(object, borrowed)| {
@@ -293,7 +326,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     /// Returns what is known of an object.
     pub fn state(&self, object: ObjectId) -> ObjectState<'_, V> {
         let outcome = if object.owner == self.process {
-            match self.owned.get(&object.index) {
+            match self.owned.get(object.index) {
                 Some(owned) => &owned.outcome,
                 None => return ObjectState::Unknown,
             }
@@ -313,9 +346,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     /// Returns the references inside an object's value.
     pub fn contained(&self, object: ObjectId) -> &[ObjectId] {
         if object.owner == self.process {
-            self.owned
-                .get(&object.index)
-                .map_or(&[], |owned| &owned.contained)
+            self.owned.get(object.index).map_or(&[], Owned::contained)
         } else {
             self.borrowed
                 .get(&object)
@@ -326,7 +357,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     /// Asks for [`Command::Resolved`] once the object has an outcome.
     pub fn watch(&mut self, object: ObjectId) {
         if object.owner == self.process {
-            match self.owned.get_mut(&object.index) {
+            match self.owned.get_mut(object.index) {
                 Some(owned) if owned.outcome.is_none() => owned.is_watched = true,
                 _ => self.commands.push_back(Command::Resolved { object }),
             }
@@ -362,8 +393,8 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         if self.dead.contains(&from) {
             return;
         }
-        match self.owned.get_mut(&object.index) {
-            Some(owned) if owned.outcome.is_none() => owned.asks.push(from),
+        match self.owned.get_mut(object.index) {
+            Some(owned) if owned.outcome.is_none() => owned.more().asks.push(from),
             _ => self
                 .commands
                 .push_back(Command::Answer { to: from, object }),
@@ -422,7 +453,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             owner: self.process,
             index,
         };
-        let Some(owned) = self.owned.get_mut(&index) else {
+        let Some(owned) = self.owned.get_mut(index) else {
             return;
         };
         assert!(owned.outcome.is_none(), "an object is published once");
@@ -437,10 +468,13 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             }
         };
         owned.task = 0;
-        let waiting = std::mem::take(&mut owned.waiting);
-        for from in std::mem::take(&mut owned.asks) {
-            self.commands
-                .push_back(Command::Answer { to: from, object });
+        let mut waiting = Vec::new();
+        if let Some(more) = &mut owned.more {
+            waiting = std::mem::take(&mut more.waiting);
+            for from in std::mem::take(&mut more.asks) {
+                self.commands
+                    .push_back(Command::Answer { to: from, object });
+            }
         }
         if std::mem::take(&mut owned.is_watched) {
             self.commands.push_back(Command::Resolved { object });
@@ -449,8 +483,8 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             for id in &contained {
                 self.add_handle(*id);
             }
-            if let Some(owned) = self.owned.get_mut(&index) {
-                owned.contained = contained;
+            if let Some(owned) = self.owned.get_mut(index) {
+                owned.set_contained(contained);
             }
         }
         if !waiting.is_empty() {
@@ -462,12 +496,12 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     /// Holds an object for a task; returns whether the task must wait for it, or why it cannot run.
     pub(super) fn depend(&mut self, task: u64, object: ObjectId) -> Result<bool, Arc<Failure>> {
         if object.owner == self.process {
-            let Some(owned) = self.owned.get_mut(&object.index) else {
+            let Some(owned) = self.owned.get_mut(object.index) else {
                 return Err(Arc::new(Failure::ObjectFreed(object)));
             };
             owned.dependents += 1;
             match &owned.outcome {
-                None => owned.waiting.push(task),
+                None => owned.more().waiting.push(task),
                 Some(Outcome::Ready(_)) => return Ok(false),
                 Some(Outcome::Failed(failure)) => return Err(failure.clone()),
             }
@@ -489,7 +523,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     }
 
     pub(super) fn add_dependent(&mut self, index: u64) {
-        if let Some(owned) = self.owned.get_mut(&index) {
+        if let Some(owned) = self.owned.get_mut(index) {
             owned.dependents += 1;
         }
     }
@@ -497,7 +531,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     /// Ends a task's hold of an object.
     pub(super) fn undepend(&mut self, object: ObjectId) {
         if object.owner == self.process {
-            if let Some(owned) = self.owned.get_mut(&object.index) {
+            if let Some(owned) = self.owned.get_mut(object.index) {
                 owned.dependents = owned.dependents.saturating_sub(1);
                 self.settle(object.index);
             }
@@ -511,15 +545,15 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             return;
         }
         let mut touched = Vec::new();
-        for (index, owned) in &mut self.owned {
-            owned.asks.retain(|asker| *asker != process);
-            if owned
-                .credits
-                .iter()
-                .any(|(borrower, _)| *borrower == process)
-            {
-                owned.credits.retain(|(borrower, _)| *borrower != process);
-                touched.push(*index);
+        for (index, owned) in self.owned.iter_mut() {
+            let Some(more) = &mut owned.more else {
+                continue;
+            };
+            more.asks.retain(|asker| *asker != process);
+            let before = more.credits.len();
+            more.credits.retain(|(borrower, _)| *borrower != process);
+            if more.credits.len() < before {
+                touched.push(index);
             }
         }
         touched.sort_unstable();

@@ -108,7 +108,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
                 is_dropped: false,
             },
         );
-        match self.tasks.get_mut(&index) {
+        match self.tasks.get_mut(index) {
             Some(task) => task.is_stream = true,
             None => {
                 let failure = match self.state(task.result(0)) {
@@ -136,7 +136,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         let index = task.index;
         let is_current = self
             .tasks
-            .get(&index)
+            .get(index)
             .is_some_and(|found| found.attempt == attempt && found.stage == Stage::Sent(worker));
         let Some(stream) = self.streams.get_mut(&index).filter(|_| is_current) else {
             return self.discard(task, item.0);
@@ -258,7 +258,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     }
 
     fn tell_producer(&mut self, index: u64) {
-        let Some(task) = self.tasks.get(&index) else {
+        let Some(task) = self.tasks.get(index) else {
             return;
         };
         let (Stage::Sent(worker), attempt) = (task.stage, task.attempt) else {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::{Command, Owner, ShapeId, references::Owned};
 use crate::{
     failure::Failure,
@@ -36,8 +38,9 @@ pub(super) struct Task<P> {
     pub(super) attempt: u32,
     pub(super) retries_left: i32,
     pub(super) retry_failures: bool,
-    pub(super) held: Vec<ObjectId>,
-    pub(super) parent: Option<TaskId>,
+    pub(super) held: SmallVec<[ObjectId; 1]>,
+    /// Index 0 for none.
+    pub(super) parent: TaskId,
     /// Arguments that are not there yet.
     pub(super) waiting: u32,
     pub(super) is_cancelled: bool,
@@ -71,8 +74,8 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             attempt: 0,
             retries_left: submit.max_retries,
             retry_failures: submit.retry_failures,
-            held: Vec::new(),
-            parent: submit.parent,
+            held: SmallVec::new(),
+            parent: submit.parent.unwrap_or_default(),
             waiting: 0,
             is_cancelled: false,
             is_stream: false,
@@ -87,7 +90,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             self.fail_task(id.index, &failure);
         } else if self
             .tasks
-            .get(&id.index)
+            .get(id.index)
             .is_some_and(|task| task.waiting == 0)
         {
             self.enqueue(id.index, false);
@@ -152,7 +155,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             _ => None,
         };
         for index in tasks {
-            let Some(task) = self.tasks.get_mut(&index) else {
+            let Some(task) = self.tasks.get_mut(index) else {
                 continue;
             };
             if let Some(failure) = &failure {
@@ -189,7 +192,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     ) {
         self.now = now;
         let index = task.index;
-        let Some(found) = self.tasks.get_mut(&index) else {
+        let Some(found) = self.tasks.get_mut(index) else {
             return;
         };
         let is_stale = found.attempt != attempt && !is_planted(Bug::StaleAttemptAccepted);
@@ -240,7 +243,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     }
 
     fn finish(&mut self, index: u64, mut values: Vec<(V, Vec<ObjectId>)>) {
-        let Some(task) = self.tasks.remove(&index) else {
+        let Some(task) = self.tasks.remove(index) else {
             return;
         };
         if task.is_stream {
@@ -277,7 +280,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
 
     /// Ends a task without values.
     pub(super) fn fail_task(&mut self, index: u64, failure: &Arc<Failure>) {
-        if let Some(task) = self.tasks.remove(&index) {
+        if let Some(task) = self.tasks.remove(index) {
             self.fail_ended(index, task, failure);
         }
     }
@@ -307,7 +310,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         now: Time,
     ) {
         self.now = now;
-        let Some(found) = self.tasks.get(&task.index) else {
+        let Some(found) = self.tasks.get(task.index) else {
             return;
         };
         if found.attempt != attempt || found.stage != Stage::Sent(worker) {
@@ -354,7 +357,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         }
         let Some(index) = self
             .owned
-            .get(&object.index)
+            .get(object.index)
             .map(|owned| owned.task)
             .filter(|task| *task != 0)
         else {
@@ -374,7 +377,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             owner: self.process,
             index,
         };
-        let Some(task) = self.tasks.get_mut(&index) else {
+        let Some(task) = self.tasks.get_mut(index) else {
             return Ok(());
         };
         if force && matches!(task.kind, Kind::Call { .. }) {
@@ -410,8 +413,8 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     /// Returns a line a call that has not ended, in the order of submission: where it is.
     pub fn describe_tasks(&self) -> Vec<String> {
         let mut tasks = self.tasks.iter().collect::<Vec<_>>();
-        tasks.sort_unstable_by_key(|(index, _)| **index);
-        let describe = |(index, task): (&u64, &Task<P>)| {
+        tasks.sort_unstable_by_key(|(index, _)| *index);
+        let describe = |(index, task): (u64, &Task<P>)| {
             format!(
                 "t{:x}.{index}: {:?} {:?}, attempt {}, waits for {} arguments",
                 self.process.0, task.kind, task.stage, task.attempt, task.waiting
@@ -426,8 +429,8 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         let mut children = self
             .tasks
             .iter()
-            .filter(|(_, task)| task.parent == Some(parent))
-            .map(|(index, _)| *index)
+            .filter(|(_, task)| task.parent == parent)
+            .map(|(index, _)| index)
             .collect::<Vec<_>>();
         children.sort_unstable();
         for index in children {
