@@ -422,3 +422,88 @@ fn handles_travel_inside_data() -> ray_core::Result<()> {
     assert_eq!(play::remote(&team).get()?, ("red".to_owned(), 6));
     Ok(())
 }
+
+/// Goes on by calling itself.
+#[actor]
+struct Countdown {
+    me: Option<CountdownHandle>,
+    seen: Vec<u32>,
+}
+
+#[remote]
+impl Countdown {
+    pub fn new() -> Self {
+        Countdown {
+            me: None,
+            seen: Vec::new(),
+        }
+    }
+
+    pub fn start(&mut self, me: CountdownHandle, from: u32) {
+        self.me = Some(me);
+        self.step(from);
+    }
+
+    pub fn step(&mut self, left: u32) {
+        self.seen.push(left);
+        if let (Some(me), 1..) = (&self.me, left) {
+            me.step(left - 1);
+        }
+    }
+
+    pub fn seen(&self) -> Vec<u32> {
+        self.seen.clone()
+    }
+
+    pub fn waits_for_itself(&mut self, me: CountdownHandle) -> Result<Vec<u32>, ray_core::Error> {
+        me.seen().get()
+    }
+}
+
+/// Awaits itself.
+#[actor]
+struct Echoing;
+
+#[remote]
+impl Echoing {
+    pub fn new() -> Self {
+        Echoing
+    }
+
+    pub async fn plus_one(&self, x: u32) -> u32 {
+        x + 1
+    }
+
+    pub async fn plus_two(&self, me: EchoingHandle, x: u32) -> Result<u32, ray_core::Error> {
+        let once = me.plus_one(x).await?;
+        me.plus_one(once).await
+    }
+}
+
+#[ray_core::test]
+fn an_actor_goes_on_by_calling_itself() -> ray_core::Result<()> {
+    let _ray = init()?;
+    let countdown = Countdown::remote();
+    countdown.start(&countdown, 100).get()?;
+    assert!(eventually(|| countdown
+        .seen()
+        .get()
+        .is_ok_and(|seen| seen.len() == 101)));
+    assert_eq!(countdown.seen().get()?, (0..=100).rev().collect::<Vec<_>>());
+    let echoing = Echoing::remote();
+    assert_eq!(echoing.plus_two(&echoing, 5).get()?, 7);
+    Ok(())
+}
+
+#[ray_core::test]
+fn an_actor_that_waits_for_its_own_later_call_is_told() -> ray_core::Result<()> {
+    let _ray = init()?;
+    let countdown = Countdown::remote();
+    let error = countdown
+        .waits_for_itself(&countdown)
+        .get()
+        .expect_err("it would never end");
+    assert!(error.to_string().contains("its own actor"), "{error}");
+    assert!(countdown.seen().get()?.is_empty(), "it goes on");
+    Ok(())
+}

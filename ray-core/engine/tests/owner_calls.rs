@@ -229,14 +229,13 @@ fn a_call_that_is_tried_again_goes_before_one_that_waits_for_it() {
 }
 
 #[test]
-fn a_call_of_an_actor_in_this_process_fails() {
+fn an_actor_in_this_process_is_called_like_any_other() {
     let mut owner = owner();
     owner.on_actor_state(ACTOR, ActorState::Restarting, NOW);
     come_alive(&mut owner, HERE, 1);
-    let task = call(&mut owner, 0);
-    assert!(matches!(
-        failure(&owner, task),
-        Some(Failure::ActorUnavailable { .. })
-    ));
-    assert_eq!(sent(&mut owner), []);
+    let task = owner.submit_call(plain(&[]), NOW);
+    assert_eq!(sent(&mut owner), [(task, 0, 0)]);
+    assert_eq!(owner.maker(task.result(0)), Some(ACTOR));
+    owner.on_task_done(task, 0, HERE, Ok(vec![(1, vec![])]), 0, NOW);
+    assert_eq!(owner.maker(task.result(0)), None);
 }

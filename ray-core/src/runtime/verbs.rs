@@ -58,6 +58,10 @@ impl Runtime {
                 (None, cell) => cell.expect("made when there is no outcome"),
             }
         };
+        if let Err(error) = self.check_not_own(&[id]) {
+            self.forget_waiter(id, &cell);
+            return Err(error);
+        }
         let deadline = timeout.map(|timeout| Instant::now() + timeout);
         loop {
             self.block(&cell, deadline)?;
@@ -90,6 +94,26 @@ impl Runtime {
                 }
             }
         }
+    }
+
+    /// Refuses to wait for a later method of the actor that waits, which runs one at a time.
+    fn check_not_own(&self, ids: &[ObjectId]) -> Result<()> {
+        let Some((executor, running)) = self.executor.as_ref().zip(context::current()) else {
+            return Ok(());
+        };
+        let Some(actor) = running.actor.filter(|_| executor.runs_one_at_a_time()) else {
+            return Ok(());
+        };
+        let waits_for_itself =
+            self.with_core(|core, _| ids.iter().any(|id| core.owner.maker(*id) == Some(actor)));
+        if !waits_for_itself {
+            return Ok(());
+        }
+        Err(Error::DeadlockCycle(format!(
+            "`{}` waits for a later call of its own actor {actor}, which runs one method at a time; do not \
+             `get` it here, or make the method `async` or the actor concurrent",
+            running.function
+        )))
     }
 
     /// Returns a value whose bytes are on this node.
@@ -138,7 +162,10 @@ impl Runtime {
                 }
                 return Ok(values);
             };
-            let ended = self.block(&cell, deadline);
+            let ended = match self.check_not_own(&missing) {
+                Ok(()) => self.block(&cell, deadline),
+                Err(error) => Err(error),
+            };
             if !cell.is_complete() {
                 self.with_core(|core, _| {
                     for id in &missing {

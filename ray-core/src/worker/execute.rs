@@ -765,6 +765,16 @@ impl Executor {
         }
     }
 
+    /// Returns whether the actor that lives here runs one method at a time.
+    pub(crate) fn runs_one_at_a_time(&self) -> bool {
+        let state = self.state.lock();
+        !state.is_async
+            && state
+                .actor
+                .as_ref()
+                .is_some_and(|hosted| hosted.shared.is_none())
+    }
+
     /// Returns whether the actor lives here.
     pub(crate) fn hosts(&self, actor: ActorId) -> bool {
         self.state

@@ -592,6 +592,9 @@ impl Core {
             tracing::error!(%task, "a call without its payload was to be sent");
             return;
         };
+        if to == self.process && !self.peers.contains_key(&to) {
+            self.peer_at(to, self.net.local_addr());
+        }
         let Some(peer) = self.peers.get(&to).cloned() else {
             // The process is gone; its death is on the way and settles the call.
             tracing::debug!(%task, process = %to, "no connection for a call");

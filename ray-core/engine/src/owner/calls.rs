@@ -161,9 +161,6 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             queue.pending -= (before - queue.queue.len()) as u64;
             return;
         };
-        if process == self.process {
-            return self.refuse_calls_to_itself(actor);
-        }
         let mut held_back = VecDeque::new();
         while let Some(index) = queue.queue.pop_front() {
             let Some(task) = self.tasks.get_mut(index) else {
@@ -204,17 +201,15 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         }
     }
 
-    /// A process has no connection to itself: calls of an actor that lives here fail instead of waiting.
-    fn refuse_calls_to_itself(&mut self, actor: ActorId) {
-        let failure = Arc::new(Failure::ActorUnavailable {
-            actor,
-            cause: "it lives in the process that calls it".into(),
-        });
-        while let Some(queue) = self.actors.get_mut(&actor)
-            && let Some(index) = queue.queue.pop_front()
-        {
-            queue.pending -= 1;
-            self.fail_task(index, &failure);
+    /// Returns the actor whose unfinished method makes the object.
+    pub fn maker(&self, object: ObjectId) -> Option<ActorId> {
+        if object.owner != self.process {
+            return None;
+        }
+        let task = self.owned.get(object.index)?.task;
+        match self.tasks.get(task)?.kind {
+            Kind::Call { actor, .. } => Some(actor),
+            Kind::Task { .. } => None,
         }
     }
 
