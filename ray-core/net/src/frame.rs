@@ -10,6 +10,7 @@
 //! ```
 //! All numbers are little endian.
 
+use bytes::BytesMut;
 use rkyv::util::AlignedVec;
 
 /// First bytes of each frame.
@@ -18,6 +19,8 @@ pub const MAGIC: u16 = 0x5259;
 pub const VERSION: u8 = 1;
 /// Bytes of a header.
 pub const HEADER_BYTES: usize = 64;
+/// What outgoing frames are gathered in, at least; bytes.
+const OUT_SLAB_BYTES: usize = 32 << 10;
 /// The kind of the first frame each way.
 pub const KIND_HELLO: u8 = 1;
 /// The most bytes that a hello may have.
@@ -78,7 +81,7 @@ fn padded(len: usize) -> usize {
 
 /// Appends a frame to `out`.
 pub(crate) fn append(
-    out: &mut Vec<u8>,
+    out: &mut BytesMut,
     source: u64,
     target: u64,
     fields: &HeaderFields,
@@ -101,7 +104,9 @@ pub(crate) fn append(
     header[32..40].copy_from_slice(&target.to_le_bytes());
     header[40..48].copy_from_slice(&fields.incarnation.to_le_bytes());
     header[48..64].copy_from_slice(&fields.trace.to_le_bytes());
-    out.reserve(HEADER_BYTES + len);
+    if out.capacity() - out.len() < HEADER_BYTES + len {
+        out.reserve((HEADER_BYTES + len).max(OUT_SLAB_BYTES));
+    }
     out.extend_from_slice(&header);
     out.extend_from_slice(meta);
     out.extend_from_slice(&PADDING[..padded(meta.len()) - meta.len()]);
@@ -234,9 +239,9 @@ mod tests {
             incarnation: 6,
             trace: 7,
         };
-        let mut out = Vec::new();
+        let mut out = BytesMut::new();
         append(&mut out, 1, 2, &fields, meta, body);
-        out
+        out.into()
     }
 
     fn aligned(bytes: &[u8]) -> AlignedVec<16> {

@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use bytes::BytesMut;
 use parking_lot::Mutex;
 
 use crate::{
@@ -33,7 +34,7 @@ pub(crate) struct PeerInner {
     pub(crate) here: u64,
     pub(crate) addr: SocketAddr,
     pub(crate) net: Weak<Shared>,
-    pub(crate) out: Mutex<Vec<u8>>,
+    pub(crate) out: Mutex<BytesMut>,
     /// Bytes pushed and not yet taken by QUIC.
     pub(crate) queued: AtomicUsize,
     /// Whether the peer is in the list of those with fresh output.
@@ -62,7 +63,7 @@ impl Peer {
             here,
             addr,
             net,
-            out: Mutex::new(Vec::new()),
+            out: Mutex::new(BytesMut::new()),
             queued: AtomicUsize::new(0),
             dirty: AtomicBool::new(false),
             closed: AtomicBool::new(false),

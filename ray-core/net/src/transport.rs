@@ -47,9 +47,11 @@ pub(crate) struct Transport {
     net: Weak<Shared>,
     socket: UdpSocket,
     udp: UdpSocketState,
-    connections: BTreeMap<ConnectionHandle, Connection>,
+    /// Boxed, since they are large and leave the map while they act.
+    connections: BTreeMap<ConnectionHandle, Box<Connection>>,
     peers: FxHashMap<u64, Peer>,
     receive: Vec<Vec<u8>>,
+    datagrams: BytesMut,
     response: Vec<u8>,
     outgoing: Vec<u8>,
     spare: Vec<AlignedVec<16>>,
@@ -194,6 +196,7 @@ impl Transport {
             connections: BTreeMap::new(),
             peers: FxHashMap::default(),
             receive: (0..RECEIVE_BATCH).map(|_| vec![0; receive_bytes]).collect(),
+            datagrams: BytesMut::new(),
             response: Vec::new(),
             outgoing: Vec::new(),
             spare: Vec::new(),
@@ -329,7 +332,7 @@ impl Transport {
 
     /// Lets what this process sent itself arrive.
     fn loop_back(&mut self, peer: &Peer) {
-        let out = std::mem::take(&mut *peer.0.out.lock());
+        let out = peer.0.out.lock().split();
         let mut frames = self.spare.pop().unwrap_or_default();
         frames.extend_from_slice(&out);
         peer.0.queued.fetch_sub(out.len(), Ordering::AcqRel);
@@ -364,7 +367,13 @@ impl Transport {
                 let ecn = meta
                     .ecn
                     .and_then(|ecn| quinn_proto::EcnCodepoint::from_bits(ecn as u8));
-                let mut data = BytesMut::from(&self.receive[slot][..meta.len]);
+                // One large buffer serves many batches: it is used again once QUIC has let go of it.
+                if self.datagrams.capacity() < meta.len {
+                    self.datagrams.reserve(DATAGRAM_SLAB_BYTES.max(meta.len));
+                }
+                self.datagrams
+                    .extend_from_slice(&self.receive[slot][..meta.len]);
+                let mut data = self.datagrams.split();
                 while !data.is_empty() {
                     let datagram = data.split_to(meta.stride.min(data.len()));
                     self.stats.datagrams_in += 1;
@@ -544,7 +553,7 @@ impl Transport {
         connection.established = true;
         connection.send = connection.quic.streams().open(Dir::Uni);
         let target = connection.peer.as_ref().map_or(0, Peer::process);
-        let mut hello = Vec::new();
+        let mut hello = BytesMut::new();
         let fields = HeaderFields {
             kind: KIND_HELLO,
             ..HeaderFields::default()
@@ -557,7 +566,7 @@ impl Transport {
             &[],
             &[&self.hello],
         );
-        connection.pending = Some(hello.into());
+        connection.pending = Some(hello.freeze());
     }
 
     fn read(&mut self, connection: &mut Connection) -> Result<(), String> {
@@ -751,16 +760,11 @@ impl Transport {
     fn write_out(&mut self, connection: &mut Connection, peer: &Peer) {
         loop {
             if connection.pending.is_none() {
-                let out = {
-                    let mut out = peer.0.out.lock();
-                    if out.is_empty() {
-                        return;
-                    }
-                    // The next batch will be about as large: it should not grow step by step.
-                    let next = Vec::with_capacity(out.len().min(OUT_BYTES_AHEAD));
-                    std::mem::replace(&mut *out, next)
-                };
-                connection.pending = Some(out.into());
+                let out = peer.0.out.lock().split();
+                if out.is_empty() {
+                    return;
+                }
+                connection.pending = Some(out.freeze());
             }
             let was_hello = connection.hello_left;
             let written = connection.write_pending(&mut self.stats);
@@ -824,8 +828,8 @@ impl Transport {
 }
 
 impl Connection {
-    fn new(quic: quinn_proto::Connection, peer: Option<Peer>, now: Instant) -> Connection {
-        Connection {
+    fn new(quic: quinn_proto::Connection, peer: Option<Peer>, now: Instant) -> Box<Connection> {
+        Box::new(Connection {
             quic,
             sends: peer.is_some(),
             peer,
@@ -842,7 +846,7 @@ impl Connection {
             closing: None,
             timeout: None,
             active: true,
-        }
+        })
     }
 
     fn close(&mut self, now: Instant, code: u32, reason: &str) {
@@ -963,7 +967,7 @@ const LOOPBACK_WINDOW_BYTES: u64 = 2 << 20;
 const CONNECTIONS_MAX: usize = 4096;
 /// With more segments a send is over 65,507 bytes and vanishes.
 const MAX_TRANSMIT_SEGMENTS: usize = 10;
-/// Room that the next batch of output has from the start, at most; bytes.
-const OUT_BYTES_AHEAD: usize = 16 << 10;
+/// What datagrams are copied to for QUIC; bytes.
+const DATAGRAM_SLAB_BYTES: usize = 64 << 10;
 /// Larger receive buffers are not kept; bytes.
 const SPARE_BYTES_MAX: usize = 256 << 10;
