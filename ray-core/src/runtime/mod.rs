@@ -5,6 +5,7 @@ pub(crate) mod courier;
 pub(crate) mod fetch;
 pub(crate) mod inbound;
 pub(crate) mod membership;
+mod old_runs;
 pub(crate) mod requests;
 pub(crate) mod start;
 pub(crate) mod streams;

@@ -24,7 +24,7 @@ use ray_shm::{Arena, ArenaOwner, Writer};
 use rkyv::rancor;
 
 use super::{
-    CURRENT, Runtime, clock, inbound::Inbound, membership::Membership, requests::Requests,
+    CURRENT, Runtime, clock, inbound::Inbound, membership::Membership, old_runs, requests::Requests,
 };
 use crate::{
     Config, Error, Result,
@@ -364,6 +364,18 @@ pub(crate) fn run_dir(wanted: Option<&Path>) -> Result<PathBuf> {
         option: "run_dir".into(),
         reason: format!("{} cannot be made: {error}", path.display()),
     })?;
+    if wanted.is_none() {
+        let is_alive = |process: u32| Path::new("/proc").join(process.to_string()).exists();
+        let prune = move || {
+            if let Err(error) = old_runs::prune(&ours, is_alive) {
+                tracing::debug!(%error, "old runs stay");
+            }
+        };
+        // Nobody waits for it, and a system without another thread goes on as well.
+        let _detached = std::thread::Builder::new()
+            .name("ray-prune".into())
+            .spawn(prune);
+    }
     Ok(path)
 }
 
