@@ -1,3 +1,3 @@
-//! Algorithms, one file each, in the order of their papers.
+//! Algorithms, in the order of their papers.
 
 pub mod ppo;

@@ -2,11 +2,14 @@
 
 mod curve;
 mod files;
+mod progress;
 mod tensorboard;
 
 use std::fmt;
 
 pub use files::RunFiles;
+pub use progress::EPISODES_AVERAGED;
+pub(crate) use progress::Progress;
 
 use crate::algo::ppo::Losses;
 

@@ -5,8 +5,8 @@ use ray_core::{ObjectRef, prelude::*};
 use crate::{
     RlError,
     actors::{EnvRunner, EnvRunnerHandle, Learner, LearnerHandle},
-    algo::ppo::{PpoConfig, Progress},
-    report::TrainReport,
+    algo::ppo::PpoConfig,
+    report::{Progress, TrainReport},
     rollout::Rollout,
 };
 
