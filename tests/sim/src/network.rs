@@ -14,7 +14,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use ray_engine::{ids::ProcessId, time::Time};
+use ray_engine::{
+    ids::{NodeId, ProcessId},
+    time::Time,
+};
 
 use crate::{rng::Chance, wire::Message};
 
@@ -34,6 +37,10 @@ pub struct Network {
     weather: Weather,
     lanes: BTreeMap<Direction, Lane>,
     cut: BTreeSet<Direction>,
+    /// Nodes that nobody else can reach any more.
+    isolated: BTreeSet<NodeId>,
+    /// Nodes that the others reach only after a time: packets are sent again until then.
+    apart: Option<(BTreeSet<NodeId>, Time)>,
 }
 
 #[derive(Default)]
@@ -49,6 +56,8 @@ impl Network {
             weather,
             lanes: BTreeMap::new(),
             cut: BTreeSet::new(),
+            isolated: BTreeSet::new(),
+            apart: None,
         }
     }
 
@@ -62,7 +71,9 @@ impl Network {
         now: Time,
         chance: &mut Chance,
     ) -> Option<Time> {
-        if self.cut.contains(&(from, to)) {
+        let (one, other) = (from.node(), to.node());
+        let is_isolated = self.isolated.contains(&one) || self.isolated.contains(&other);
+        if self.cut.contains(&(from, to)) || one != other && is_isolated {
             return None;
         }
         let mut delay = self.weather.delay_nanos / 4 + chance.below(self.weather.delay_nanos * 2);
@@ -71,14 +82,21 @@ impl Network {
         } else if chance.percent(self.weather.tail_percent) {
             delay *= chance.between(2, 50);
         }
-        let arrival = Time(now.0 + delay * slowness);
+        let mut arrival = Time(now.0 + delay * slowness);
+        if let Some((nodes, until)) = &self.apart
+            && nodes.contains(&one) != nodes.contains(&other)
+        {
+            arrival = arrival.max(Time(until.0 + delay));
+        }
         Some(self.queue(from, to, message, arrival))
     }
 
     fn queue(&mut self, from: ProcessId, to: ProcessId, message: Message, arrival: Time) -> Time {
         // A death is heard after everything that the dead one had sent.
         let floor = match &message {
-            Message::ProcessDied(dead) => self.last_arrival(*dead, to),
+            Message::ProcessDied(dead, _) => self.last_arrival(*dead, to),
+            // Whoever hears of a node's death has waited for its processes longer than they say anything.
+            Message::NodeDied(node) => self.last_arrival_of_node(*node, to),
             _ => Time(0),
         };
         let lane = self.lanes.entry((from, to)).or_default();
@@ -106,6 +124,17 @@ impl Network {
             .map_or(Time(0), |lane| lane.last_arrival)
     }
 
+    /// Returns when the last message of any process of a node arrives or arrived.
+    pub fn last_arrival_of_node(&self, node: ProcessId, to: ProcessId) -> Time {
+        let lanes = self.lanes.range((node, ProcessId(0))..);
+        lanes
+            .take_while(|((from, _), _)| from.node_process() == node)
+            .filter(|((_, at), _)| *at == to)
+            .map(|(_, lane)| lane.last_arrival)
+            .max()
+            .unwrap_or_default()
+    }
+
     /// Loses a random part of what a killed process had not handed over.
     pub fn lose_output_of(&mut self, process: ProcessId, chance: &mut Chance) {
         for ((from, _), lane) in &mut self.lanes {
@@ -123,6 +152,26 @@ impl Network {
                 lane.lose(chance);
             }
         }
+    }
+
+    /// Breaks every connection of a node to others.
+    pub fn isolate(&mut self, node: NodeId, chance: &mut Chance) {
+        self.isolated.insert(node);
+        for ((from, to), lane) in &mut self.lanes {
+            if (from.node() == node) != (to.node() == node) {
+                lane.lose(chance);
+            }
+        }
+    }
+
+    /// Returns whether the others reach a node no more.
+    pub fn is_isolated(&self, node: ProcessId) -> bool {
+        self.isolated.contains(&node.node())
+    }
+
+    /// Keeps some nodes and the others apart until a time.
+    pub fn part(&mut self, nodes: BTreeSet<NodeId>, until: Time) {
+        self.apart = Some((nodes, until));
     }
 
     /// Returns the pairs that have talked and whose connection lives.
