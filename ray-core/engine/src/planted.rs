@@ -28,6 +28,10 @@ pub enum Bug {
     SharesKeptOnRefusal,
     /// What ran for a process that has died goes on.
     WorkOfDeadKept,
+    /// A store drops copies that exist nowhere else.
+    LastCopyDropped,
+    /// A copy that became the only one may still be dropped.
+    PromotionForgotten,
 }
 
 #[cfg(feature = "planted")]
