@@ -6,7 +6,8 @@
 //! [`node`], [`control`]) follows the edges of `ray-core` step by step, without bytes, threads and time.
 //! [`invariants`] say what must hold.
 //!
-//! Not played: the object store, threaded and async actors, a lost connection between two nodes that the
+//! Not played: values that lie in stores together with calls (`objects` plays stores alone), threaded and
+//! async actors, a lost connection between two nodes that the
 //! head still reaches.
 
 pub mod control;
@@ -14,6 +15,7 @@ pub mod executor;
 pub mod invariants;
 pub mod network;
 pub mod node;
+mod objects;
 pub mod process;
 pub mod rng;
 pub mod scenario;
@@ -43,6 +45,8 @@ pub enum Scale {
     OneNode,
     /// A head, drivers and several nodes.
     Cluster,
+    /// The objects of several nodes.
+    Objects,
 }
 
 impl Scale {
@@ -51,6 +55,7 @@ impl Scale {
         match self {
             Scale::OneNode => "seeds",
             Scale::Cluster => "cluster_seeds",
+            Scale::Objects => "object_seeds",
         }
     }
 }
@@ -66,11 +71,12 @@ pub fn play_traced(scale: Scale, seed: u64) -> Outcome {
 }
 
 fn play_with(scale: Scale, seed: u64, trace: fn() -> Trace) -> Outcome {
-    let world = || match scale {
-        Scale::OneNode => World::new(seed, trace()),
-        Scale::Cluster => World::new_cluster(seed, trace()),
+    let run = || match scale {
+        Scale::OneNode => World::new(seed, trace()).run(),
+        Scale::Cluster => World::new_cluster(seed, trace()).run(),
+        Scale::Objects => objects::World::new(seed, trace()).run(),
     };
-    let played = std::panic::catch_unwind(AssertUnwindSafe(|| world().run()));
+    let played = std::panic::catch_unwind(AssertUnwindSafe(run));
     played.unwrap_or_else(|panic| {
         let text = panic
             .downcast_ref::<String>()

@@ -19,7 +19,22 @@ use ray_engine::{
     time::Time,
 };
 
-use crate::{rng::Chance, wire::Message};
+use crate::rng::Chance;
+
+/// What a network must know of the messages on it.
+pub trait Travels {
+    /// Returns whose end the message tells of, if it tells of one.
+    fn death(&self) -> Option<Death>;
+}
+
+/// Who is no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Death {
+    /// One process.
+    Process(ProcessId),
+    /// A node, named by its process, with everybody on it.
+    Node(ProcessId),
+}
 
 /// How slow and how unfair the network of one seed is.
 #[derive(Clone, Copy, Debug)]
@@ -33,9 +48,9 @@ pub struct Weather {
 type Direction = (ProcessId, ProcessId);
 
 /// Everything in flight.
-pub struct Network {
+pub struct Network<M> {
     weather: Weather,
-    lanes: BTreeMap<Direction, Lane>,
+    lanes: BTreeMap<Direction, Lane<M>>,
     cut: BTreeSet<Direction>,
     /// Nodes that nobody else can reach any more.
     isolated: BTreeSet<NodeId>,
@@ -43,15 +58,14 @@ pub struct Network {
     apart: Option<(BTreeSet<NodeId>, Time)>,
 }
 
-#[derive(Default)]
-struct Lane {
-    in_flight: VecDeque<(Time, Message)>,
+struct Lane<M> {
+    in_flight: VecDeque<(Time, M)>,
     last_arrival: Time,
 }
 
-impl Network {
+impl<M: Travels> Network<M> {
     /// Returns a network without connections.
-    pub fn new(weather: Weather) -> Network {
+    pub fn new(weather: Weather) -> Network<M> {
         Network {
             weather,
             lanes: BTreeMap::new(),
@@ -66,7 +80,7 @@ impl Network {
         &mut self,
         from: ProcessId,
         to: ProcessId,
-        message: Message,
+        message: M,
         slowness: u64,
         now: Time,
         chance: &mut Chance,
@@ -91,15 +105,18 @@ impl Network {
         Some(self.queue(from, to, message, arrival))
     }
 
-    fn queue(&mut self, from: ProcessId, to: ProcessId, message: Message, arrival: Time) -> Time {
+    fn queue(&mut self, from: ProcessId, to: ProcessId, message: M, arrival: Time) -> Time {
         // A death is heard after everything that the dead one had sent.
-        let floor = match &message {
-            Message::ProcessDied(dead, _) => self.last_arrival(*dead, to),
+        let floor = match message.death() {
+            Some(Death::Process(dead)) => self.last_arrival(dead, to),
             // Whoever hears of a node's death has waited for its processes longer than they say anything.
-            Message::NodeDied(node) => self.last_arrival_of_node(*node, to),
-            _ => Time(0),
+            Some(Death::Node(node)) => self.last_arrival_of_node(node, to),
+            None => Time(0),
         };
-        let lane = self.lanes.entry((from, to)).or_default();
+        let lane = self.lanes.entry((from, to)).or_insert_with(|| Lane {
+            in_flight: VecDeque::new(),
+            last_arrival: Time(0),
+        });
         let arrival = arrival.max(lane.last_arrival).max(floor);
         lane.last_arrival = arrival;
         lane.in_flight.push_back((arrival, message));
@@ -107,7 +124,7 @@ impl Network {
     }
 
     /// Returns the message that is due; `None` when it was lost meanwhile.
-    pub fn take(&mut self, from: ProcessId, to: ProcessId, now: Time) -> Option<Message> {
+    pub fn take(&mut self, from: ProcessId, to: ProcessId, now: Time) -> Option<M> {
         let lane = self.lanes.get_mut(&(from, to))?;
         match lane.in_flight.front() {
             Some((arrival, _)) if *arrival <= now => {
@@ -183,13 +200,23 @@ impl Network {
             .collect()
     }
 
+    /// Returns whether a message is in flight of which something holds.
+    pub fn has_in_flight(
+        &self,
+        (from, to): (ProcessId, ProcessId),
+        is_meant: impl Fn(&M) -> bool,
+    ) -> bool {
+        let lane = self.lanes.get(&(from, to));
+        lane.is_some_and(|lane| lane.in_flight.iter().any(|(_, message)| is_meant(message)))
+    }
+
     /// Returns how many messages are in flight.
     pub fn in_flight(&self) -> usize {
         self.lanes.values().map(|lane| lane.in_flight.len()).sum()
     }
 }
 
-impl Lane {
+impl<M> Lane<M> {
     fn lose(&mut self, chance: &mut Chance) {
         let kept = chance.below(self.in_flight.len() as u64 + 1) as usize;
         self.in_flight.truncate(kept);

@@ -10,6 +10,8 @@ use ray_engine::{
     spec::{Demand, Labels, NodeReport, Placement},
 };
 
+use crate::network::{Death, Travels};
+
 /// A value; it says who made it, so that a wrong one is noticed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Value {
@@ -285,6 +287,16 @@ pub enum Message {
     ProcessDied(ProcessId, Option<GroupId>),
     StopIdle,
     StayedBusy,
+}
+
+impl Travels for Message {
+    fn death(&self) -> Option<Death> {
+        match self {
+            Message::ProcessDied(dead, _) => Some(Death::Process(*dead)),
+            Message::NodeDied(node) => Some(Death::Node(*node)),
+            _ => None,
+        }
+    }
 }
 
 impl Message {

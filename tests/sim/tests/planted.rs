@@ -108,3 +108,15 @@ fn a_view_that_keeps_what_was_only_guessed_is_found() {
     let (_, invariant) = find(Scale::Cluster, Bug::GuessesKept);
     assert_eq!(invariant, "the control role knows what is free");
 }
+
+#[test]
+fn a_store_that_drops_the_last_copy_is_found() {
+    let (_, invariant) = find(Scale::Objects, Bug::LastCopyDropped);
+    assert_eq!(invariant, "an object is lost only with its last copy");
+}
+
+#[test]
+fn a_copy_that_is_not_kept_when_it_is_the_last_is_found() {
+    let (_, invariant) = find(Scale::Objects, Bug::PromotionForgotten);
+    assert_eq!(invariant, "an object is lost only with its last copy");
+}

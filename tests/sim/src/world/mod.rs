@@ -77,7 +77,7 @@ pub struct World {
     pub(crate) requests: BTreeMap<u64, (ProcessId, u64, u64)>,
     /// Actors that outlive their creators, to be killed at the end.
     pub(crate) detached: Vec<ActorId>,
-    pub(crate) network: Network,
+    pub(crate) network: Network<Message>,
     events: BTreeMap<(Time, u64), Event>,
     next_number: u64,
     next_node: u64,
