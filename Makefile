@@ -14,7 +14,7 @@ fix:
 
 # The same harnesses with larger numbers.
 soak:
-	SIM_SEEDS=10000 cargo test --release -p ray-sim --test seeds -- --nocapture
+	SIM_SEEDS=10000 cargo test --release -p ray-sim --test seeds --test cluster_seeds --test object_seeds -- --nocapture
 
 bench:
 	cargo run --release -p ray-cli -- bench

@@ -237,9 +237,10 @@ pub(crate) enum Message {
         requester: ProcessId,
         request: u64,
     },
-    /// The node has granted or refused what it was handed.
+    /// A requester has the answer of the node that was handed its request: only now can that node's
+    /// death not lose it any more.
     LeaseSettled {
-        requester: ProcessId,
+        node: NodeId,
         request: u64,
     },
     LeaseRejected {
@@ -256,10 +257,13 @@ pub(crate) enum Message {
         worker: ProcessId,
         addr: SocketAddr,
         devices: Vec<u32>,
+        /// Whether the control role handed the request to the node, and wants to hear of the answer.
+        was_placed: bool,
     },
     LeaseRefused {
         request: u64,
         failure: Failure,
+        was_placed: bool,
     },
     RecallLease {
         lease: LeaseId,

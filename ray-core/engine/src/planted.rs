@@ -16,6 +16,22 @@ pub enum Bug {
     ResentAtWrongEnd,
     /// An actor that dies before it is placed leaves its question at the scheduler.
     PlacementNotCancelled,
+    /// A node does not say that what was placed there and taken back takes nothing.
+    GuessesKept,
+    /// What a node had granted and its requester not heard of ends with the node.
+    ForwardedLostOnNodeDeath,
+    /// A prepare that comes again sets the bundles aside again.
+    PreparedTwice,
+    /// Requests of the processes of a dead node stay at the control role.
+    RequestsOfDeadNodeKept,
+    /// An attempt that one node refuses stays where the others prepared it.
+    SharesKeptOnRefusal,
+    /// What ran for a process that has died goes on.
+    WorkOfDeadKept,
+    /// A store drops copies that exist nowhere else.
+    LastCopyDropped,
+    /// A copy that became the only one may still be dropped.
+    PromotionForgotten,
 }
 
 #[cfg(feature = "planted")]

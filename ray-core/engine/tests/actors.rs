@@ -69,6 +69,16 @@ fn tells_of_death(commands: &[Command], watcher: ProcessId) -> bool {
 }
 
 #[test]
+fn a_creation_that_arrives_after_its_creators_death_places_nothing() {
+    let mut directory = ActorDirectory::new();
+    directory.on_owner_died(CREATOR, NOW);
+    create(&mut directory, named(ACTOR));
+    assert!(is_dead(&directory));
+    assert_eq!(commands(&mut directory), []);
+    assert_eq!(directory.lookup("", "counter"), None, "the name is free");
+}
+
+#[test]
 fn a_creation_asks_for_a_worker_and_then_for_the_constructor() {
     let mut directory = ActorDirectory::new();
     create(&mut directory, spec());

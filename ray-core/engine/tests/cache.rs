@@ -391,3 +391,27 @@ fn a_promoted_copy_is_not_dropped_without_being_spilled() {
     need(&mut cache, 10);
     assert_eq!(commands(&mut cache), [spill(1, &[1])]);
 }
+
+#[test]
+fn a_copy_that_somebody_waits_for_is_not_dropped_before_it_is_held() {
+    for (is_pinned, expected) in [(false, vec![dropped(1), granted()]), (true, vec![])] {
+        let mut cache = Cache::new(config());
+        cache.need(RoomId(1), 60, NOW);
+        cache.need(RoomId(99), 60, NOW);
+        assert_eq!(commands(&mut cache), [Command::Grant { room: RoomId(1) }]);
+        let secondary = CopyKind::Secondary;
+        if is_pinned {
+            cache.on_created_pinned(RoomId(1), id(1), 60, secondary, NOW);
+        } else {
+            cache.on_created(RoomId(1), id(1), 60, secondary, NOW);
+        }
+        assert_eq!(commands(&mut cache), expected, "pinned: {is_pinned}");
+        cache.unpin(id(1), NOW);
+        let after = if is_pinned {
+            vec![dropped(1), granted()]
+        } else {
+            vec![]
+        };
+        assert_eq!(commands(&mut cache), after, "pinned: {is_pinned}");
+    }
+}

@@ -181,6 +181,47 @@ fn a_dead_nodes_requests_are_placed_again_unless_settled() {
 }
 
 #[test]
+fn what_the_processes_of_a_dead_node_asked_for_is_taken_back() {
+    let mut scheduler = scheduler(&[(A, 4), (B, 1)]);
+    let worker = B.process().started(1);
+    scheduler.place(worker, RequestId(1), Demand::task(cpus(4)), NOW);
+    scheduler.place(worker, RequestId(2), Demand::task(cpus(4)), NOW);
+    assert_eq!(forwards(&mut scheduler), [(1, A, false)]);
+    scheduler.on_node_left(B, NOW);
+    assert!(matches!(
+        commands(&mut scheduler)[..],
+        [Command::CancelForwarded {
+            node: A,
+            request: RequestId(1),
+            ..
+        }]
+    ));
+    assert_eq!((scheduler.demand().count(), scheduler.unsettled()), (0, 0));
+}
+
+#[test]
+fn the_node_of_a_driver_takes_its_requests_with_it_though_nothing_runs_there() {
+    let mut scheduler = scheduler(&[(A, 4)]);
+    let driver = NodeId(7).process();
+    scheduler.place(driver, RequestId(1), Demand::task(cpus(5)), NOW);
+    scheduler.on_node_left(driver.node(), NOW);
+    assert_eq!(scheduler.demand().count(), 0);
+}
+
+#[test]
+fn only_the_node_that_has_a_request_settles_it() {
+    let mut scheduler = scheduler(&[(A, 4)]);
+    ask(&mut scheduler, 1, Demand::task(cpus(1)));
+    assert!(!scheduler.on_settled(B, DRIVER, RequestId(1)));
+    assert_eq!(
+        scheduler.forwarded().collect::<Vec<_>>(),
+        [(A, DRIVER, RequestId(1))]
+    );
+    assert!(scheduler.on_settled(A, DRIVER, RequestId(1)));
+    assert_eq!(scheduler.unsettled(), 0);
+}
+
+#[test]
 fn a_question_asked_twice_is_placed_once() {
     let mut scheduler = scheduler(&[(A, 4)]);
     ask(&mut scheduler, 1, Demand::task(cpus(1)));

@@ -392,3 +392,16 @@ fn a_node_that_registers_again_is_brought_in_line() {
     groups.on_node_bundles(B, &[], NOW);
     assert_eq!(groups.state(id(1)), Some(GroupState::Rescheduling));
 }
+
+#[test]
+fn an_answer_that_comes_again_gives_no_bundle_back_that_has_its_place() {
+    let mut groups = groups(&[(A, 4)]);
+    create(&mut groups, spec(1, &[1], PlacementStrategy::Pack));
+    groups.on_prepared(A, id(1), 1, NOW);
+    groups.on_committed(A, id(1), 1, NOW);
+    assert_eq!(groups.state(id(1)), Some(GroupState::Created));
+    commands(&mut groups);
+    groups.on_prepared(A, id(1), 1, NOW);
+    groups.on_committed(A, id(1), 1, NOW);
+    assert_eq!(commands(&mut groups), []);
+}

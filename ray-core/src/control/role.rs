@@ -194,11 +194,12 @@ impl ControlRole {
             Message::CancelSpilled { requester, request } => {
                 state.forget(requester, RequestId(request), now)
             }
-            Message::LeaseSettled { requester, request } => {
-                state.wanted.remove(&(requester, RequestId(request)));
-                state
-                    .scheduler
-                    .on_settled(from.node(), requester, RequestId(request));
+            Message::LeaseSettled { node, request } => {
+                let request = RequestId(request);
+                // A stale answer, of a node that has lost the request since, settles nothing.
+                if state.scheduler.on_settled(node, from, request) {
+                    state.wanted.remove(&(from, request));
+                }
             }
             Message::LeaseRejected { requester, request } => {
                 state
@@ -388,6 +389,8 @@ impl ControlState {
         }
         tracing::warn!(node = %process.node(), "a node is gone");
         self.scheduler.on_node_left(process.node(), now);
+        self.wanted
+            .retain(|(requester, _), _| requester.node_process() != process);
         self.groups.on_node_died(process.node(), now);
         let hosts = self
             .hosts
@@ -454,7 +457,8 @@ impl ControlState {
             } => {
                 let job = self.wanted.get(&(requester, request)).copied();
                 let Some(job) = job else {
-                    return self.scheduler.on_settled(node, requester, request);
+                    self.scheduler.on_settled(node, requester, request);
+                    return;
                 };
                 let request = request.0;
                 out.push((
@@ -488,7 +492,15 @@ impl ControlState {
                         .on_lease_refused(request, failure, runtime.now());
                 } else {
                     let request = request.0;
-                    out.push((requester, Message::LeaseRefused { request, failure }));
+                    let was_placed = false;
+                    out.push((
+                        requester,
+                        Message::LeaseRefused {
+                            request,
+                            failure,
+                            was_placed,
+                        },
+                    ));
                 }
             }
         }

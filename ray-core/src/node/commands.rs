@@ -5,10 +5,9 @@ use std::{ffi::OsString, os::fd::OwnedFd, path::PathBuf, sync::Arc};
 use ray_engine::{
     ids::{JobId, ProcessId},
     scheduler::Command,
-    spec::NodeReport,
 };
 
-use super::{Code, NodeState, Outbox, View, Worker};
+use super::{Code, NodeState, Outbox, Worker};
 use crate::{
     runtime::Runtime,
     wire::{Message, WorkerRow},
@@ -44,21 +43,12 @@ impl NodeState {
 
     /// Tells the control role when what is free, or the number of workers, has changed.
     pub(super) fn tell_control(&mut self, runtime: &Arc<Runtime>, out: &mut Outbox) {
-        let view = View {
-            version: self.scheduler.version(),
-            workers: self.workers.len(),
-        };
-        if view != self.seen {
-            self.seen = view;
+        let workers = self.workers.len();
+        if let Some(report) = self.placements.poll_report(&self.scheduler, workers) {
             out.push((
                 runtime.control_process(),
                 Message::NodeView {
-                    report: NodeReport {
-                        version: view.version,
-                        available: self.scheduler.available(),
-                        queue_len: u32::try_from(self.scheduler.waiting_requests())
-                            .unwrap_or(u32::MAX),
-                    },
+                    report,
                     workers: self
                         .workers
                         .iter()
@@ -89,7 +79,9 @@ impl NodeState {
                 let Some(addr) = self.workers.get(&worker).and_then(|worker| worker.addr) else {
                     return self.scheduler.return_lease(lease, now);
                 };
-                let was_placed = self.placed.remove(&(requester, request, actor.is_some()));
+                let was_placed = self
+                    .placements
+                    .on_answered(requester, request, actor.is_some());
                 let request = request.0;
                 let devices = devices.iter().map(|device| device.index).collect();
                 let granted = match actor {
@@ -106,13 +98,10 @@ impl NodeState {
                         worker,
                         addr,
                         devices,
+                        was_placed,
                     },
                 };
                 wishes.out.push((requester, granted));
-                if was_placed && actor.is_none() {
-                    let settled = Message::LeaseSettled { requester, request };
-                    wishes.out.push((runtime.control_process(), settled));
-                }
             }
             Command::Refuse {
                 requester,
@@ -121,17 +110,19 @@ impl NodeState {
                 actor,
                 ..
             } => {
-                let was_placed = self.placed.remove(&(requester, request, actor.is_some()));
+                let was_placed = self
+                    .placements
+                    .on_answered(requester, request, actor.is_some());
                 let request = request.0;
                 let refused = match actor {
                     Some(_) => Message::ActorPlaceRefused { request, failure },
-                    None => Message::LeaseRefused { request, failure },
+                    None => Message::LeaseRefused {
+                        request,
+                        failure,
+                        was_placed,
+                    },
                 };
                 wishes.out.push((requester, refused));
-                if was_placed && actor.is_none() {
-                    let settled = Message::LeaseSettled { requester, request };
-                    wishes.out.push((runtime.control_process(), settled));
-                }
             }
             Command::SpawnWorker { job } => {
                 if self.shutting_down {

@@ -11,7 +11,7 @@ mod segments;
 pub(crate) mod workers;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     net::SocketAddr,
     path::PathBuf,
     sync::Arc,
@@ -23,7 +23,7 @@ use ray_engine::{
     failure::WorkerExit,
     ids::{GroupId, JobId, ProcessId, RequestId},
     resources::Resources,
-    scheduler::{Arrival, LeaseKind, NodeScheduler, SchedulerConfig},
+    scheduler::{NodeScheduler, Placements, SchedulerConfig},
     spec::{Demand, Labels, Placement},
     time::Time,
 };
@@ -82,8 +82,7 @@ struct NodeState {
     /// The job of this process itself.
     own_job: JobId,
     workers: BTreeMap<ProcessId, Worker>,
-    /// Requests that the control role handed to this node and that are not settled.
-    placed: BTreeSet<Placed>,
+    placements: Placements,
     /// Processes that asked for segments when there were none.
     segment_queue: VecDeque<segments::SegmentRequest>,
     /// Dead writers whose values may still be read.
@@ -91,18 +90,9 @@ struct NodeState {
     copies: Copies,
     /// Whether segments were lent since the page thread was told.
     has_lent: bool,
-    /// What the control role was told last.
-    seen: View,
     /// How a worker ended before it was ready.
     failed_start: Option<String>,
     shutting_down: bool,
-}
-
-/// What changes of a node concern the cluster.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-struct View {
-    version: u64,
-    workers: usize,
 }
 
 /// A worker process from its start on.
@@ -114,10 +104,6 @@ struct Worker {
     /// The removed placement group that it is ended for.
     evicted_from: Option<GroupId>,
 }
-
-/// Who asked, which question, and whether it is for an actor: the directory counts its questions
-/// apart from those of the process that it lives in.
-type Placed = (ProcessId, RequestId, bool);
 
 /// What to send where, once the node's lock is given back.
 type Outbox = Vec<(ProcessId, Message)>;
@@ -134,17 +120,16 @@ impl NodeRole {
             .with_first_lease(process.0 + 1);
         NodeRole {
             state: Mutex::new(NodeState {
+                placements: Placements::new(process, settings.spills),
                 settings,
                 scheduler,
                 own_job: own_job.as_ref().map_or(JobId(0), |job| job.spec.job),
                 jobs: own_job.into_iter().map(|job| (job.spec.job, job)).collect(),
                 workers: BTreeMap::new(),
-                placed: BTreeSet::new(),
                 segment_queue: VecDeque::new(),
                 quiescing: BTreeMap::new(),
                 copies: Copies::default(),
                 has_lent: false,
-                seen: View::default(),
                 failed_start: None,
                 shutting_down: false,
             }),
@@ -305,10 +290,13 @@ impl NodeRole {
                 request,
                 was_placed,
             } => {
-                state
-                    .scheduler
-                    .cancel_request(from, RequestId(request), now);
-                if state.settings.spills || was_placed {
+                let key = (from, RequestId(request));
+                let NodeState {
+                    placements,
+                    scheduler,
+                    ..
+                } = state;
+                if placements.on_cancel(scheduler, key, was_placed, now) {
                     let message = Message::CancelSpilled {
                         requester: from,
                         request,
@@ -327,12 +315,9 @@ impl NodeRole {
                 state.on_placed(from, (requester, request), job, demand, is_bound, now, out);
             }
             Message::CancelPlaced { requester, request } => {
-                let request = RequestId(request);
-                if state.placed.remove(&(requester, request, true)) {
-                    state.scheduler.cancel_placement(requester, request, now);
-                } else if state.placed.remove(&(requester, request, false)) {
-                    state.scheduler.cancel_request(requester, request, now);
-                }
+                let key = (requester, RequestId(request));
+                let scheduler = &mut state.scheduler;
+                state.placements.on_placed_cancelled(scheduler, key, now)
             }
             Message::ReturnLease { lease } => state.scheduler.return_lease(lease, now),
             Message::PrepareBundles {
@@ -340,6 +325,7 @@ impl NodeRole {
                 attempt,
                 bundles,
             } => {
+                state.placements.on_bundles();
                 let held = state
                     .scheduler
                     .prepare_bundles(group, attempt, &bundles, now);
@@ -350,6 +336,7 @@ impl NodeRole {
                 out.push((from, answer));
             }
             Message::CommitBundles { group, attempt } => {
+                state.placements.on_bundles();
                 let answer = match state.scheduler.commit_bundles(group, attempt, now) {
                     Ok(()) => Message::BundlesCommitted { group, attempt },
                     Err(_) => Message::BundlesRefused { group, attempt },
@@ -598,14 +585,14 @@ impl NodeState {
         placement: Placement,
         out: &mut Outbox,
     ) {
-        let is_local = placement.is_default()
-            && (!self.settings.spills
-                || (self.scheduler.total().covers(&shape)
-                    && (self.scheduler.waiting_requests() < LOCAL_QUEUE_MAX
-                        || self.scheduler.available().covers(&shape))));
-        if is_local {
-            self.scheduler
-                .request_lease(from, request, job, shape, LeaseKind::Task, runtime.now());
+        let asked = (from, request);
+        let now = runtime.now();
+        let NodeState {
+            placements,
+            scheduler,
+            ..
+        } = self;
+        if !placements.on_request(scheduler, asked, job, &shape, &placement, now) {
             return;
         }
         let demand = Demand {
@@ -641,24 +628,17 @@ impl NodeState {
         now: Time,
         out: &mut Outbox,
     ) {
-        let has_room = match demand.bundle {
-            // It may have been given up while the request was on its way.
-            Some(bundle) => {
-                let held = self.scheduler.held_bundles();
-                held.iter().any(|(group, _)| *group == bundle.group)
-            }
-            None => is_bound || self.scheduler.available().covers(&demand.shape),
-        };
-        if !has_room {
+        let asked = (requester, request);
+        let demand = Demand { job, ..demand };
+        let NodeState {
+            placements,
+            scheduler,
+            ..
+        } = self;
+        if !placements.on_placed(scheduler, asked, demand, is_bound, now) {
             let request = request.0;
             out.push((control, Message::LeaseRejected { requester, request }));
-            return;
         }
-        self.placed
-            .insert((requester, request, demand.actor.is_some()));
-        let demand = Demand { job, ..demand };
-        self.scheduler
-            .request(requester, request, demand, Arrival::Bound, now);
     }
 
     /// A job is announced: its workers can be started from now on.
@@ -712,7 +692,7 @@ impl NodeState {
     /// A process is gone that may have asked for workers or segments.
     fn on_process_gone(&mut self, process: ProcessId, now: Time) {
         self.scheduler.on_process_died(process, now);
-        self.placed.retain(|(requester, ..)| *requester != process);
+        self.placements.on_process_gone(process);
         self.segment_queue.retain(|asked| asked.asker != process);
     }
 
@@ -756,5 +736,3 @@ fn describe(exit: &WorkerExit) -> String {
 
 /// How long `init` waits for its first workers.
 pub(crate) const FIRST_WORKERS_TIMEOUT: Duration = Duration::from_secs(20);
-/// Requests that wait at a node before it passes further ones on.
-const LOCAL_QUEUE_MAX: usize = 8;

@@ -440,13 +440,22 @@ impl Runtime {
                 worker,
                 addr,
                 devices,
+                was_placed,
             } => {
                 let at = (worker, addr);
-                self.with_core(|core, now| core.on_lease(from, request, lease, at, devices, now));
+                self.with_core(|core, now| {
+                    core.on_lease(from, request, lease, at, devices, now);
+                    core.settle_placed(from, request, was_placed);
+                });
             }
-            Message::LeaseRefused { request, failure } => {
-                self.with_core(|core, now| core.on_lease_refused(request, failure, now))
-            }
+            Message::LeaseRefused {
+                request,
+                failure,
+                was_placed,
+            } => self.with_core(|core, now| {
+                core.on_lease_refused(request, failure, now);
+                core.settle_placed(from, request, was_placed);
+            }),
             Message::RecallLease { lease } => {
                 self.with_core(|core, now| core.owner.on_lease_recalled(lease, now))
             }

@@ -189,10 +189,11 @@ impl Core {
         peer
     }
 
-    /// Notes where a process listens, to dial it on first use.
+    /// Notes where a process listens, to dial it on first use, which is now when something waits.
     pub(crate) fn know(&mut self, process: ProcessId, addr: SocketAddr) {
         if process != self.process && !self.dead.contains_key(&process) {
             self.known.insert(process, addr);
+            self.send_waiting(process);
         }
     }
 
@@ -862,6 +863,14 @@ impl Core {
         self.placed.remove(&request);
         self.owner
             .on_lease_refused(RequestId(request), failure, now);
+    }
+
+    /// Tells the control role that a request which it handed to a node has its answer here.
+    pub(crate) fn settle_placed(&mut self, node: ProcessId, request: u64, was_placed: bool) {
+        if was_placed {
+            let node = node.node();
+            self.send_to_control(Message::LeaseSettled { node, request });
+        }
     }
 
     /// Forgets everything about peers, at the end.

@@ -14,9 +14,27 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use ray_engine::{ids::ProcessId, time::Time};
+use ray_engine::{
+    ids::{NodeId, ProcessId},
+    time::Time,
+};
 
-use crate::{rng::Chance, wire::Message};
+use crate::rng::Chance;
+
+/// What a network must know of the messages on it.
+pub trait Travels {
+    /// Returns whose end the message tells of, if it tells of one.
+    fn death(&self) -> Option<Death>;
+}
+
+/// Who is no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Death {
+    /// One process.
+    Process(ProcessId),
+    /// A node, named by its process, with everybody on it.
+    Node(ProcessId),
+}
 
 /// How slow and how unfair the network of one seed is.
 #[derive(Clone, Copy, Debug)]
@@ -30,25 +48,30 @@ pub struct Weather {
 type Direction = (ProcessId, ProcessId);
 
 /// Everything in flight.
-pub struct Network {
+pub struct Network<M> {
     weather: Weather,
-    lanes: BTreeMap<Direction, Lane>,
+    lanes: BTreeMap<Direction, Lane<M>>,
     cut: BTreeSet<Direction>,
+    /// Nodes that nobody else can reach any more.
+    isolated: BTreeSet<NodeId>,
+    /// Nodes that the others reach only after a time: packets are sent again until then.
+    apart: Option<(BTreeSet<NodeId>, Time)>,
 }
 
-#[derive(Default)]
-struct Lane {
-    in_flight: VecDeque<(Time, Message)>,
+struct Lane<M> {
+    in_flight: VecDeque<(Time, M)>,
     last_arrival: Time,
 }
 
-impl Network {
+impl<M: Travels> Network<M> {
     /// Returns a network without connections.
-    pub fn new(weather: Weather) -> Network {
+    pub fn new(weather: Weather) -> Network<M> {
         Network {
             weather,
             lanes: BTreeMap::new(),
             cut: BTreeSet::new(),
+            isolated: BTreeSet::new(),
+            apart: None,
         }
     }
 
@@ -57,12 +80,14 @@ impl Network {
         &mut self,
         from: ProcessId,
         to: ProcessId,
-        message: Message,
+        message: M,
         slowness: u64,
         now: Time,
         chance: &mut Chance,
     ) -> Option<Time> {
-        if self.cut.contains(&(from, to)) {
+        let (one, other) = (from.node(), to.node());
+        let is_isolated = self.isolated.contains(&one) || self.isolated.contains(&other);
+        if self.cut.contains(&(from, to)) || one != other && is_isolated {
             return None;
         }
         let mut delay = self.weather.delay_nanos / 4 + chance.below(self.weather.delay_nanos * 2);
@@ -71,17 +96,27 @@ impl Network {
         } else if chance.percent(self.weather.tail_percent) {
             delay *= chance.between(2, 50);
         }
-        let arrival = Time(now.0 + delay * slowness);
+        let mut arrival = Time(now.0 + delay * slowness);
+        if let Some((nodes, until)) = &self.apart
+            && nodes.contains(&one) != nodes.contains(&other)
+        {
+            arrival = arrival.max(Time(until.0 + delay));
+        }
         Some(self.queue(from, to, message, arrival))
     }
 
-    fn queue(&mut self, from: ProcessId, to: ProcessId, message: Message, arrival: Time) -> Time {
+    fn queue(&mut self, from: ProcessId, to: ProcessId, message: M, arrival: Time) -> Time {
         // A death is heard after everything that the dead one had sent.
-        let floor = match &message {
-            Message::ProcessDied(dead) => self.last_arrival(*dead, to),
-            _ => Time(0),
+        let floor = match message.death() {
+            Some(Death::Process(dead)) => self.last_arrival(dead, to),
+            // Whoever hears of a node's death has waited for its processes longer than they say anything.
+            Some(Death::Node(node)) => self.last_arrival_of_node(node, to),
+            None => Time(0),
         };
-        let lane = self.lanes.entry((from, to)).or_default();
+        let lane = self.lanes.entry((from, to)).or_insert_with(|| Lane {
+            in_flight: VecDeque::new(),
+            last_arrival: Time(0),
+        });
         let arrival = arrival.max(lane.last_arrival).max(floor);
         lane.last_arrival = arrival;
         lane.in_flight.push_back((arrival, message));
@@ -89,7 +124,7 @@ impl Network {
     }
 
     /// Returns the message that is due; `None` when it was lost meanwhile.
-    pub fn take(&mut self, from: ProcessId, to: ProcessId, now: Time) -> Option<Message> {
+    pub fn take(&mut self, from: ProcessId, to: ProcessId, now: Time) -> Option<M> {
         let lane = self.lanes.get_mut(&(from, to))?;
         match lane.in_flight.front() {
             Some((arrival, _)) if *arrival <= now => {
@@ -104,6 +139,17 @@ impl Network {
         self.lanes
             .get(&(from, to))
             .map_or(Time(0), |lane| lane.last_arrival)
+    }
+
+    /// Returns when the last message of any process of a node arrives or arrived.
+    pub fn last_arrival_of_node(&self, node: ProcessId, to: ProcessId) -> Time {
+        let lanes = self.lanes.range((node, ProcessId(0))..);
+        lanes
+            .take_while(|((from, _), _)| from.node_process() == node)
+            .filter(|((_, at), _)| *at == to)
+            .map(|(_, lane)| lane.last_arrival)
+            .max()
+            .unwrap_or_default()
     }
 
     /// Loses a random part of what a killed process had not handed over.
@@ -125,6 +171,26 @@ impl Network {
         }
     }
 
+    /// Breaks every connection of a node to others.
+    pub fn isolate(&mut self, node: NodeId, chance: &mut Chance) {
+        self.isolated.insert(node);
+        for ((from, to), lane) in &mut self.lanes {
+            if (from.node() == node) != (to.node() == node) {
+                lane.lose(chance);
+            }
+        }
+    }
+
+    /// Returns whether the others reach a node no more.
+    pub fn is_isolated(&self, node: ProcessId) -> bool {
+        self.isolated.contains(&node.node())
+    }
+
+    /// Keeps some nodes and the others apart until a time.
+    pub fn part(&mut self, nodes: BTreeSet<NodeId>, until: Time) {
+        self.apart = Some((nodes, until));
+    }
+
     /// Returns the pairs that have talked and whose connection lives.
     pub fn connections(&self) -> Vec<Direction> {
         self.lanes
@@ -134,13 +200,23 @@ impl Network {
             .collect()
     }
 
+    /// Returns whether a message is in flight of which something holds.
+    pub fn has_in_flight(
+        &self,
+        (from, to): (ProcessId, ProcessId),
+        is_meant: impl Fn(&M) -> bool,
+    ) -> bool {
+        let lane = self.lanes.get(&(from, to));
+        lane.is_some_and(|lane| lane.in_flight.iter().any(|(_, message)| is_meant(message)))
+    }
+
     /// Returns how many messages are in flight.
     pub fn in_flight(&self) -> usize {
         self.lanes.values().map(|lane| lane.in_flight.len()).sum()
     }
 }
 
-impl Lane {
+impl<M> Lane<M> {
     fn lose(&mut self, chance: &mut Chance) {
         let kept = chance.below(self.in_flight.len() as u64 + 1) as usize;
         self.in_flight.truncate(kept);

@@ -3,11 +3,14 @@
 use std::rc::Rc;
 
 use ray_engine::{
+    control::groups::GroupSpec,
     failure::Failure,
-    ids::{ActorId, LeaseId, ObjectId, ProcessId, RequestId, TaskId},
-    owner::ShapeId,
+    ids::{ActorId, GroupId, JobId, LeaseId, NodeId, ObjectId, ProcessId, RequestId, TaskId},
     resources::Resources,
+    spec::{Demand, Labels, NodeReport, Placement},
 };
+
+use crate::network::{Death, Travels};
 
 /// A value; it says who made it, so that a wrong one is noticed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +67,8 @@ pub struct Payload {
     pub args: Vec<Arg>,
     /// Actor handles inside the arguments; their holds are in the last inline argument.
     pub handles: Vec<Handle>,
+    /// Placement groups that it may use.
+    pub groups: Vec<GroupId>,
     /// How deep the submitter was nested, plus one.
     pub depth: u32,
     /// Steps of user code.
@@ -129,6 +134,10 @@ pub struct Creation {
     pub shape: Resources,
     /// What it holds once it runs.
     pub running: Resources,
+    /// Where it is to live.
+    pub placement: Placement,
+    /// Whose code it is.
+    pub job: JobId,
     /// Restarts over its life.
     pub max_restarts: i32,
     /// Whether an actor of that name is as good.
@@ -150,6 +159,17 @@ pub enum Status {
     Restarting,
     /// Gone for good.
     Dead(Failure),
+}
+
+/// Where a process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// It can be reached.
+    At,
+    /// Its node knows.
+    AskNode,
+    /// Nowhere any more.
+    Gone,
 }
 
 /// The results of a call, each with the references inside.
@@ -176,16 +196,57 @@ pub enum Message {
         object: ObjectId,
         outcome: Result<(Value, Vec<ObjectId>), Failure>,
     },
-    RequestLease(RequestId, ShapeId),
-    CancelLeaseRequest(RequestId),
+    RequestLease(RequestId, JobId, Resources, Placement),
+    CancelLeaseRequest(RequestId, bool),
     ReturnLease(LeaseId),
     LeaseGranted {
         request: RequestId,
         lease: LeaseId,
         worker: ProcessId,
+        was_placed: bool,
     },
-    LeaseRefused(RequestId, Failure),
+    LeaseRefused(RequestId, Failure, bool),
+    LeaseSettled(NodeId, RequestId),
     RecallLease(LeaseId),
+    SpillLease(ProcessId, RequestId, Demand),
+    CancelSpilled(ProcessId, RequestId),
+    PlaceLease {
+        requester: ProcessId,
+        request: RequestId,
+        demand: Demand,
+        is_bound: bool,
+    },
+    CancelPlaced(ProcessId, RequestId),
+    LeaseRejected(ProcessId, RequestId),
+    ActorPlaced {
+        request: RequestId,
+        lease: LeaseId,
+        worker: ProcessId,
+    },
+    ActorPlaceRefused(RequestId, Failure),
+    ActorRunning(LeaseId),
+    StopWorkersActor(ProcessId, ActorId),
+    OfWorker(ProcessId, Box<Message>),
+    NodeUp {
+        total: Resources,
+        labels: Labels,
+        is_driver: bool,
+    },
+    NodeView(NodeReport),
+    WorkerDied(ProcessId, Option<GroupId>),
+    NodeDied(ProcessId),
+    JobUp(JobId),
+    JobAnnounced(JobId),
+    JobEnded(JobId),
+    CreateGroup(u64, Box<GroupSpec>),
+    RemoveGroup(GroupId),
+    GroupReply(u64, Result<(), Failure>),
+    PrepareBundles(GroupId, u64, Vec<(u32, Resources)>),
+    BundlesPrepared(GroupId, u64),
+    CommitBundles(GroupId, u64),
+    BundlesCommitted(GroupId, u64),
+    ReturnBundles(GroupId, u64),
+    BundlesRefused(GroupId, u64),
     WorkerReady,
     Blocked,
     Unblocked,
@@ -222,8 +283,49 @@ pub enum Message {
     LookupActor(u64, String),
     LookupActorReply(u64, Result<(ActorId, CallLimits), Failure>),
     Locate(ProcessId),
-    Located(ProcessId, bool),
-    ProcessDied(ProcessId),
+    Located(ProcessId, Location),
+    ProcessDied(ProcessId, Option<GroupId>),
     StopIdle,
     StayedBusy,
+}
+
+impl Travels for Message {
+    fn death(&self) -> Option<Death> {
+        match self {
+            Message::ProcessDied(dead, _) => Some(Death::Process(*dead)),
+            Message::NodeDied(node) => Some(Death::Node(*node)),
+            _ => None,
+        }
+    }
+}
+
+impl Message {
+    /// Returns whether the control role handles it; the list is that of ray-core's wire.
+    pub fn is_for_control(&self) -> bool {
+        matches!(
+            self,
+            Message::CreateActor(..)
+                | Message::ConstructFailed(..)
+                | Message::OfWorker(..)
+                | Message::WorkerDied(..)
+                | Message::WatchActor(_)
+                | Message::KillActor(..)
+                | Message::HandlesGone(_)
+                | Message::LookupActor(..)
+                | Message::SpillLease(..)
+                | Message::CancelSpilled(..)
+                | Message::LeaseSettled(..)
+                | Message::LeaseRejected(..)
+                | Message::ActorPlaced { .. }
+                | Message::ActorPlaceRefused(..)
+                | Message::NodeUp { .. }
+                | Message::NodeView(_)
+                | Message::JobUp(_)
+                | Message::CreateGroup(..)
+                | Message::RemoveGroup(_)
+                | Message::BundlesPrepared(..)
+                | Message::BundlesCommitted(..)
+                | Message::BundlesRefused(..)
+        )
+    }
 }

@@ -17,7 +17,12 @@ use std::{
     time::Duration,
 };
 
-use crate::{failure::Failure, ids::ObjectId, time::Time};
+use crate::{
+    failure::Failure,
+    ids::ObjectId,
+    planted::{Bug, is_planted},
+    time::Time,
+};
 
 /// Numbers of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,6 +175,17 @@ struct Entry {
 }
 
 impl Entry {
+    /// Returns an object in memory that nobody holds.
+    fn new(bytes: u64, copy: CopyKind) -> Entry {
+        Entry {
+            bytes,
+            copy,
+            pins: 0,
+            used: 0,
+            place: Place::Memory,
+        }
+    }
+
     /// Returns whether the cluster relies on memory for it.
     fn is_firm(&self) -> bool {
         self.copy == CopyKind::Primary && matches!(self.place, Place::Memory | Place::Spilling(_))
@@ -301,16 +317,31 @@ impl Cache {
         copy: CopyKind,
         now: Time,
     ) {
-        self.granted.remove(&room);
+        self.fill(room, object, Entry::new(bytes, copy), now);
+    }
+
+    /// The same for one that somebody waits for: it is pinned once from the start.
+    ///
+    /// Otherwise others who wait for room would have it dropped before its first reader can hold it.
+    pub fn on_created_pinned(
+        &mut self,
+        room: RoomId,
+        object: ObjectId,
+        bytes: u64,
+        copy: CopyKind,
+        now: Time,
+    ) {
         let entry = Entry {
-            bytes,
-            copy,
-            pins: 0,
-            used: 0,
-            place: Place::Memory,
+            pins: 1,
+            ..Entry::new(bytes, copy)
         };
-        self.resident += bytes;
-        self.firm += if entry.is_firm() { bytes } else { 0 };
+        self.fill(room, object, entry, now);
+    }
+
+    fn fill(&mut self, room: RoomId, object: ObjectId, entry: Entry, now: Time) {
+        self.granted.remove(&room);
+        self.resident += entry.bytes;
+        self.firm += if entry.is_firm() { entry.bytes } else { 0 };
         let before = self.entries.insert(object, entry);
         assert!(before.is_none(), "an object is created once on a node");
         self.touch(object);
@@ -343,6 +374,9 @@ impl Cache {
             (Place::Both(_), _) | (Place::Memory, CopyKind::Secondary) => {
                 self.droppable.insert(entry.used, object);
             }
+            (Place::Memory, CopyKind::Primary) if is_planted(Bug::LastCopyDropped) => {
+                self.droppable.insert(entry.used, object);
+            }
             (Place::Memory, CopyKind::Primary) => {
                 self.spillable.insert(entry.used, object);
             }
@@ -372,7 +406,7 @@ impl Cache {
         let Some(entry) = self.entries.get_mut(&object) else {
             return;
         };
-        if entry.copy == CopyKind::Secondary {
+        if entry.copy == CopyKind::Secondary && !is_planted(Bug::PromotionForgotten) {
             entry.copy = CopyKind::Primary;
             self.firm += if entry.is_firm() { entry.bytes } else { 0 };
             let used = entry.used;

@@ -185,6 +185,19 @@ impl ActorDirectory {
             self.publish_to(spec.actor, spec.owner);
             return Ok(spec.actor);
         }
+        // It died before its question arrived: nobody is left to call the constructor.
+        if self.gone.contains(&spec.owner) {
+            let cause = format!("its creator {} died", spec.owner);
+            let (id, incarnation) = (spec.actor, 0);
+            self.known(id);
+            let failure = Failure::ActorDied {
+                actor: id,
+                incarnation,
+                cause,
+            };
+            self.bury(id, failure);
+            return Ok(id);
+        }
         if let Some(name) = &spec.name {
             if let Some(taken) = self.names.get(name) {
                 return if spec.get_if_exists {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::{Command, NodeScheduler, pool::Pool};
 use crate::{
     ids::GroupId,
+    planted::{Bug, is_planted},
     resources::Resources,
     spec::{BundleRef, DeviceShare},
     time::Time,
@@ -77,14 +78,15 @@ impl NodeScheduler {
         }
         let is_held =
             |bundle: &(u32, Resources)| newest(bundle).is_some_and(|held| held.attempt == attempt);
-        if bundles.iter().all(is_held) {
+        if bundles.iter().all(is_held) && !is_planted(Bug::PreparedTwice) {
             return Ok(());
         }
         if self.is_draining() {
             return Err(BundleRefusal::Draining);
         }
         // A word that an older attempt is over was lost: this one says the same.
-        let old = bundles.iter().filter_map(newest).map(|held| held.attempt);
+        let held = bundles.iter().filter_map(newest).map(|held| held.attempt);
+        let old = held.filter(|held| *held != attempt);
         for old in old.collect::<Vec<_>>() {
             self.return_bundles(group, old, now);
         }

@@ -9,6 +9,7 @@ mod bundles;
 mod cap;
 pub mod cluster;
 mod member;
+mod placements;
 pub mod policy;
 mod pool;
 mod report;
@@ -25,11 +26,13 @@ use terms::{Source, Terms};
 
 pub use bundles::BundleRefusal;
 pub use cap::WorkerCap;
+pub use placements::Placements;
 pub use terms::{Arrival, MemberConfig, Notice, SpillReason};
 
 use crate::{
     failure::Failure,
     ids::{ActorId, GroupId, JobId, LeaseId, ProcessId, RequestId},
+    planted::{Bug, is_planted},
     resources::Resources,
     spec::DeviceShare,
     time::Time,
@@ -297,6 +300,11 @@ impl NodeScheduler {
         self.requests.len()
     }
 
+    /// Returns whether a process is one of the workers here, from its start to its end.
+    pub fn has_worker(&self, process: ProcessId) -> bool {
+        self.workers.contains_key(&process)
+    }
+
     /// Returns how many leases are granted.
     pub fn leases(&self) -> usize {
         self.leases.len()
@@ -539,6 +547,9 @@ impl NodeScheduler {
             .map(|lease| lease.worker)
             .collect::<Vec<_>>();
         for worker in orphans {
+            if is_planted(Bug::WorkOfDeadKept) {
+                continue;
+            }
             self.commands
                 .push_back(Command::KillWorker { process: worker });
         }

@@ -9,7 +9,7 @@ use super::{Execution, Hosted};
 use crate::{
     user::{Context, Role},
     wire::{Fate, Message, Target, Value},
-    world::{DRIVER, World},
+    world::World,
 };
 
 /// Why a worker ends that nobody needs.
@@ -129,7 +129,7 @@ impl World {
         failure: Option<Failure>,
     ) {
         if let Some(failure) = failure {
-            self.send(at, DRIVER, Message::ActorStartFailed(actor, failure));
+            self.send_to_node(at, Message::ActorStartFailed(actor, failure));
             return self.stop_now(at, "its constructor failed");
         }
         if let Some(executor) = self.executor(at) {
@@ -139,7 +139,7 @@ impl World {
                 kept: Vec::new(),
             });
         }
-        self.send(at, DRIVER, Message::ActorStarted(actor, incarnation));
+        self.send_to_node(at, Message::ActorStarted(actor, incarnation));
     }
 
     pub(super) fn drop_kept(&mut self, at: ProcessId) {
@@ -159,7 +159,7 @@ impl World {
             backtrace: String::new(),
             panicked: false,
             cause: None,
-            node: ray_engine::ids::NodeId(1),
+            node: at.node(),
             worker: at,
             attempt,
         })
@@ -226,7 +226,7 @@ impl World {
             .and_then(|executor| executor.hosted.take());
         if let Some(hosted) = hosted {
             let message = Message::ActorExit(hosted.actor, cause.to_owned());
-            self.send(at, DRIVER, message);
+            self.send_to_node(at, message);
         }
         if cause != IDLE {
             // What an actor owned goes with it.
@@ -238,7 +238,7 @@ impl World {
     /// The node wants an idle worker to end; one that others need stays.
     pub(crate) fn on_stop_idle(&mut self, at: ProcessId) {
         if self.process(at).is_needed() {
-            self.send(at, DRIVER, Message::StayedBusy);
+            self.send_to_node(at, Message::StayedBusy);
         } else {
             self.stop_now(at, IDLE);
         }

@@ -1,8 +1,10 @@
 //! What must hold, one file a promise.
 
+pub mod groups;
 pub mod incarnations;
 pub mod leases;
 pub mod order;
+pub mod placement;
 pub mod publish;
 pub mod queues;
 pub mod reads;
@@ -27,4 +29,8 @@ pub struct Invariants {
     pub resources: resources::WholeResources,
     /// Nothing grows without a limit.
     pub queues: queues::Queues,
+    /// What is placed is set aside.
+    pub groups: groups::Groups,
+    /// Work goes where it may.
+    pub placement: placement::PlacementRules,
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ray_engine::{ids::ProcessId, owner::Limits};
 
-use crate::{node::Node, process::Process, scenario::SHAPES};
+use crate::{node::Node, process::Process};
 
 /// Watches the length of queues.
 #[derive(Default)]
@@ -18,15 +18,17 @@ impl Queues {
     pub fn check(
         &self,
         processes: &BTreeMap<ProcessId, Process>,
-        node: &Node,
+        nodes: &BTreeMap<ProcessId, Node>,
         in_flight: usize,
     ) -> Result<(), String> {
         // A cancelled request may be on its way beside the one that took its place.
-        let requests_max =
-            2 * processes.len() * SHAPES.len() * Limits::default().requests_per_shape + ACTORS_MAX;
-        let waiting = node.scheduler.waiting_requests();
-        if waiting > requests_max {
-            return Err(format!("{waiting} requests wait at the node"));
+        let shapes = processes.values().map(Process::shapes).sum::<usize>();
+        let requests_max = 2 * shapes * Limits::default().requests_per_shape + ACTORS_MAX;
+        for (id, node) in nodes {
+            let waiting = node.scheduler.waiting_requests();
+            if waiting > requests_max {
+                return Err(format!("{waiting} requests wait at the node {id}"));
+            }
         }
         if in_flight > IN_FLIGHT_MAX {
             return Err(format!("{in_flight} messages are in flight"));

@@ -34,20 +34,23 @@ impl Reads {
     /// When nothing that happened excuses it.
     pub fn on_failure(
         &self,
+        at: ProcessId,
         object: ObjectId,
         failure: &Failure,
         references: &References,
     ) -> Result<(), String> {
-        let is_excused = match failure {
-            Failure::ObjectFreed(freed) => references.may_be_lost(*freed),
-            Failure::OwnerDied { owner, .. } => {
-                references.has_crashed(*owner) || self.ended.contains(owner)
-            }
-            Failure::WorkerCrashed(_) => references.has_any_crashed(),
-            Failure::System(_) => self.has_failed_start,
-            Failure::WouldDeadlock(_) => false,
-            _ => true,
-        };
+        // Whoever lost a connection is about to be ended, and takes the other for dead until then.
+        let is_excused = references.has_crashed(at)
+            || match failure {
+                Failure::ObjectFreed(freed) => references.may_be_lost(*freed),
+                Failure::OwnerDied { owner, .. } => {
+                    references.has_crashed(*owner) || self.ended.contains(owner)
+                }
+                Failure::WorkerCrashed(_) => references.has_any_crashed(),
+                Failure::System(_) => self.has_failed_start,
+                Failure::WouldDeadlock(_) => false,
+                _ => true,
+            };
         if is_excused {
             Ok(())
         } else {

@@ -5,7 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ray_engine::ids::{ObjectId, ProcessId};
+use ray_engine::{
+    ids::{ObjectId, ProcessId},
+    time::Time,
+};
 
 use crate::process::Process;
 
@@ -14,6 +17,9 @@ use crate::process::Process;
 pub struct References {
     passed_on: BTreeMap<ObjectId, BTreeSet<ProcessId>>,
     crashed: BTreeSet<ProcessId>,
+    /// Objects with a credit of somebody of whose death their owner cannot hear: it came before the owner.
+    late: BTreeSet<ObjectId>,
+    ended: BTreeMap<ProcessId, Time>,
 }
 
 impl References {
@@ -25,6 +31,25 @@ impl References {
     /// A process ended without having said everything.
     pub fn on_crash(&mut self, process: ProcessId) {
         self.crashed.insert(process);
+    }
+
+    /// A process is no more.
+    pub fn on_end(&mut self, process: ProcessId, now: Time) {
+        self.ended.entry(process).or_insert(now);
+    }
+
+    /// An owner that began at a time opens a credit.
+    ///
+    /// Whoever passed the reference on had not heard that the receiver was dead, and the owner never will:
+    /// only those hear of a death who live then.
+    pub fn on_credit_opened(&mut self, object: ObjectId, receiver: ProcessId, began: Time) {
+        if self
+            .ended
+            .get(&receiver)
+            .is_some_and(|ended| *ended < began)
+        {
+            self.late.insert(object);
+        }
     }
 
     /// Returns whether the process crashed or is about to be killed.
@@ -39,9 +64,11 @@ impl References {
 
     /// Returns whether a crash may have cost the object a count.
     pub fn may_be_lost(&self, object: ObjectId) -> bool {
-        self.passed_on
+        let by_crash = self
+            .passed_on
             .get(&object)
-            .is_some_and(|by| by.iter().any(|process| self.crashed.contains(process)))
+            .is_some_and(|by| by.iter().any(|process| self.crashed.contains(process)));
+        by_crash || self.late.contains(&object)
     }
 }
 
@@ -65,10 +92,11 @@ impl References {
     }
 
     /// Returns what a message that a crash lost may keep alive, with everything inside.
-    fn excused(&self, processes: &BTreeMap<ProcessId, Process>) -> BTreeSet<ObjectId> {
+    pub fn excused(&self, processes: &BTreeMap<ProcessId, Process>) -> BTreeSet<ObjectId> {
         let mut work = self
             .passed_on
             .keys()
+            .chain(&self.late)
             .filter(|object| self.may_be_lost(**object))
             .copied()
             .collect::<Vec<_>>();

@@ -1,8 +1,8 @@
 //! What is held and what is free make the total, at every moment; in the end all of it is free.
 
-use ray_engine::scheduler::NodeScheduler;
+use ray_engine::{ids::ProcessId, scheduler::NodeScheduler};
 
-use crate::{node::Node, scenario::Profile};
+use crate::world::World;
 
 /// Checks a node's resources.
 #[derive(Default)]
@@ -13,11 +13,14 @@ impl WholeResources {
     ///
     /// # Errors
     /// When the sum is not the total.
-    pub fn check(&self, scheduler: &NodeScheduler) -> Result<(), String> {
+    pub fn check(&self, at: ProcessId, scheduler: &NodeScheduler) -> Result<(), String> {
         if scheduler.adds_up() {
             Ok(())
         } else {
-            Err("what is held and what is free do not make the total".into())
+            Err(format!(
+                "what is held and what is free do not make the total of {at}: {}",
+                scheduler.describe().join("; ")
+            ))
         }
     }
 }
@@ -26,14 +29,15 @@ impl WholeResources {
 ///
 /// # Errors
 /// When something is.
-pub fn check_whole(profile: &Profile, node: &Node) -> Result<(), String> {
-    let available = node.scheduler.available();
-    if available == profile.total {
-        Ok(())
-    } else {
-        Err(format!(
-            "in the end {available} of {} are free",
-            profile.total
-        ))
+pub fn check_whole(world: &World) -> Result<(), String> {
+    for (id, node) in &world.nodes {
+        let available = node.scheduler.available();
+        if available != node.total {
+            let total = &node.total;
+            return Err(format!(
+                "in the end {available} of {total} are free at {id}"
+            ));
+        }
     }
+    Ok(())
 }

@@ -1,42 +1,51 @@
 //! Every wait ends: when nothing is left to happen, nobody waits.
 
-use std::collections::BTreeMap;
-
-use ray_engine::ids::ProcessId;
-
-use crate::{node::Node, process::Process};
+use crate::world::World;
 
 /// Returns that nobody waits and nothing is pending.
 ///
 /// # Errors
 /// When somebody does.
-pub fn check(
-    processes: &BTreeMap<ProcessId, Process>,
-    requests: &BTreeMap<u64, (ProcessId, u64, u64)>,
-    node: &Node,
-) -> Result<(), String> {
-    for (id, process) in processes {
+pub fn check(world: &World) -> Result<(), String> {
+    for (id, process) in &world.processes {
         let pending = process.owner.describe_tasks();
         if !pending.is_empty() {
             return Err(format!(
-                "calls of {id} have not ended: {}; the node has {}; {}",
+                "calls of {id} have not ended: {}; {}",
                 pending.join("; "),
-                node.scheduler.available(),
-                node.scheduler.describe().join("; ")
+                describe(world)
             ));
         }
     }
-    for (id, process) in processes {
+    for (id, process) in &world.processes {
         if let Some((number, context)) = process.contexts.first_key_value() {
             let wait = context.describe_wait().unwrap_or_default();
             return Err(format!("code {number} of {id} has not ended: {wait}"));
         }
     }
-    match requests
-        .values()
-        .find(|(id, ..)| processes.contains_key(id))
-    {
-        Some((id, ..)) => Err(format!("a question of {id} was never answered")),
-        None => Ok(()),
+    let mut askers = world.requests.values().map(|(id, ..)| id);
+    if let Some(id) = askers.find(|id| world.processes.contains_key(id)) {
+        return Err(format!("a question of {id} was never answered"));
     }
+    let scheduler = &world.control.scheduler;
+    if scheduler.demand().count() > 0 || scheduler.unsettled() > 0 {
+        return Err(format!("requests are left: {}", describe(world)));
+    }
+    Ok(())
+}
+
+fn describe(world: &World) -> String {
+    let nodes = world.nodes.iter().map(|(id, node)| {
+        let (free, knows) = (node.scheduler.available(), node.scheduler.describe());
+        format!("{id} has {free} free and {}", knows.join(", "))
+    });
+    let scheduler = &world.control.scheduler;
+    let waiting = scheduler.demand().map(|pending| format!("{pending:?}"));
+    format!(
+        "nodes: {}; the control role waits with {} and has {:?} at nodes; it sees {:?}",
+        nodes.collect::<Vec<_>>().join("; "),
+        waiting.collect::<Vec<_>>().join(", "),
+        scheduler.forwarded().collect::<Vec<_>>(),
+        scheduler.view(),
+    )
 }

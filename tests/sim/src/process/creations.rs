@@ -8,7 +8,7 @@ use ray_engine::{
 
 use crate::{
     wire::{Arg, Creation, Message, Target},
-    world::{DRIVER, World},
+    world::{HEAD, World},
 };
 
 impl World {
@@ -43,10 +43,10 @@ impl World {
             let actor = creation.actor;
             match failure {
                 Some(failure) => {
-                    self.send(at, DRIVER, Message::ConstructFailed(actor, failure));
+                    self.send(at, HEAD, Message::ConstructFailed(actor, failure));
                     self.forget_creation(at, actor);
                 }
-                None if is_ready => self.send(at, DRIVER, Message::CreateActor(0, creation)),
+                None if is_ready => self.send(at, HEAD, Message::CreateActor(0, creation)),
                 None => self.process(at).unready.push((creation, needed)),
             }
         }

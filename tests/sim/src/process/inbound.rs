@@ -2,13 +2,13 @@
 
 use ray_engine::{
     failure::Failure,
-    ids::{ActorId, ObjectId, ProcessId, TaskId},
+    ids::{ActorId, ObjectId, ProcessId, RequestId, TaskId},
     owner::ActorState,
 };
 
 use crate::{
     wire::{Message, Results, Status, Value},
-    world::World,
+    world::{HEAD, World},
 };
 
 impl World {
@@ -87,7 +87,20 @@ impl World {
         self.settle(at);
     }
 
-    /// Handles a message for the submitting side or the executor; gives back what is for the node.
+    /// Tells the control role that a request which it handed to a node has its answer here.
+    fn settle_placed(
+        &mut self,
+        at: ProcessId,
+        node: ProcessId,
+        request: RequestId,
+        was_placed: bool,
+    ) {
+        if was_placed {
+            self.send(at, HEAD, Message::LeaseSettled(node.node(), request));
+        }
+    }
+
+    /// Handles a message for the submitting side or the executor; gives back what is for a role.
     pub(crate) fn on_message(
         &mut self,
         at: ProcessId,
@@ -95,25 +108,33 @@ impl World {
         message: Message,
     ) -> Option<Message> {
         let now = self.now;
-        let owner = &mut self.process(at).owner;
+        let process = self.process(at);
+        let owner = &mut process.owner;
         match message {
             Message::LeaseGranted {
                 request,
                 lease,
                 worker,
+                was_placed,
             } => {
-                self.on_address(at, worker);
-                let process = self.process(at);
-                process.owner.on_lease_granted(request, lease, worker, now);
+                self.on_lease(at, from, request, lease, worker);
+                self.settle_placed(at, from, request, was_placed);
             }
-            Message::LeaseRefused(request, failure) => {
-                owner.on_lease_refused(request, failure, now)
+            Message::LeaseRefused(request, failure, was_placed) => {
+                process.placed.remove(&request);
+                owner.on_lease_refused(request, failure, now);
+                self.settle_placed(at, from, request, was_placed);
             }
             Message::RecallLease(lease) => owner.on_lease_recalled(lease, now),
             Message::HandedBack(task, attempt) => {
                 owner.on_task_handed_back(task, attempt, from, now);
             }
-            Message::OpenCredit(object, receiver) => owner.on_open_credit(object, receiver),
+            Message::OpenCredit(object, receiver) => {
+                owner.on_open_credit(object, receiver);
+                let began = process.began;
+                let references = &mut self.invariants.references;
+                references.on_credit_opened(object, receiver, began);
+            }
             Message::ReleaseCredits(object, credits) => {
                 owner.on_release_credits(object, from, credits);
             }
@@ -140,7 +161,20 @@ impl World {
                 incarnation,
             } => self.construct(at, actor, worker, incarnation),
             Message::Located(process, is_there) => self.on_located(at, process, is_there),
-            Message::ProcessDied(dead) => self.on_process_died(at, dead),
+            Message::Locate(process) => self.on_locate(at, from, process),
+            Message::ProcessDied(dead, evicted_from) => {
+                if self.nodes.contains_key(&at) && dead.node_process() != at {
+                    self.on_remote_process_died(at, dead, evicted_from);
+                }
+                self.on_process_died(at, dead, evicted_from);
+            }
+            Message::NodeDied(node) => {
+                if self.nodes.contains_key(&at) {
+                    self.on_remote_node_died(at, node);
+                }
+                self.on_node_died(at, node);
+            }
+            Message::GroupReply(request, outcome) => self.on_group_reply(at, request, outcome),
             Message::Call {
                 task,
                 attempt,
@@ -162,7 +196,7 @@ impl World {
             Message::LookupActorReply(request, outcome) => {
                 self.on_lookup_reply(at, request, outcome);
             }
-            for_the_node => return Some(for_the_node),
+            for_a_role => return Some(for_a_role),
         }
         if self.processes.contains_key(&at) {
             self.settle(at);

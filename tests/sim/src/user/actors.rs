@@ -12,7 +12,7 @@ use super::{Context, Next, Wait, args_of, task_of};
 use crate::{
     scenario,
     wire::{Handle, Message, Payload, Value},
-    world::{DRIVER, World},
+    world::{HEAD, World},
 };
 
 impl World {
@@ -31,6 +31,7 @@ impl World {
         let payload = Rc::new(Payload {
             args: args_of(&dependencies, &inside),
             handles: Vec::new(),
+            groups: Vec::new(),
             depth: scenario::DEPTH_MAX,
             steps: plan.steps,
             step_nanos: plan.step_nanos,
@@ -69,6 +70,8 @@ impl World {
         };
         let creation = crate::wire::Creation {
             actor,
+            job: self.process(at).job,
+            placement: self.some_placement(&context.groups),
             // Later nobody would be left to end it.
             detached: plan.creation.detached && self.driver_goes_on(),
             ..plan.creation
@@ -79,6 +82,7 @@ impl World {
         let payload = Rc::new(Payload {
             args: args_of(&dependencies, &nested),
             handles: Vec::new(),
+            groups: Vec::new(),
             depth: scenario::DEPTH_MAX,
             steps: 1,
             step_nanos: plan.step_nanos,
@@ -115,7 +119,7 @@ impl World {
             }),
         });
         self.requests.insert(request, (at, id, context.generation));
-        self.send(at, DRIVER, Message::CreateActor(request, creation));
+        self.send(at, HEAD, Message::CreateActor(request, creation));
         Next::Block
     }
 
@@ -152,11 +156,11 @@ impl World {
         let request = self.fresh_number();
         context.wait = Some(Wait::Reply { wanted: None });
         self.requests.insert(request, (at, id, context.generation));
-        self.send(at, DRIVER, Message::LookupActor(request, name));
+        self.send(at, HEAD, Message::LookupActor(request, name));
         Next::Block
     }
 
-    fn reply_arrived(&mut self, request: u64) -> Option<(ProcessId, u64, &mut Context)> {
+    pub(super) fn reply_arrived(&mut self, request: u64) -> Option<(ProcessId, u64, &mut Context)> {
         let (at, id, generation) = self.requests.remove(&request)?;
         let context = self.processes.get_mut(&at)?.contexts.get_mut(&id)?;
         (context.generation == generation).then_some((at, id, context))
@@ -234,7 +238,7 @@ impl World {
         if let Some(position) = self.chance.position(context.handles.len()) {
             let actor = context.handles[position].actor;
             let no_restart = self.chance.percent(50);
-            self.send(at, DRIVER, Message::KillActor(actor, no_restart));
+            self.send(at, HEAD, Message::KillActor(actor, no_restart));
         }
     }
 }

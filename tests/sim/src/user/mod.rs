@@ -1,17 +1,19 @@
 //! User code: what drivers, tasks and methods do, drawn at random as they go.
 
 mod actors;
+mod groups;
 mod waits;
 
 use std::rc::Rc;
 
 use ray_engine::{
-    ids::{ObjectId, ProcessId},
-    owner::{ShapeId, TaskSubmit},
+    ids::{GroupId, ObjectId, ProcessId},
+    owner::TaskSubmit,
 };
 
 use crate::{
     executor::Execution,
+    process::Shape,
     scenario::{self, SHAPES},
     wire::{Arg, Handle, Payload, Value},
     world::World,
@@ -35,6 +37,8 @@ pub struct Context {
     pub slots: Vec<ObjectId>,
     /// The actor handles it holds.
     pub handles: Vec<Handle>,
+    /// The placement groups it knows.
+    pub groups: Vec<GroupId>,
     /// Steps until its end.
     pub steps_left: u32,
     /// How long a step takes; nanoseconds.
@@ -61,6 +65,8 @@ enum Wait {
     },
     /// The actor under a name that was asked for, when it was to be a new one.
     Reply { wanted: Option<Handle> },
+    /// The answer about a placement group.
+    Group(GroupId),
 }
 
 /// What comes after a step.
@@ -81,6 +87,7 @@ impl Context {
             role,
             slots,
             handles,
+            groups: payload.groups.clone(),
             steps_left: payload.steps,
             step_nanos: payload.step_nanos,
             depth: payload.depth,
@@ -173,7 +180,7 @@ impl World {
         for hold in context.handles.into_iter().filter_map(|handle| handle.hold) {
             self.drop_handle(at, hold);
         }
-        self.on_root_ended();
+        self.on_root_ended(at);
     }
 
     fn act(&mut self, at: ProcessId, id: u64, context: &mut Context) -> Next {
@@ -190,6 +197,9 @@ impl World {
             91 => self.kill_some(at, context),
             92..95 => self.cancel_some(at, context),
             95..97 => return self.lookup(at, id, context),
+            97..100 if can_nest && self.profile.cluster.is_some() => {
+                return self.create_group(at, id, context);
+            }
             _ => {}
         }
         Next::Go
@@ -234,6 +244,7 @@ impl World {
         let payload = Rc::new(Payload {
             args: args_of(&dependencies, &nested),
             handles,
+            groups: context.groups.clone(),
             depth: context.depth + 1,
             steps: plan.steps,
             step_nanos: plan.step_nanos,
@@ -243,8 +254,12 @@ impl World {
             call: None,
         });
         let now = self.now;
+        let shape = Shape {
+            resources: SHAPES[plan.shape as usize].resources(),
+            placement: self.some_placement(&context.groups),
+        };
         let submit = TaskSubmit {
-            shape: ShapeId(plan.shape),
+            shape: self.process(at).shape_id(shape),
             returns,
             dependencies: &dependencies,
             nested: &nested,
@@ -322,9 +337,4 @@ fn args_of(dependencies: &[ObjectId], nested: &[ObjectId]) -> Vec<Arg> {
         args.push(Arg::Inline(nested.to_vec()));
     }
     args
-}
-
-/// Every shape that tasks and actors ask for.
-pub(crate) fn shape(id: ShapeId) -> ray_engine::resources::Resources {
-    SHAPES[id.0 as usize % SHAPES.len()].resources()
 }

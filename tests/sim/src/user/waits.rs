@@ -101,6 +101,7 @@ impl World {
         let shell = Context {
             slots: Vec::new(),
             handles: Vec::new(),
+            groups: Vec::new(),
             role: Role::Root,
             wait: context.wait.take(),
             ..*context
@@ -152,6 +153,7 @@ impl World {
         for (id, generation) in woken {
             self.wake_context(at, id, generation, 1);
         }
+        self.on_probe_resolved(at, object);
         self.create_ready(at);
     }
 

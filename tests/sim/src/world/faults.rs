@@ -2,22 +2,31 @@
 
 use ray_engine::{ids::ProcessId, time::Time};
 
-use super::{DRIVER, Event, World};
+use super::{Event, HEAD, World};
 use crate::{executor::Executor, process::Process, wire::Message};
 
 impl World {
     /// Starts a worker process; whether that works shows later.
-    pub(crate) fn spawn(&mut self) -> ProcessId {
-        let process = ProcessId(self.next_process);
-        self.next_process += 1;
+    pub(crate) fn spawn(&mut self, process: ProcessId) {
         self.starting.insert(process);
         let delay = self.chance.between(300_000, 20_000_000);
         self.schedule(Time(self.now.0 + delay), Event::Spawned(process));
-        process
     }
 
     pub(super) fn on_spawned(&mut self, id: ProcessId) {
-        self.starting.remove(&id);
+        if !self.starting.remove(&id) {
+            // Its node ended meanwhile.
+            return;
+        }
+        let node = id.node_process();
+        let Some(job) = self
+            .nodes
+            .get(&node)
+            .and_then(|node| node.workers.get(&id))
+            .map(|worker| worker.job)
+        else {
+            return;
+        };
         if self.faults_go_on() && self.chance.percent(self.profile.spawn_failure_percent) {
             self.trace
                 .note(self.now, id, 3, 0, || format!("{id} cannot be started"));
@@ -33,10 +42,14 @@ impl World {
         } else {
             1
         };
-        let mut process = Process::new(id, Some(Executor::default()), slowness);
-        process.peers.insert(DRIVER);
+        let mut process = Process::new(id, job, self.now, Some(Executor::default()), slowness);
+        process.peers.insert(node);
+        process.know(HEAD);
         self.processes.insert(id, process);
-        self.send(id, DRIVER, Message::WorkerReady);
+        if self.network.is_isolated(node) {
+            self.invariants.references.on_crash(id);
+        }
+        self.send(id, node, Message::WorkerReady);
     }
 
     /// Ends a process at once; part of what it said is lost.
@@ -47,7 +60,9 @@ impl World {
         self.trace
             .note(self.now, id, 4, 0, || format!("{id} is killed"));
         self.invariants.references.on_crash(id);
-        if self.node.workers.get(&id) == Some(&false) {
+        self.invariants.references.on_end(id, self.now);
+        let node = self.nodes.get(&id.node_process());
+        if node.is_some_and(|node| !node.is_ready(id)) {
             self.invariants.reads.on_failed_start();
         }
         self.network.lose_output_of(id, &mut self.chance);
@@ -61,6 +76,7 @@ impl World {
         };
         self.trace
             .note(self.now, id, 5, 0, || format!("{id} exits"));
+        self.invariants.references.on_end(id, self.now);
         for peer in process.peers {
             let heard = self.network.last_arrival(id, peer).max(self.now);
             let event = Event::Closed {
@@ -75,7 +91,10 @@ impl World {
 
     /// The node hears a process out, then notices that it is gone.
     pub(super) fn notice_exit(&mut self, id: ProcessId) {
-        let heard = self.network.last_arrival(id, DRIVER).max(self.now);
+        let heard = self
+            .network
+            .last_arrival(id, id.node_process())
+            .max(self.now);
         let delay = self.chance.below(self.profile.notice_nanos) + 1;
         self.schedule(Time(heard.0 + delay), Event::Exited(id));
     }
@@ -86,26 +105,35 @@ impl World {
         }
         self.trace
             .note(self.now, at, 6, peer.0, || format!("{at} lost {peer}"));
-        if at == DRIVER {
+        let is_node = self.nodes.contains_key(&at);
+        if !is_node && peer == at.node_process() {
+            // A worker without its node is of no use.
+            return self.kill(at);
+        }
+        if is_node && peer == HEAD {
+            // Neither is a node without the head.
+            return self.kill_node(at);
+        }
+        if at == HEAD && peer == peer.node_process() {
+            self.on_node_lost(peer);
+        }
+        if is_node && peer.node_process() == at {
             // How a process ends that said goodbye tells its exit.
             if !is_goodbye {
                 self.kill(peer);
             }
-        } else if peer == DRIVER {
-            // A worker without its node is of no use.
-            self.kill(at);
-        } else {
-            if !is_goodbye {
-                // The node decides who is dead; one that cannot be reached must be.
-                self.send(at, DRIVER, Message::KillWorker(peer));
-            }
-            self.on_process_died(at, peer);
+            return;
         }
+        if !is_goodbye && peer != peer.node_process() {
+            // Its node decides who is dead; one that cannot be reached must be.
+            self.send(at, peer.node_process(), Message::KillWorker(peer));
+        }
+        self.on_process_died(at, peer, None);
     }
 
     /// Returns whether the driver's program has not ended.
     pub(crate) fn driver_goes_on(&self) -> bool {
-        self.roots_left > 0
+        self.roots_left.values().any(|left| *left > 0)
     }
 
     pub(super) fn faults_go_on(&self) -> bool {
@@ -124,8 +152,9 @@ impl World {
         let Some(position) = self.chance.position(workers.len()) else {
             return;
         };
-        if workers[position] != DRIVER && self.faults_go_on() {
-            self.kill(workers[position]);
+        let victim = workers[position];
+        if victim != victim.node_process() && self.faults_go_on() {
+            self.kill(victim);
         }
     }
 
@@ -138,7 +167,8 @@ impl World {
         let both_live = [one, other]
             .iter()
             .all(|id| self.processes.contains_key(id));
-        if !both_live || !self.faults_go_on() {
+        let are_nodes = [one, other].iter().all(|id| *id == id.node_process());
+        if !both_live || are_nodes || !self.faults_go_on() {
             return;
         }
         self.trace.note(self.now, one, 7, other.0, || {
@@ -146,9 +176,10 @@ impl World {
         });
         self.network.cut(one, other, &mut self.chance);
         // Whoever cannot be reached is as good as crashed: it is going to be killed.
-        self.invariants.references.on_crash(one.max(other));
-        if one != DRIVER {
-            self.invariants.references.on_crash(one);
+        for id in [one, other] {
+            if id != id.node_process() {
+                self.invariants.references.on_crash(id);
+            }
         }
         for (at, peer) in [(one, other), (other, one)] {
             let delay = self.chance.below(10_000_000) + 1;

@@ -1,43 +1,48 @@
 //! The world of one seed: one thread, a virtual clock, a queue of events.
 
+mod cluster;
 mod faults;
+mod judge;
+mod probe;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use ray_engine::{
-    failure::Failure,
-    ids::{ActorId, JobId, ObjectId, ProcessId},
-    owner::ObjectState,
+    ids::{ActorId, GroupId, JobId, ProcessId},
+    resources::Resources,
     time::Time,
 };
 
 use crate::{
     Violation,
+    control::Control,
     invariants::Invariants,
     network::Network,
     node::Node,
     process::Process,
     rng::Chance,
-    scenario::Profile,
+    scenario::{NodePlan, Profile},
     trace::Trace,
     user::{Context, Role},
-    wire::{Fate, Message, Payload, Value},
+    wire::{Fate, Message, Payload},
 };
 
-/// The driver, whose process has the node role too.
-pub const DRIVER: ProcessId = ProcessId(1);
-/// The only job.
-pub const JOB: JobId = JobId(1);
+/// The process with the control role and a node role; alone it is the driver too.
+pub const HEAD: ProcessId = ProcessId(1 << 28);
 
 /// Something that happens at its time.
 #[derive(Debug)]
 enum Event {
     Deliver(ProcessId, ProcessId),
-    Repeat(ProcessId, ProcessId, Message),
+    Repeat(ProcessId, ProcessId, Box<Message>),
     Step(ProcessId, u64, u64),
     OwnerTick(ProcessId),
     ExecutorTick(ProcessId),
-    NodeTick,
+    NodeTick(ProcessId),
+    ControlTick,
     Spawned(ProcessId),
     Exited(ProcessId),
     Closed {
@@ -47,6 +52,12 @@ enum Event {
     },
     Kill,
     Cut,
+    Join(usize),
+    Crash,
+    Partition,
+    /// An isolated node ends, since it has noticed.
+    Severed(ProcessId),
+    GroupOver(GroupId),
 }
 
 /// Everything there is.
@@ -55,45 +66,72 @@ pub struct World {
     pub(crate) chance: Chance,
     pub(crate) profile: Profile,
     pub(crate) processes: BTreeMap<ProcessId, Process>,
-    pub(crate) node: Node,
+    pub(crate) nodes: BTreeMap<ProcessId, Node>,
+    pub(crate) control: Control,
+    /// The processes with a program, the first of which never ends.
+    pub(crate) drivers: Vec<ProcessId>,
+    /// How often somebody still looks whether a group is removed.
+    pub(crate) groups_left: BTreeMap<GroupId, u32>,
     pub(crate) invariants: Invariants,
     /// Blocking questions to the node and who waits for the answer.
     pub(crate) requests: BTreeMap<u64, (ProcessId, u64, u64)>,
     /// Actors that outlive their creators, to be killed at the end.
     pub(crate) detached: Vec<ActorId>,
-    network: Network,
+    pub(crate) network: Network<Message>,
     events: BTreeMap<(Time, u64), Event>,
     next_number: u64,
-    next_process: u64,
-    node_tick_at: Option<Time>,
-    roots_left: u32,
+    next_node: u64,
+    roots_left: BTreeMap<ProcessId, u32>,
+    /// Connections to processes that are gone, which are given up in time.
+    given_up: BTreeSet<(ProcessId, ProcessId)>,
+    probe: probe::Probe,
     /// Processes that have been started and have not said so yet.
     starting: BTreeSet<ProcessId>,
     events_done: u64,
+    /// When the last message came that was more than a question to an idle worker whether it is needed.
+    last_act: Time,
     violation: Option<Violation>,
     trace: Trace,
 }
 
 impl World {
-    /// Returns the world of `seed` before its first event.
+    /// Returns the world of `seed` with one node, before its first event.
     pub fn new(seed: u64, trace: Trace) -> World {
         let mut chance = Chance::new(seed);
         let profile = Profile::draw(&mut chance);
+        World::of(profile, chance, trace)
+    }
+
+    /// Returns the world of `seed` with several nodes, before its first event.
+    pub fn new_cluster(seed: u64, trace: Trace) -> World {
+        let mut chance = Chance::new(seed ^ CLUSTER_SEEDS);
+        let profile = Profile::draw_cluster(&mut chance);
+        World::of(profile, chance, trace)
+    }
+
+    fn of(profile: Profile, chance: Chance, trace: Trace) -> World {
+        let cluster = profile.cluster.as_ref();
+        let grace = cluster.map_or(Duration::ZERO, |cluster| cluster.infeasible_grace);
         let mut world = World {
             now: Time(1_000_000),
-            processes: BTreeMap::from([(DRIVER, Process::new(DRIVER, None, 1))]),
-            node: Node::new(profile.total.clone(), profile.scheduler),
+            processes: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            control: Control::new(grace, 7),
+            drivers: Vec::new(),
+            groups_left: BTreeMap::new(),
             invariants: Invariants::default(),
             requests: BTreeMap::new(),
             detached: Vec::new(),
             network: Network::new(profile.weather),
             events: BTreeMap::new(),
             next_number: 1,
-            next_process: DRIVER.0 + 1,
-            node_tick_at: None,
-            roots_left: profile.roots,
+            next_node: 1,
+            roots_left: BTreeMap::new(),
+            given_up: BTreeSet::new(),
+            probe: probe::Probe::default(),
             starting: BTreeSet::new(),
             events_done: 0,
+            last_act: Time(0),
             violation: None,
             trace,
             profile,
@@ -104,9 +142,41 @@ impl World {
     }
 
     fn begin(&mut self) {
+        let head = self.profile.head();
+        match self.profile.cluster.clone() {
+            None => {
+                self.join(&head, Some(JobId(1)), false);
+                let kept = self.profile.scheduler.workers_kept;
+                let now = self.now;
+                self.node(HEAD).scheduler.prestart(JobId(1), kept, now);
+                self.settle_node(HEAD);
+            }
+            Some(cluster) => {
+                self.join(&head, None, false);
+                for number in 1..=cluster.drivers {
+                    let plan = NodePlan {
+                        total: Resources::new(),
+                        ..head.clone()
+                    };
+                    self.join(&plan, Some(JobId(number)), true);
+                }
+                for (index, node) in cluster.nodes.iter().enumerate() {
+                    self.schedule(Time(self.now.0 + node.joins_at), Event::Join(index));
+                }
+                self.next_fault(Event::Crash, cluster.crash_nanos);
+                self.next_fault(Event::Partition, cluster.partition_nanos);
+            }
+        }
+        self.next_fault(Event::Kill, self.profile.kill_nanos);
+        self.next_fault(Event::Cut, self.profile.cut_nanos);
+    }
+
+    /// Begins the threads of a driver's program.
+    fn begin_program(&mut self, at: ProcessId) {
         let payload = Payload {
             args: Vec::new(),
             handles: Vec::new(),
+            groups: Vec::new(),
             depth: 0,
             steps: self.profile.root_steps,
             step_nanos: 200_000,
@@ -115,24 +185,31 @@ impl World {
             returns: 0,
             call: None,
         };
+        self.drivers.push(at);
+        self.roots_left.insert(at, self.profile.roots);
         for _ in 0..self.profile.roots {
             let id = self.fresh_number();
             let context = Context::new(Role::Root, Vec::new(), Vec::new(), &payload);
-            self.process(DRIVER).contexts.insert(id, context);
-            self.wake_context(DRIVER, id, 0, 1);
+            self.process(at).contexts.insert(id, context);
+            self.wake_context(at, id, 0, 1);
         }
-        let kept = self.profile.scheduler.workers_kept;
-        self.node.scheduler.prestart(JOB, kept, self.now);
-        self.settle_node();
-        self.next_fault(Event::Kill, self.profile.kill_nanos);
-        self.next_fault(Event::Cut, self.profile.cut_nanos);
     }
 
     /// Lets everything happen until nothing is left to happen, or a promise is broken.
     pub fn run(mut self) -> Outcome {
         while self.violation.is_none() {
-            let Some(((time, _), event)) = self.events.pop_first() else {
-                self.judge_the_end();
+            let next = match self.is_at_rest() {
+                true => None,
+                false => self.events.pop_first(),
+            };
+            let Some(((time, _), event)) = next else {
+                self.last_act = self.now;
+                if self.ends_what_is_kept_alive() || self.goes_on_with_probe() {
+                    continue;
+                }
+                if self.violation.is_none() {
+                    self.judge_the_end();
+                }
                 break;
             };
             self.now = self.now.max(time);
@@ -162,7 +239,7 @@ impl World {
         match event {
             Event::Deliver(from, to) => self.deliver(from, to),
             Event::Repeat(from, to, message) if self.processes.contains_key(&from) => {
-                self.post_once(from, to, message);
+                self.post_once(from, to, *message);
             }
             Event::Repeat(..) => {}
             Event::Step(at, id, generation) => {
@@ -179,14 +256,11 @@ impl World {
                 }
             }
             Event::ExecutorTick(at) => self.on_executor_tick(at),
-            Event::NodeTick => {
-                self.node_tick_at = None;
-                self.node.scheduler.on_timeout(self.now);
-                self.settle_node();
-            }
+            Event::NodeTick(at) => self.on_node_tick(at),
+            Event::ControlTick => self.on_control_tick(),
             Event::Spawned(process) => self.on_spawned(process),
             Event::Exited(process) => {
-                self.trace.note(self.now, DRIVER, 2, process.0, || {
+                self.trace.note(self.now, HEAD, 2, process.0, || {
                     format!("{process} has ended")
                 });
                 self.on_worker_exit(process);
@@ -204,6 +278,11 @@ impl World {
                 self.cut_something();
                 self.next_fault(Event::Cut, self.profile.cut_nanos);
             }
+            Event::Join(index) => self.on_join(index),
+            Event::Crash => self.crash_a_node(),
+            Event::Partition => self.partition(),
+            Event::Severed(node) => self.kill_node(node),
+            Event::GroupOver(group) => self.on_group_over(group),
         }
     }
 
@@ -214,10 +293,21 @@ impl World {
         if !self.processes.contains_key(&to) {
             return;
         }
+        if !matches!(message, Message::StopIdle | Message::StayedBusy) {
+            self.last_act = self.now;
+        }
         self.trace.note_message(self.now, from, to, &message);
         self.on_address(to, from);
-        if let Some(for_the_node) = self.on_message(to, from, message) {
-            self.on_node_message(from, for_the_node);
+        let Some(for_a_role) = self.on_message(to, from, message) else {
+            return;
+        };
+        if for_a_role.is_for_control() && to == HEAD {
+            self.on_control_message(from, for_a_role);
+        } else if self.nodes.contains_key(&to) {
+            self.on_node_message(to, from, for_a_role);
+        } else {
+            let text = format!("{for_a_role:?} of {from} went astray to {to}");
+            self.fail("no lost result", text);
         }
     }
 
@@ -226,16 +316,23 @@ impl World {
         if is_harmless_to_repeat(&message) && self.chance.percent(self.profile.repeat_percent) {
             // Answers may come again much later, other news only at once.
             let delay = match message {
-                Message::Done { .. } | Message::Answer { .. } => self.chance.below(3_000_000),
+                Message::Done { .. }
+                | Message::Answer { .. }
+                | Message::BundlesPrepared(..)
+                | Message::BundlesCommitted(..)
+                | Message::BundlesRefused(..) => self.chance.below(3_000_000),
                 _ => 0,
             };
-            let event = Event::Repeat(from, to, message.clone());
+            let event = Event::Repeat(from, to, Box::new(message.clone()));
             self.schedule(Time(self.now.0 + delay), event);
         }
         self.post_once(from, to, message);
     }
 
     fn post_once(&mut self, from: ProcessId, to: ProcessId, message: Message) {
+        if !self.processes.contains_key(&to) && !self.starting.contains(&to) {
+            self.give_up_in_time(from, to);
+        }
         let slowness = self
             .processes
             .get(&from)
@@ -270,11 +367,16 @@ impl World {
         self.schedule(due, Event::ExecutorTick(at));
     }
 
-    pub(crate) fn wake_node(&mut self, due: Time) {
-        if self.node_tick_at.is_none_or(|armed| due < armed) {
-            self.node_tick_at = Some(due);
-            self.schedule(due, Event::NodeTick);
-        }
+    pub(crate) fn wake_node(&mut self, at: ProcessId, due: Time) {
+        self.schedule(due, Event::NodeTick(at));
+    }
+
+    pub(crate) fn wake_control(&mut self, due: Time) {
+        self.schedule(due, Event::ControlTick);
+    }
+
+    pub(crate) fn end_group_in(&mut self, delay: u64, group: GroupId) {
+        self.schedule(Time(self.now.0 + delay), Event::GroupOver(group));
     }
 
     /// Returns a number that nothing else has.
@@ -284,85 +386,20 @@ impl World {
     }
 
     /// One of the driver's threads is done; with the last one everything is let go.
-    pub(crate) fn on_root_ended(&mut self) {
-        self.roots_left -= 1;
-        if self.roots_left == 0 {
+    pub(crate) fn on_root_ended(&mut self, at: ProcessId) {
+        if let Some(left) = self.roots_left.get_mut(&at) {
+            *left -= 1;
+        }
+        self.let_go_at_the_end();
+    }
+
+    pub(super) fn let_go_at_the_end(&mut self) {
+        if !self.driver_goes_on() {
+            let driver = self.drivers[0];
             for actor in std::mem::take(&mut self.detached) {
-                self.send(DRIVER, DRIVER, Message::KillActor(actor, true));
+                self.send(driver, HEAD, Message::KillActor(actor, true));
             }
         }
-    }
-
-    /// Looks at an object's outcome as user code or an owner sees it.
-    pub(crate) fn observe(&mut self, at: ProcessId, object: ObjectId) {
-        let verdict = match self.process(at).owner.state(object) {
-            ObjectState::Pending => return,
-            ObjectState::Ready(value) => {
-                let value = value.clone();
-                return self.check_value(at, object, &value);
-            }
-            ObjectState::Failed(failure) => {
-                self.invariants.publish.on_failure(object, at);
-                self.invariants
-                    .reads
-                    .on_failure(object, &failure, &self.invariants.references)
-            }
-            ObjectState::Unknown => self.invariants.reads.on_failure(
-                object,
-                &Failure::ObjectFreed(object),
-                &self.invariants.references,
-            ),
-        };
-        self.judge("nothing freed while reachable", verdict);
-    }
-
-    /// Looks at an object's value, if it has one; perhaps nobody holds it any more.
-    pub(crate) fn observe_value(&mut self, at: ProcessId, object: ObjectId) {
-        if let ObjectState::Ready(value) = self.process(at).owner.state(object) {
-            let value = value.clone();
-            self.check_value(at, object, &value);
-        }
-    }
-
-    pub(crate) fn check_value(&mut self, at: ProcessId, object: ObjectId, value: &Value) {
-        let verdict = self.invariants.publish.on_value(object, at, value);
-        self.judge("published once", verdict);
-    }
-
-    /// Notes the first broken promise.
-    pub(crate) fn fail(&mut self, invariant: &'static str, text: String) {
-        self.violation.get_or_insert(Violation { invariant, text });
-    }
-
-    pub(crate) fn judge(&mut self, invariant: &'static str, verdict: Result<(), String>) {
-        if let Err(text) = verdict {
-            self.fail(invariant, text);
-        }
-    }
-
-    fn check_each_step(&mut self) {
-        let in_flight = self.network.in_flight();
-        let verdict = self
-            .invariants
-            .queues
-            .check(&self.processes, &self.node, in_flight);
-        self.judge("queues are bounded", verdict);
-    }
-
-    fn judge_the_end(&mut self) {
-        let verdict =
-            crate::invariants::waits_end::check(&self.processes, &self.requests, &self.node);
-        self.judge("every wait ends", verdict);
-        if self.roots_left > 0 {
-            let text = format!("{} threads of the driver have not ended", self.roots_left);
-            self.fail("every wait ends", text);
-        }
-        let verdict = self.invariants.references.check_empty(&self.processes);
-        self.judge("counts are the reachable set", verdict);
-        let verdict = crate::invariants::leases::check(&self.processes, &self.node);
-        self.judge("leases return", verdict);
-        let verdict = crate::invariants::resources::check_whole(&self.profile, &self.node);
-        self.judge("resources add up", verdict);
     }
 }
 
@@ -390,12 +427,25 @@ fn is_harmless_to_repeat(message: &Message) -> bool {
         Message::Answer { outcome, .. } => {
             outcome.iter().all(|(_, contained)| contained.is_empty())
         }
-        Message::RecallLease(_) | Message::ProcessDied(_) => true,
+        Message::RecallLease(_)
+        | Message::ProcessDied(..)
+        | Message::NodeDied(_)
+        | Message::NodeView(_)
+        | Message::LeaseSettled(..)
+        | Message::LeaseRejected(..)
+        | Message::PrepareBundles(..)
+        | Message::CommitBundles(..)
+        | Message::ReturnBundles(..)
+        | Message::BundlesPrepared(..)
+        | Message::BundlesCommitted(..)
+        | Message::BundlesRefused(..) => true,
         _ => false,
     }
 }
 
+/// What keeps the seeds of clusters apart from those of one node.
+const CLUSTER_SEEDS: u64 = 0x636c_7573_7465_7273;
 /// More events than this are a livelock.
 const EVENTS_MAX: u64 = 200_000;
 /// Everything has ended by then.
-const TIME_MAX: Time = Time(120_000_000_000);
+const TIME_MAX: Time = Time(600_000_000_000);

@@ -6,6 +6,7 @@ use super::{Command, Group, GroupState, PlacementGroups};
 use crate::{
     control::packing::assign,
     ids::{GroupId, NodeId},
+    planted::{Bug, is_planted},
     resources::Resources,
     time::Time,
 };
@@ -34,7 +35,7 @@ impl PlacementGroups {
     /// A node has reserved its share of an attempt.
     pub fn on_prepared(&mut self, node: NodeId, id: GroupId, number: u64, now: Time) {
         let Some(attempt) = self.current(node, id, number) else {
-            return self.give_back(node, id, number);
+            return self.give_back_unless_placed(node, id, number);
         };
         let share = attempt.shares.get_mut(&node).expect("it was found above");
         if share.phase == Phase::Asked {
@@ -73,14 +74,7 @@ impl PlacementGroups {
     /// A node has made its share final.
     pub fn on_committed(&mut self, node: NodeId, id: GroupId, number: u64, _now: Time) {
         let Some(attempt) = self.current(node, id, number) else {
-            let is_placed = self
-                .groups
-                .get(&id)
-                .is_some_and(|group| group.places.contains(&Some((node, number))));
-            if !is_placed {
-                self.give_back(node, id, number);
-            }
-            return;
+            return self.give_back_unless_placed(node, id, number);
         };
         let share = attempt.shares.get_mut(&node).expect("it was found above");
         share.phase = Phase::Committed;
@@ -148,6 +142,17 @@ impl PlacementGroups {
         }
     }
 
+    /// Has a node give up what it says it holds, unless that is where the bundles are: it said so again.
+    fn give_back_unless_placed(&mut self, node: NodeId, id: GroupId, number: u64) {
+        let is_placed = self
+            .groups
+            .get(&id)
+            .is_some_and(|group| group.places.contains(&Some((node, number))));
+        if !is_placed {
+            self.give_back(node, id, number);
+        }
+    }
+
     fn current(&mut self, node: NodeId, id: GroupId, number: u64) -> Option<&mut Attempt> {
         let attempt = self.groups.get_mut(&id)?.attempt.as_mut()?;
         (attempt.number == number && attempt.shares.contains_key(&node)).then_some(attempt)
@@ -159,7 +164,7 @@ impl PlacementGroups {
             return;
         };
         for node in attempt.shares.into_keys() {
-            if self.view.get(node).is_some() {
+            if self.view.get(node).is_some() && !is_planted(Bug::SharesKeptOnRefusal) {
                 self.give_back(node, group.spec.group, attempt.number);
             }
         }

@@ -17,6 +17,7 @@ use crate::{
     draws::Draws,
     failure::Failure,
     ids::{ActorId, GroupId, NodeId, ProcessId, RequestId},
+    planted::{Bug, is_planted},
     resources::Resources,
     spec::{BundleRef, Demand, Labels, NodeReport, PlacedBundle},
     time::Time,
@@ -189,6 +190,12 @@ impl ClusterScheduler {
         self.forwarded.len()
     }
 
+    /// Returns the requests that are at nodes, which have not settled them.
+    pub fn forwarded(&self) -> impl Iterator<Item = (NodeId, ProcessId, RequestId)> {
+        let forwarded = self.forwarded.iter();
+        forwarded.map(|((requester, request), sent)| (sent.node, *requester, *request))
+    }
+
     /// Returns the nodes as they were last heard of.
     pub fn view(&self) -> &ClusterView {
         &self.view
@@ -213,16 +220,19 @@ impl ClusterScheduler {
         self.retry(now);
     }
 
-    /// A node is gone: what it had not settled is placed again.
+    /// A node is gone: what its processes asked for is not wanted any more, and what others asked for and
+    /// it had not settled is placed again.
     pub fn on_node_left(&mut self, node: NodeId, now: Time) {
+        // A driver's own node is in no view, and its processes ask all the same.
         if !self.view.leave(node) {
-            return;
+            return self.forget_requests_of(node, now);
         }
         for bundle in self.groups.values_mut().flatten() {
             if bundle.node == Some(node) {
                 bundle.node = None;
             }
         }
+        self.forget_requests_of(node, now);
         let lost = self
             .forwarded
             .iter()
@@ -230,7 +240,9 @@ impl ClusterScheduler {
             .map(|(key, _)| *key)
             .collect::<Vec<_>>();
         for key in lost {
-            if let Some(sent) = self.forwarded.remove(&key) {
+            if let Some(sent) = self.forwarded.remove(&key)
+                && !is_planted(Bug::ForwardedLostOnNodeDeath)
+            {
                 self.enqueue(key, sent.demand, sent.since, now);
             }
         }
@@ -291,9 +303,19 @@ impl ClusterScheduler {
 
     /// A process is gone: nothing that it asked for is wanted any more.
     pub fn on_process_died(&mut self, process: ProcessId, now: Time) {
+        self.take_back(|requester| requester == process, now);
+    }
+
+    fn forget_requests_of(&mut self, node: NodeId, now: Time) {
+        if !is_planted(Bug::RequestsOfDeadNodeKept) {
+            self.take_back(|requester| requester.node() == node, now);
+        }
+    }
+
+    fn take_back(&mut self, is_gone: impl Fn(ProcessId) -> bool, now: Time) {
         let keys = self.tickets.keys().chain(self.forwarded.keys());
         let asked = keys
-            .filter(|(requester, _)| *requester == process)
+            .filter(|(requester, _)| is_gone(*requester))
             .copied()
             .collect::<Vec<_>>();
         for (requester, request) in asked {
@@ -301,16 +323,19 @@ impl ClusterScheduler {
         }
     }
 
-    /// A node granted or refused a forwarded request; the answer is passed on to the requester.
-    pub fn on_settled(&mut self, node: NodeId, requester: ProcessId, request: RequestId) {
+    /// A node's grant or refusal of a forwarded request has reached its requester, or is about to.
+    ///
+    /// Returns whether the request was at that node.
+    pub fn on_settled(&mut self, node: NodeId, requester: ProcessId, request: RequestId) -> bool {
         let key = (requester, request);
-        if self
+        let is_there = self
             .forwarded
             .get(&key)
-            .is_some_and(|sent| sent.node == node)
-        {
+            .is_some_and(|sent| sent.node == node);
+        if is_there {
             self.forwarded.remove(&key);
         }
+        is_there
     }
 
     /// A node could not take a forwarded request after all: it counts as full until it reports.

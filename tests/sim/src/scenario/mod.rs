@@ -1,13 +1,19 @@
 //! The workload and the faults of one seed, drawn at random.
 
+mod cluster;
+
 use ray_engine::{
-    ids::ActorId,
+    ids::{ActorId, JobId},
     resources::{Amount, Resources},
     scheduler::SchedulerConfig,
+    spec::{Labels, Placement},
 };
+
+pub use cluster::{ClusterPlan, NodePlan, plan_group, some_strategy};
 
 use crate::{
     network::Weather,
+    node::Clock,
     rng::Chance,
     wire::{CallLimits, Creation, Fate},
 };
@@ -86,6 +92,8 @@ pub struct Profile {
     pub bad_end_percent: u64,
     /// How many tasks of a hundred take milliseconds.
     pub long_percent: u64,
+    /// The other nodes, when there are any.
+    pub cluster: Option<ClusterPlan>,
 }
 
 impl Profile {
@@ -132,6 +140,17 @@ impl Profile {
             repeat_percent,
             bad_end_percent,
             long_percent: [0, 10, 40][chance.below(3) as usize],
+            cluster: None,
+        }
+    }
+
+    /// Returns the node that has the control role.
+    pub fn head(&self) -> NodePlan {
+        NodePlan {
+            total: self.total.clone(),
+            labels: Labels::new().with("zone", "a"),
+            joins_at: 0,
+            clock: Clock::default(),
         }
     }
 }
@@ -247,6 +266,8 @@ pub fn plan_actor(profile: &Profile, chance: &mut Chance) -> ActorPlan {
             name: is_named.then(|| some_name(chance)),
             shape: running.clone().with(Resources::CPU, Amount(cpus)),
             running,
+            placement: Placement::default(),
+            job: JobId(0),
             max_restarts: [0, 1, 3, -1][chance.below(4) as usize],
             get_if_exists: chance.percent(50),
             detached: is_named && chance.percent(30),

@@ -1,0 +1,181 @@
+//! What a node keeps of its dealings with the control role: which requests came from there, and what it
+//! said of itself last.
+//!
+//! A node that has not become a [`super::NodeScheduler::join`]ed member decides by these simpler rules: it
+//! keeps what it can run and has a short queue for, and passes everything else on.
+
+use std::collections::BTreeSet;
+
+use super::{Arrival, LeaseKind, NodeScheduler};
+use crate::{
+    ids::{JobId, ProcessId, RequestId},
+    planted::{Bug, is_planted},
+    resources::Resources,
+    spec::{Demand, NodeReport, Placement},
+    time::Time,
+};
+
+/// Who asked, which question, and whether it is for an actor: the directory counts its questions
+/// apart from those of the process that it lives in.
+type Placed = (ProcessId, RequestId, bool);
+
+/// The state machine.
+#[derive(Clone, Debug, Default)]
+pub struct Placements {
+    /// The process that speaks for the node.
+    process: ProcessId,
+    /// Whether there are other nodes to which this one can pass what it cannot run.
+    spills: bool,
+    /// Requests that the control role handed to this node and that are not answered.
+    placed: BTreeSet<Placed>,
+    /// How many reports were made, which is the version of the last one.
+    reports: u64,
+    /// What the last report was made of.
+    seen: View,
+    /// Whether the control role has taken something off its view that was never taken here.
+    is_guessed: bool,
+}
+
+/// What changes of a node concern the cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct View {
+    version: u64,
+    workers: usize,
+}
+
+impl Placements {
+    /// Returns the dealings of a node that has had none; without others nothing `spills`.
+    pub fn new(process: ProcessId, spills: bool) -> Placements {
+        Placements {
+            process,
+            spills,
+            ..Placements::default()
+        }
+    }
+
+    /// A process of this node asks for a worker; returns whether the control role is to find one instead.
+    pub fn on_request(
+        &mut self,
+        scheduler: &mut NodeScheduler,
+        (requester, request): (ProcessId, RequestId),
+        job: JobId,
+        shape: &Resources,
+        placement: &Placement,
+        now: Time,
+    ) -> bool {
+        let is_local = placement.is_default()
+            && (!self.spills
+                || (scheduler.total().covers(shape)
+                    && (scheduler.waiting_requests() < LOCAL_QUEUE_MAX
+                        || scheduler.available().covers(shape))));
+        if is_local {
+            let kind = LeaseKind::Task;
+            scheduler.request_lease(requester, request, job, shape.clone(), kind, now);
+        }
+        !is_local
+    }
+
+    /// A process of this node takes its question back; returns whether the control role may know of it.
+    pub fn on_cancel(
+        &mut self,
+        scheduler: &mut NodeScheduler,
+        (requester, request): (ProcessId, RequestId),
+        was_placed: bool,
+        now: Time,
+    ) -> bool {
+        scheduler.cancel_request(requester, request, now);
+        self.spills || was_placed
+    }
+
+    /// The control role hands a request to this node; returns false when it must go elsewhere.
+    pub fn on_placed(
+        &mut self,
+        scheduler: &mut NodeScheduler,
+        (requester, request): (ProcessId, RequestId),
+        demand: Demand,
+        is_bound: bool,
+        now: Time,
+    ) -> bool {
+        // The control role has taken it off its view, and this node may never do so.
+        self.is_guessed = true;
+        let is_own = requester.node_process() == self.process && requester != self.process;
+        if is_own && !scheduler.has_worker(requester) {
+            // It died while its question was on its way back here; nobody would say so again.
+            return true;
+        }
+        let has_room = match demand.bundle {
+            // It may have been given up while the request was on its way.
+            Some(bundle) => {
+                let held = scheduler.held_bundles();
+                held.iter().any(|(group, _)| *group == bundle.group)
+            }
+            None => is_bound || scheduler.available().covers(&demand.shape),
+        };
+        if has_room {
+            self.placed
+                .insert((requester, request, demand.actor.is_some()));
+            scheduler.request(requester, request, demand, Arrival::Bound, now);
+        }
+        has_room
+    }
+
+    /// The control role takes a request back that it handed to this node.
+    pub fn on_placed_cancelled(
+        &mut self,
+        scheduler: &mut NodeScheduler,
+        (requester, request): (ProcessId, RequestId),
+        now: Time,
+    ) {
+        self.is_guessed = true;
+        if self.placed.remove(&(requester, request, true)) {
+            scheduler.cancel_placement(requester, request, now);
+        } else if self.placed.remove(&(requester, request, false)) {
+            scheduler.cancel_request(requester, request, now);
+        }
+    }
+
+    /// A request is granted or refused; returns whether the control role had handed it to this node.
+    pub fn on_answered(
+        &mut self,
+        requester: ProcessId,
+        request: RequestId,
+        is_actor: bool,
+    ) -> bool {
+        self.placed.remove(&(requester, request, is_actor))
+    }
+
+    /// A process is gone: nobody waits for what it asked.
+    pub fn on_process_gone(&mut self, process: ProcessId) {
+        let before = self.placed.len();
+        self.placed.retain(|(requester, ..)| *requester != process);
+        self.is_guessed |= self.placed.len() != before;
+    }
+
+    /// The control role says something about bundles: it takes them off its view before it asks for them,
+    /// and the whole node when it is refused.
+    pub fn on_bundles(&mut self) {
+        self.is_guessed = true;
+    }
+
+    /// Returns what the control role should hear when that has changed, or when it has guessed.
+    pub fn poll_report(&mut self, scheduler: &NodeScheduler, workers: usize) -> Option<NodeReport> {
+        let view = View {
+            version: scheduler.version(),
+            workers,
+        };
+        let is_guessed = std::mem::take(&mut self.is_guessed) && !is_planted(Bug::GuessesKept);
+        if view == self.seen && !is_guessed {
+            return None;
+        }
+        self.seen = view;
+        self.reports += 1;
+        Some(NodeReport {
+            version: self.reports,
+            available: scheduler.available(),
+            queue_len: u32::try_from(scheduler.waiting_requests()).unwrap_or(u32::MAX),
+        })
+    }
+}
+
+/// Requests that wait at a node before it passes further ones on.
+const LOCAL_QUEUE_MAX: usize = 8;
