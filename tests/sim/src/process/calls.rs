@@ -35,7 +35,7 @@ impl World {
             );
         };
         self.invariants.publish.on_sent(task, attempt, to);
-        if !self.process(at).peers.contains(&to) {
+        if to != at && !self.process(at).peers.contains(&to) {
             // The process is gone; its death is on the way and settles the call.
             return;
         }
