@@ -36,6 +36,7 @@ enum Event {
     Tick(ProcessId),
     Written(ProcessId, FileId),
     Restored(ProcessId, ObjectId),
+    FileRead(ProcessId, ProcessId, ObjectId, u32),
     ReadOver(ProcessId, u64),
     Crash,
     Noticed(ProcessId),
@@ -156,6 +157,7 @@ impl World {
             Event::Tick(at) => self.on_tick(at),
             Event::Written(at, file) => self.on_written(at, file),
             Event::Restored(at, object) => self.on_restored(at, object),
+            Event::FileRead(at, to, object, chunk) => self.on_file_read(at, to, object, chunk),
             Event::ReadOver(at, read) => self.end_read(at, read),
             Event::Crash => self.crash(),
             Event::Noticed(node) => {

@@ -24,8 +24,8 @@ pub(super) struct Store {
     rooms: BTreeMap<RoomId, Purpose>,
     arriving: BTreeMap<ObjectId, Arriving>,
     reads: BTreeMap<u64, Read>,
-    /// Chunks that others wait for until the object is read back from disk.
-    to_serve: BTreeMap<ObjectId, Vec<(ProcessId, u32)>>,
+    /// Chunks that others wait for until the disk has read them.
+    reading: BTreeSet<(ProcessId, ObjectId, u32)>,
     /// What lies here, in memory or on disk.
     cached: BTreeSet<ObjectId>,
     pub(super) owned: BTreeMap<ObjectId, Owned>,
@@ -74,7 +74,7 @@ impl Store {
             rooms: BTreeMap::new(),
             arriving: BTreeMap::new(),
             reads: BTreeMap::new(),
-            to_serve: BTreeMap::new(),
+            reading: BTreeSet::new(),
             cached: BTreeSet::new(),
             owned: BTreeMap::new(),
             dead: BTreeSet::new(),
@@ -95,17 +95,15 @@ impl Store {
         let is_still = reads.is_empty()
             && self.arriving.is_empty()
             && self.rooms.is_empty()
-            && self.to_serve.is_empty()
             && self.pulls.in_flight_bytes() == 0
             && self.pulls.reserved_bytes() == 0;
         (!is_still).then(|| {
             let arriving = self.arriving.keys().collect::<Vec<_>>();
             let (asked, reserved) = (self.pulls.in_flight_bytes(), self.pulls.reserved_bytes());
             format!(
-                "reads of {reads:?}, copies of {arriving:?}, {} questions for room, {} serves, {asked} \
-                 bytes asked for, {reserved} reserved",
+                "reads of {reads:?}, copies of {arriving:?}, {} questions for room, {asked} bytes \
+                 asked for, {reserved} reserved",
                 self.rooms.len(),
-                self.to_serve.len()
             )
         })
     }
@@ -280,12 +278,7 @@ impl World {
             }
             Message::Read(object, chunk) => self.serve(at, from, object, chunk),
             Message::CancelRead(object, chunk) => {
-                if let Some(waiting) = store.to_serve.get_mut(&object) {
-                    waiting.retain(|other| *other != (from, chunk));
-                    if waiting.is_empty() {
-                        store.to_serve.remove(&object);
-                    }
-                }
+                store.reading.remove(&(from, object, chunk));
             }
             Message::Chunk(object, chunk, true) => {
                 store.pulls.on_chunk(object, chunk, from.node(), now);
@@ -304,10 +297,6 @@ impl World {
             Message::NodeDied(node) => {
                 store.dead.insert(node);
                 store.pulls.on_node_died(node.node(), now);
-                store.to_serve.values_mut().for_each(|waiting| {
-                    waiting.retain(|(reader, _)| *reader != node);
-                });
-                store.to_serve.retain(|_, waiting| !waiting.is_empty());
                 self.on_holder_died(at, node);
                 self.let_go_of_owner(at, node);
             }
@@ -329,7 +318,6 @@ impl World {
 
     /// Another node wants a chunk.
     fn serve(&mut self, at: ProcessId, to: ProcessId, object: ObjectId, chunk: u32) {
-        let now = self.now;
         let store = self.store(at);
         let has_some = |chunks: &Chunks| chunks.contains(chunk);
         if store.cache.is_in_memory(object) || store.pulls.held_chunks(object).is_some_and(has_some)
@@ -337,23 +325,35 @@ impl World {
             let is_intact = !(self.has_faults && self.chance.percent(1));
             self.send(at, to, Message::Chunk(object, chunk, is_intact));
         } else if store.cache.contains(object) {
-            store.to_serve.entry(object).or_default().push((to, chunk));
-            store.cache.restore(object, now);
+            // Straight from the file: nodes that waited for each other's memory would wait for ever.
+            store.reading.insert((to, object, chunk));
+            let delay = self.chance.between(50_000, 10_000_000);
+            self.schedule(delay, Event::FileRead(at, to, object, chunk));
         } else {
             self.send(at, to, Message::Refused(object, chunk));
         }
     }
 
-    /// Serves those who wait for an object that is in memory again, or is gone.
-    fn serve_waiting(&mut self, at: ProcessId, object: ObjectId) {
-        let waiting = self.store(at).to_serve.remove(&object);
-        for (to, chunk) in waiting.unwrap_or_default() {
-            if self.store(at).cache.is_in_memory(object) {
-                self.send(at, to, Message::Chunk(object, chunk, true));
-            } else {
-                self.send(at, to, Message::Refused(object, chunk));
-            }
+    /// The disk has read a chunk for another node.
+    pub(super) fn on_file_read(
+        &mut self,
+        at: ProcessId,
+        to: ProcessId,
+        object: ObjectId,
+        chunk: u32,
+    ) {
+        let Some(store) = self.nodes.get_mut(&at) else {
+            return;
+        };
+        if !store.reading.remove(&(to, object, chunk)) {
+            // It was taken back.
+            return;
         }
+        let message = match store.cache.contains(object) {
+            true => Message::Chunk(object, chunk, true),
+            false => Message::Refused(object, chunk),
+        };
+        self.send(at, to, message);
     }
 
     /// Nobody needs an object: its memory goes, and whoever waits for it here gets an error.
@@ -362,7 +362,6 @@ impl World {
         self.kept.remove(&(object, at));
         self.store(at).cache.on_freed(object, now);
         self.fail_object(at, object);
-        self.serve_waiting(at, object);
     }
 
     /// The owner is gone, and with it what it owned.
@@ -425,7 +424,6 @@ impl World {
             store.cache.on_restored(object, now);
             // Whoever waits for it has it before it can be dropped.
             self.look_at_reads(at);
-            self.serve_waiting(at, object);
         }
         self.settle(at);
     }
@@ -487,7 +485,6 @@ impl World {
             }
             CacheCommand::Lost { object, .. } | CacheCommand::Unreadable { object, .. } => {
                 self.fail_object(at, object);
-                self.serve_waiting(at, object);
             }
             CacheCommand::DeleteFile { .. } | CacheCommand::Disk { .. } => {}
         }
