@@ -2,7 +2,7 @@
 
 use ray_engine::{
     failure::{Failure, WorkerExit},
-    ids::{LeaseId, ObjectId, ProcessId, RequestId},
+    ids::{LeaseId, NodeId, ObjectId, ProcessId, RequestId},
     owner::{Command, Limits, ObjectState, Owner, ShapeId, TaskSubmit},
     time::Time,
 };
@@ -262,4 +262,18 @@ fn a_grant_of_a_dead_worker_is_given_back_and_asked_for_again() {
             Command::RequestLease { request, shape }
         ]
     );
+}
+
+#[test]
+fn a_credit_for_somebody_on_a_dead_node_is_not_kept() {
+    let mut owner = owner();
+    let node = NodeId(5).process();
+    die(&mut owner, node);
+    let object = owner.put(7, &[]);
+    owner.send_reference(object, BORROWER);
+    owner.drop_handle(object);
+    // The borrower passed it on before it heard of the death; the owner had never heard of the receiver.
+    owner.on_open_credit(object, node.started(3));
+    owner.on_release_credits(object, BORROWER, 1);
+    assert_eq!(owner.owned_objects(), 0);
 }

@@ -351,3 +351,43 @@ fn the_end_of_a_job_ends_its_workers_and_requests() {
     );
     assert_eq!(scheduler.available(), cpus(2));
 }
+
+#[test]
+fn a_worker_that_outlives_its_job_for_an_actor_ends_when_the_actor_gives_it_back() {
+    let mut scheduler = scheduler(&[FIRST, SECOND]);
+    let kind = LeaseKind::Actor {
+        actor: ActorId {
+            owner: DRIVER,
+            index: 1,
+        },
+        running: Resources::new(),
+    };
+    scheduler.request_lease(DRIVER, RequestId(1), JOB, cpus(1), kind, NOW);
+    let commands_before = commands(&mut scheduler);
+    let [
+        Command::Grant {
+            lease,
+            worker: host,
+            ..
+        },
+    ] = commands_before[..]
+    else {
+        panic!("not one grant: {commands_before:?}");
+    };
+    let (lease, host) = (lease, host);
+    ask(&mut scheduler, host, 7, cpus(2));
+    commands(&mut scheduler);
+    scheduler.on_job_ended(JOB, NOW);
+    let other = if host == FIRST { SECOND } else { FIRST };
+    assert_eq!(
+        commands(&mut scheduler),
+        [Command::KillWorker { process: other }]
+    );
+    assert_eq!(
+        scheduler.waiting_requests(),
+        1,
+        "the actor still waits for what it asked"
+    );
+    scheduler.return_lease(lease, NOW);
+    assert!(commands(&mut scheduler).contains(&Command::KillWorker { process: host }));
+}

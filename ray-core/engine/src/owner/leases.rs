@@ -218,7 +218,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         let shape = ShapeId(position as u32);
         let queue = &mut self.shapes[position];
         queue.requests.retain(|other| *other != request);
-        if self.dead.contains(&worker) {
+        if self.is_dead(worker) {
             // Its death overtook the grant: ask for another.
             self.commands.push_back(Command::ReturnLease { lease });
             return self.dispatch(shape, now);

@@ -266,6 +266,11 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             .collect()
     }
 
+    /// Returns whether a process is gone, or its node: not all of a node's processes are known when it dies.
+    fn is_dead(&self, process: ProcessId) -> bool {
+        self.dead.contains(&process) || self.dead.contains(&process.node_process())
+    }
+
     /// A process is gone: as worker, as borrower, as owner of what is borrowed here.
     pub fn on_process_died(&mut self, process: ProcessId, failure: Failure, now: Time) {
         self.now = now;

@@ -263,8 +263,9 @@ impl<P: Clone, V: Clone> Owner<P, V> {
 
     /// Counts a credit of a process, unless it is gone and will never give it back.
     fn open_credit(&mut self, index: u64, receiver: ProcessId) {
+        let is_dead = self.is_dead(receiver);
         if let Some(owned) = self.owned.get_mut(index)
-            && !self.dead.contains(&receiver)
+            && !is_dead
         {
             owned.add_credit(receiver, 1);
             self.borrowers.insert(receiver);
@@ -273,7 +274,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
 
     /// A borrower gave credits back.
     pub fn on_release_credits(&mut self, object: ObjectId, from: ProcessId, credits: u32) {
-        if self.dead.contains(&from) {
+        if self.is_dead(from) {
             return;
         }
         if let Some(owned) = self.owned.get_mut(object.index) {
@@ -373,7 +374,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     }
 
     fn ask(&mut self, object: ObjectId) {
-        if self.dead.contains(&object.owner) {
+        if self.is_dead(object.owner) {
             let failure = Arc::new(owner_died(object));
             return self.resolve_borrowed(object, Outcome::Failed(failure));
         }
@@ -390,7 +391,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
 
     /// A borrower asks for an object's outcome; it is answered when there is one.
     pub fn on_ask(&mut self, object: ObjectId, from: ProcessId) {
-        if self.dead.contains(&from) {
+        if self.is_dead(from) {
             return;
         }
         match self.owned.get_mut(object.index) {
@@ -507,7 +508,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             }
             return Ok(true);
         }
-        let is_orphan = self.dead.contains(&object.owner);
+        let is_orphan = self.is_dead(object.owner);
         let Some(borrowed) = self.borrowed.get_mut(&object) else {
             return Err(Arc::new(Failure::ObjectFreed(object)));
         };

@@ -189,6 +189,8 @@ pub struct NodeScheduler {
     /// Workers asked for and not yet named.
     spawning: Vec<JobId>,
     failed_starts: u32,
+    /// Jobs that are over and have actors here that live on.
+    ended_jobs: BTreeSet<JobId>,
     bundles: BTreeMap<BundleKey, Bundle>,
     /// The newest attempt of each group that was returned.
     fences: BTreeMap<GroupId, u64>,
@@ -211,6 +213,7 @@ impl NodeScheduler {
             next_lease: 1,
             spawning: Vec::new(),
             failed_starts: 0,
+            ended_jobs: BTreeSet::new(),
             bundles: BTreeMap::new(),
             fences: BTreeMap::new(),
             relaxations: Relaxations::new(),
@@ -420,6 +423,12 @@ impl NodeScheduler {
         {
             worker.state = WorkerState::Idle(now);
             worker.blocked = 0;
+            if self.ended_jobs.contains(&worker.job) {
+                // It stayed for an actor; its job has no work for it any more.
+                worker.state = WorkerState::Stopping;
+                let process = ended.worker;
+                self.commands.push_back(Command::KillWorker { process });
+            }
         }
         self.schedule(now);
     }
@@ -484,6 +493,9 @@ impl NodeScheduler {
         let Some(worker) = self.workers.remove(&process) else {
             return;
         };
+        if self.workers.values().all(|other| other.job != worker.job) {
+            self.ended_jobs.remove(&worker.job);
+        }
         // What it asked for itself must not be granted in between.
         self.requests.retain(|waiting| waiting.requester != process);
         match worker.state {
@@ -579,23 +591,30 @@ impl NodeScheduler {
     }
 
     /// A job is over: its requests vanish and its workers end.
+    ///
+    /// An actor ends when the directory says so: a detached one lives on, and so does what it asked for.
     pub fn on_job_ended(&mut self, job: JobId, now: Time) {
-        self.requests.retain(|waiting| waiting.job != job);
-        for (process, worker) in &self.workers {
-            // An actor ends when the directory says so: a detached one lives on.
-            let hosts_actor = match worker.state {
-                WorkerState::Leased(lease) => self
-                    .leases
-                    .get(&lease)
-                    .is_some_and(|lease| lease.actor.is_some()),
-                _ => false,
-            };
-            if worker.job == job && !hosts_actor {
-                let process = *process;
-                self.commands.push_back(Command::KillWorker { process });
-            }
+        let of_job = self.workers.iter().filter(|(_, worker)| worker.job == job);
+        let (staying, ending) = of_job
+            .map(|(process, _)| *process)
+            .partition::<BTreeSet<_>, _>(|process| self.hosts_actor(*process));
+        self.requests
+            .retain(|waiting| waiting.job != job || staying.contains(&waiting.requester));
+        for process in ending {
+            self.commands.push_back(Command::KillWorker { process });
+        }
+        if !staying.is_empty() {
+            self.ended_jobs.insert(job);
         }
         self.schedule(now);
+    }
+
+    fn hosts_actor(&self, process: ProcessId) -> bool {
+        let lease = match self.workers.get(&process).map(|worker| worker.state) {
+            Some(WorkerState::Leased(lease)) => self.leases.get(&lease),
+            _ => None,
+        };
+        lease.is_some_and(|lease| lease.actor.is_some())
     }
 
     /// Returns the node's resources.
