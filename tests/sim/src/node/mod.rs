@@ -184,6 +184,7 @@ impl World {
                     worker.is_ready = true;
                     scheduler.on_worker_ready(from, now);
                 }
+                self.hears_of_deaths(from);
             }
             Message::Blocked => scheduler.on_worker_blocked(from, now),
             Message::Unblocked => scheduler.on_worker_unblocked(from, now),
@@ -213,6 +214,14 @@ impl World {
             }
         }
         self.settle_node(at);
+    }
+
+    /// From now on the node tells a worker who has died.
+    fn hears_of_deaths(&mut self, worker: ProcessId) {
+        let now = self.now;
+        if let Some(process) = self.processes.get_mut(&worker) {
+            process.began = now;
+        }
     }
 
     fn on_request(

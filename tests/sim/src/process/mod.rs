@@ -50,7 +50,7 @@ pub struct Process {
     pub owner: Owner<Rc<Payload>, Value>,
     /// Whose code it has.
     pub job: JobId,
-    /// When it began.
+    /// When it began to hear of deaths.
     pub began: Time,
     /// Whom it is connected to.
     pub peers: BTreeSet<ProcessId>,
