@@ -15,6 +15,7 @@ fix:
 # The same harnesses with larger numbers.
 soak:
 	SIM_SEEDS=10000 cargo test --release -p ray-sim --test seeds --test cluster_seeds --test object_seeds -- --nocapture
+	ENV_SOAK_STEPS=1000000 cargo test --release -p environments --test soak -- --nocapture
 
 bench:
 	cargo run --release -p ray-cli -- bench

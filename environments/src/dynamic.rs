@@ -57,18 +57,38 @@ macro_rules! forward {
             self.$inner.max_episode_steps()
         }
     };
-    (@ $inner:tt attributes) => {
+    (@ $inner:tt resets) => {
+        fn reset(
+            &mut self,
+            seed: Option<u64>,
+            options: &$crate::Options,
+        ) -> Result<(Self::Observation, $crate::Info), $crate::EnvError> {
+            self.$inner.reset(seed, options)
+        }
+
+        fn reset_into(
+            &mut self,
+            seed: Option<u64>,
+            options: &$crate::Options,
+            row: &mut [f32],
+        ) -> Result<(), $crate::EnvError> {
+            self.$inner.reset_into(seed, options, row)
+        }
+    };
+    (@ $inner:tt mask) => {
         fn action_mask(&self, mask: &mut [bool]) -> bool {
             self.$inner.action_mask(mask)
         }
-
+    };
+    (@ $inner:tt render) => {
         fn render(
             &mut self,
             mode: $crate::RenderMode,
         ) -> Result<$crate::Frame, $crate::EnvError> {
             self.$inner.render(mode)
         }
-
+    };
+    (@ $inner:tt pictures) => {
         fn metadata(&self) -> $crate::Metadata {
             self.$inner.metadata()
         }
@@ -76,7 +96,8 @@ macro_rules! forward {
         fn render_mode(&self) -> Option<$crate::RenderMode> {
             self.$inner.render_mode()
         }
-
+    };
+    (@ $inner:tt origin) => {
         fn spec(&self) -> Option<&$crate::EnvSpec> {
             self.$inner.spec()
         }
@@ -84,6 +105,9 @@ macro_rules! forward {
         fn rng_mut(&mut self) -> Option<&mut $crate::rng::Rng> {
             self.$inner.rng_mut()
         }
+    };
+    (@ $inner:tt attributes) => {
+        $crate::dynamic::forward!($inner: mask, render, pictures, origin);
     };
 }
 

@@ -1,13 +1,14 @@
 //! The trait that an environment implements, and what goes in and out of it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use crate::{Action, EnvSpec, Observation, Space, Value, rng::Rng};
 
 /// A problem that an agent acts in, one at a time.
 ///
-/// An implementation gives the first six methods; the rest have defaults that say "I do not". The trait works
-/// as an object once both types are given: see [`DynEnv`](crate::DynEnv).
+/// An implementation gives `reset`, `step`, `state` and `set_state`, and its spaces where the types do not say them;
+/// the rest have defaults that say "I do not". The trait works as an object once both types are given: see
+/// [`DynEnv`](crate::DynEnv).
 ///
 /// An environment does not count its steps to cut episodes: the limit stands in its [`EnvSpec`], and
 /// [`TimeLimit`](crate::wrappers::TimeLimit) or a vector environment applies it.
@@ -17,11 +18,21 @@ pub trait Env: Send {
     /// What the agent does.
     type Action: Action;
 
-    /// Returns the space that observations are in.
-    fn observation_space(&self) -> Space;
+    /// Returns the space that observations are in: unless given, the widest that the type says.
+    ///
+    /// # Panics
+    /// When it is not given, and the type says none, as [`Value`] does.
+    fn observation_space(&self) -> Space {
+        Self::Observation::space().unwrap_or_else(|| unsaid::<Self::Observation>("observation"))
+    }
 
-    /// Returns the space that actions are in.
-    fn action_space(&self) -> Space;
+    /// Returns the space that actions are in: unless given, the widest that the type says.
+    ///
+    /// # Panics
+    /// When it is not given, and the type says none, as [`Value`] does.
+    fn action_space(&self) -> Space {
+        Self::Action::space().unwrap_or_else(|| unsaid::<Self::Action>("action"))
+    }
 
     /// Begins an episode; `seed` starts the random numbers anew, without one they go on.
     ///
@@ -91,9 +102,7 @@ pub trait Env: Send {
     /// # Errors
     /// `NotSupported` for a mode that is not among [`Metadata::render_modes`].
     fn render(&mut self, mode: RenderMode) -> Result<Frame, EnvError> {
-        Err(EnvError::NotSupported(format!(
-            "this environment does not render {mode:?}"
-        )))
+        Err(EnvError::not_drawn("this environment", mode))
     }
 
     /// Returns how it can be drawn.
@@ -122,6 +131,11 @@ pub trait Env: Send {
     }
 }
 
+fn unsaid<T>(what: &str) -> Space {
+    let name = std::any::type_name::<T>();
+    panic!("`{name}` does not say its space: give the environment a method `{what}_space`")
+}
+
 /// What one action led to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step<O> {
@@ -138,6 +152,42 @@ pub struct Step<O> {
 }
 
 impl<O> Step<O> {
+    /// Returns a step after which the episode goes on, with no info.
+    ///
+    /// ```
+    /// use environments::Step;
+    ///
+    /// let step = Step::new([0.5_f32], -1.0).terminated(true);
+    /// assert_eq!((step.reward, step.terminated, step.truncated), (-1.0, true, false));
+    /// ```
+    pub fn new(observation: O, reward: f64) -> Step<O> {
+        Step {
+            observation,
+            reward,
+            terminated: false,
+            truncated: false,
+            info: Info::new(),
+        }
+    }
+
+    /// Sets whether the task ended.
+    pub fn terminated(mut self, value: bool) -> Step<O> {
+        self.terminated = value;
+        self
+    }
+
+    /// Sets whether the episode was cut from outside, other than by the spec's limit.
+    pub fn truncated(mut self, value: bool) -> Step<O> {
+        self.truncated = value;
+        self
+    }
+
+    /// Sets what else there is to know.
+    pub fn info(mut self, value: Info) -> Step<O> {
+        self.info = value;
+        self
+    }
+
     /// Returns the step with another observation.
     pub fn map<P>(self, convert: impl FnOnce(O) -> P) -> Step<P> {
         Step {
@@ -180,6 +230,45 @@ pub struct State {
     pub extra: BTreeMap<String, Value>,
 }
 
+impl State {
+    /// Returns the state of so many numbers, which come back from [`State::numbers`], and of the random ones.
+    ///
+    /// ```
+    /// use environments::{State, rng::Rng};
+    ///
+    /// let mut rng = Rng::new(7);
+    /// let state = State::new([1.0, -0.5], &rng);
+    /// let next = rng.unit();
+    /// state.restore_rng(&mut rng);
+    /// assert_eq!((state.numbers()?, rng.unit()), ([1.0, -0.5], next));
+    /// # Ok::<(), environments::EnvError>(())
+    /// ```
+    pub fn new(values: impl Into<Vec<f64>>, rng: &Rng) -> State {
+        State {
+            values: values.into(),
+            rng: rng.save(),
+            ..State::default()
+        }
+    }
+
+    /// Returns the physical state.
+    ///
+    /// # Errors
+    /// Another number of numbers.
+    pub fn numbers<const N: usize>(&self) -> Result<[f64; N], EnvError> {
+        let found = self.values.len();
+        let numbers = self.values.as_slice().try_into();
+        numbers.map_err(|_| EnvError::InvalidState(format!("it has {found} values and not {N}")))
+    }
+
+    /// Goes on with the random numbers that were saved; a state without any leaves them as they are.
+    pub fn restore_rng(&self, rng: &mut Rng) {
+        if let Some(saved) = Rng::restore(&self.rng) {
+            *rng = saved;
+        }
+    }
+}
+
 /// How a state is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -188,6 +277,12 @@ pub enum RenderMode {
     Ansi,
     /// An image.
     RgbArray,
+    /// On this process's terminal, after each reset and step; see [`HumanRendering`](crate::wrappers::HumanRendering).
+    Human,
+    /// The texts since the last call; see [`RenderCollection`](crate::wrappers::RenderCollection).
+    AnsiList,
+    /// The images since the last call; see [`RenderCollection`](crate::wrappers::RenderCollection).
+    RgbArrayList,
 }
 
 impl RenderMode {
@@ -196,14 +291,41 @@ impl RenderMode {
         match self {
             RenderMode::Ansi => "ansi",
             RenderMode::RgbArray => "rgb_array",
+            RenderMode::Human => "human",
+            RenderMode::AnsiList => "ansi_list",
+            RenderMode::RgbArrayList => "rgb_array_list",
         }
+    }
+
+    /// Returns the mode of one frame of a list; `None` of a mode that draws no list.
+    pub fn of_each(self) -> Option<RenderMode> {
+        match self {
+            RenderMode::AnsiList => Some(RenderMode::Ansi),
+            RenderMode::RgbArrayList => Some(RenderMode::RgbArray),
+            RenderMode::Ansi | RenderMode::RgbArray | RenderMode::Human => None,
+        }
+    }
+
+    /// Returns the mode that draws a list of what this one draws; `None` where there is none.
+    pub fn list(self) -> Option<RenderMode> {
+        RenderMode::ALL
+            .into_iter()
+            .find(|mode| mode.of_each() == Some(self))
     }
 
     /// Returns the mode of a name.
     pub fn from_name(name: &str) -> Option<RenderMode> {
-        let all = [RenderMode::Ansi, RenderMode::RgbArray];
-        all.into_iter().find(|mode| mode.name() == name)
+        RenderMode::ALL.into_iter().find(|mode| mode.name() == name)
     }
+
+    /// Every mode.
+    const ALL: [RenderMode; 5] = [
+        RenderMode::Ansi,
+        RenderMode::RgbArray,
+        RenderMode::Human,
+        RenderMode::AnsiList,
+        RenderMode::RgbArrayList,
+    ];
 }
 
 /// How an environment can be drawn.
@@ -224,6 +346,27 @@ impl Metadata {
             render_fps,
         }
     }
+
+    /// Returns it with another mode, which a wrapper adds.
+    pub(crate) fn with_mode(self, mode: RenderMode) -> Metadata {
+        use RenderMode::{Ansi, AnsiList, Human, RgbArray, RgbArrayList};
+        let has = |mode| self.render_modes.contains(&mode);
+        let render_modes: &[RenderMode] = match (mode, has(Ansi), has(RgbArray)) {
+            _ if has(mode) => self.render_modes,
+            (Human, true, true) => &[Ansi, RgbArray, Human],
+            (Human, true, false) => &[Ansi, Human],
+            (Human, false, true) => &[RgbArray, Human],
+            (AnsiList, true, true) => &[Ansi, RgbArray, AnsiList],
+            (AnsiList, true, false) => &[Ansi, AnsiList],
+            (RgbArrayList, true, true) => &[Ansi, RgbArray, RgbArrayList],
+            (RgbArrayList, false, true) => &[RgbArray, RgbArrayList],
+            _ => self.render_modes,
+        };
+        Metadata {
+            render_modes,
+            ..self
+        }
+    }
 }
 
 /// A drawn state.
@@ -241,6 +384,10 @@ pub enum Frame {
         /// `height * width * 3` bytes.
         pixels: Vec<u8>,
     },
+    /// Several, the oldest first.
+    List(Vec<Frame>),
+    /// Nothing to hand out: it is on the terminal.
+    Shown,
 }
 
 /// What can be wrong with the use of an environment.
@@ -269,6 +416,12 @@ pub enum EnvError {
     /// A state of another environment, or of another version.
     #[error("the state cannot be set: {0}")]
     InvalidState(String),
+    /// The environment cannot tell what its next steps depend on, so there is no state to go on from.
+    #[error("its state could not be saved: {reason}")]
+    StateNotSaved {
+        /// Why, and what to do.
+        reason: String,
+    },
     /// The environment does not do this.
     #[error("{0}")]
     NotSupported(String),
@@ -310,4 +463,19 @@ pub enum EnvError {
         /// How many it needs.
         needed: usize,
     },
+}
+
+impl EnvError {
+    /// Returns that an action is not in the space of actions.
+    pub fn invalid_action(action: impl fmt::Display, space: impl fmt::Display) -> EnvError {
+        EnvError::InvalidAction {
+            action: action.to_string(),
+            space: space.to_string(),
+        }
+    }
+
+    /// Returns that an environment is not drawn in a mode; `name` says which environment.
+    pub fn not_drawn(name: &str, mode: RenderMode) -> EnvError {
+        EnvError::NotSupported(format!("{name} does not render `{}`", mode.name()))
+    }
 }

@@ -58,56 +58,51 @@
 //! ```
 //!
 //! # Writing an environment
-//! Types say what the agent sees and does, and their spaces follow; six methods make the environment, and one
+//! Types say what the agent sees and does, and their spaces follow; four methods make the environment, and one
 //! spec gives it a name, a step limit and its vector form. `check_env` tries it.
 //!
 //! ```
 //! use environments::{
-//!     Action, Discrete, Env, EnvError, EnvSpec, Info, Observation, Options, Space, State, Step,
-//!     check_env, make, make_vec, register, rng::Rng, vector::{Actions, AutoresetMode, StepBuffers},
+//!     Action, Env, EnvError, EnvSpec, Info, Observation, Options, State, Step, check_env, make,
+//!     make_vec, register, rng::Rng, vector::{Actions, AutoresetMode, StepBuffers},
 //! };
 //!
 //! #[derive(Clone, Copy, Debug, Action)] enum Walk { Left, Right }
 //! #[derive(Clone, Debug, Observation)] struct Seen { #[space(n = 9)] position: i64 }
 //!
 //! /// A corridor of nine fields; the door is at its right end.
-//! struct Corridor { position: i64, is_started: bool, rng: Rng }
+//! struct Corridor { position: i64, rng: Rng }
 //!
 //! impl Env for Corridor {
 //!     type Observation = Seen;
 //!     type Action = Walk;
-//!     fn observation_space(&self) -> Space { Seen::space().expect("every field says its space") }
-//!     fn action_space(&self) -> Space { Discrete::new(2).into() }
 //!
 //!     fn reset(&mut self, seed: Option<u64>, _: &Options) -> Result<(Seen, Info), EnvError> {
 //!         if let Some(seed) = seed { self.rng = Rng::new(seed); }
-//!         (self.position, self.is_started) = (self.rng.below(4) as i64, true);
+//!         self.position = self.rng.below(4) as i64;
 //!         Ok((Seen { position: self.position }, Info::new()))
 //!     }
 //!
 //!     fn step(&mut self, action: &Walk) -> Result<Step<Seen>, EnvError> {
-//!         if !self.is_started { return Err(EnvError::ResetNeeded); }
 //!         self.position += match action { Walk::Left => -1, Walk::Right => 1 };
 //!         self.position = self.position.clamp(0, 8);
-//!         let (terminated, observation) = (self.position == 8, Seen { position: self.position });
-//!         let reward = if terminated { 1.0 } else { -0.01 };
-//!         Ok(Step { observation, reward, terminated, truncated: false, info: Info::new() })
+//!         let is_out = self.position == 8;
+//!         let reward = if is_out { 1.0 } else { -0.01 };
+//!         Ok(Step::new(Seen { position: self.position }, reward).terminated(is_out))
 //!     }
 //!
-//!     fn state(&self) -> State {
-//!         State { values: vec![self.position as f64], rng: self.rng.save(), ..State::default() }
-//!     }
+//!     fn state(&self) -> State { State::new([self.position as f64], &self.rng) }
 //!
 //!     fn set_state(&mut self, state: &State) -> Result<(), EnvError> {
-//!         let [position] = state.values[..] else { return Err(EnvError::InvalidState("one number".into())) };
-//!         self.rng = Rng::restore(&state.rng).ok_or(EnvError::InvalidState("no generator".into()))?;
-//!         (self.position, self.is_started) = (position as i64, true);
+//!         let [position] = state.numbers()?;
+//!         self.position = position as i64;
+//!         state.restore_rng(&mut self.rng);
 //!         Ok(())
 //!     }
 //! }
 //!
 //! register(EnvSpec::new("demo/Corridor-v0", |_| {
-//!     Ok(Corridor { position: 0, is_started: false, rng: Rng::from_entropy() })
+//!     Ok(Corridor { position: 0, rng: Rng::from_entropy() })
 //! }).max_episode_steps(50))?;
 //!
 //! let mut env = make("demo/Corridor-v0")?;
@@ -122,6 +117,12 @@
 //! assert_eq!(out.rewards, [-0.01; 8]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! - All randomness comes from the environment's [`rng::Rng`], which a seed starts anew; without one it goes on.
+//! - A step limit belongs in the spec, not in the environment; `terminated` is for the task's own end alone.
+//! - What else matters to the next steps goes into [`State::extra`]; arguments of `make` come as [`Kwargs`].
+//! - To be drawn, an environment adds `render` and `metadata`: [`render::Canvas`] draws without a window, and
+//!   [`wrappers::RecordVideo`] records it. The example `custom_env` does all of that in sixty lines.
 //!
 //! [`check_env`] plays it and says what is wrong and how it is mended; [`wrappers`] change what it shows, takes or
 //! pays.

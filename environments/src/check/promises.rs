@@ -276,6 +276,8 @@ pub(super) fn renders<E: Env>(mut env: E, seed: u64, report: &mut Report) {
         let problem = match (env.render(*mode), mode) {
             (Err(error), _) => error.to_string(),
             (Ok(Frame::Ansi(_)), RenderMode::Ansi) => continue,
+            (Ok(Frame::List(_)), mode) if mode.of_each().is_some() => continue,
+            (Ok(Frame::Shown), RenderMode::Human) => continue,
             (
                 Ok(Frame::Rgb {
                     width,

@@ -249,10 +249,7 @@ impl Env for Acrobot {
             return Err(EnvError::ResetNeeded);
         }
         if !(0..3).contains(action) {
-            return Err(EnvError::InvalidAction {
-                action: action.to_string(),
-                space: "Discrete(3)".into(),
-            });
+            return Err(EnvError::invalid_action(action, "Discrete(3)"));
         }
         let terminated = advance(&mut self.state, (*action - 1) as f64, self.equations);
         Ok(Step {
@@ -273,12 +270,8 @@ impl Env for Acrobot {
     }
 
     fn set_state(&mut self, state: &State) -> Result<(), EnvError> {
-        self.state = state.values.as_slice().try_into().map_err(|_| {
-            EnvError::InvalidState(format!("it has {} values and not 4", state.values.len()))
-        })?;
-        if let Some(rng) = Rng::restore(&state.rng) {
-            self.rng = rng;
-        }
+        self.state = state.numbers()?;
+        state.restore_rng(&mut self.rng);
         self.is_started = true;
         Ok(())
     }
@@ -286,9 +279,7 @@ impl Env for Acrobot {
     fn render(&mut self, mode: RenderMode) -> Result<Frame, EnvError> {
         match mode {
             RenderMode::RgbArray => Ok(draw(&self.state).into_frame()),
-            _ => Err(EnvError::NotSupported(format!(
-                "Acrobot does not render {mode:?}"
-            ))),
+            _ => Err(EnvError::not_drawn("Acrobot", mode)),
         }
     }
 

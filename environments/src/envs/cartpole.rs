@@ -184,10 +184,7 @@ impl Env for CartPole {
             return Err(EnvError::ResetNeeded);
         }
         if !(0..2).contains(action) {
-            return Err(EnvError::InvalidAction {
-                action: action.to_string(),
-                space: "Discrete(2)".into(),
-            });
+            return Err(EnvError::invalid_action(action, "Discrete(2)"));
         }
         let terminated = advance(&mut self.state, *action == 1);
         self.elapsed += 1;
@@ -215,9 +212,7 @@ impl Env for CartPole {
     fn render(&mut self, mode: RenderMode) -> Result<Frame, EnvError> {
         match mode {
             RenderMode::RgbArray => Ok(draw(&self.state).into_frame()),
-            _ => Err(EnvError::NotSupported(format!(
-                "CartPole does not render {mode:?}"
-            ))),
+            _ => Err(EnvError::not_drawn("CartPole", mode)),
         }
     }
 
@@ -235,14 +230,10 @@ impl Env for CartPole {
     }
 
     fn set_state(&mut self, state: &State) -> Result<(), EnvError> {
-        self.state = state.values.as_slice().try_into().map_err(|_| {
-            EnvError::InvalidState(format!("it has {} values and not 4", state.values.len()))
-        })?;
+        self.state = state.numbers()?;
         self.elapsed = u32::try_from(state.elapsed)
             .map_err(|error| EnvError::InvalidState(error.to_string()))?;
-        if let Some(rng) = Rng::restore(&state.rng) {
-            self.rng = rng;
-        }
+        state.restore_rng(&mut self.rng);
         self.is_over = state.extra.get("is_over") == Some(&Value::Bool(true));
         self.is_started = true;
         Ok(())

@@ -156,10 +156,7 @@ impl Env for MountainCarContinuous {
         }
         let action = action[0];
         if !action.is_finite() {
-            return Err(EnvError::InvalidAction {
-                action: action.to_string(),
-                space: self.action_space().to_string(),
-            });
+            return Err(EnvError::invalid_action(action, self.action_space()));
         }
         let mut state = self.observation();
         let terminated = if self.is_start {
@@ -194,12 +191,8 @@ impl Env for MountainCarContinuous {
     }
 
     fn set_state(&mut self, state: &State) -> Result<(), EnvError> {
-        self.state = state.values.as_slice().try_into().map_err(|_| {
-            EnvError::InvalidState(format!("it has {} values and not 2", state.values.len()))
-        })?;
-        if let Some(rng) = Rng::restore(&state.rng) {
-            self.rng = rng;
-        }
+        self.state = state.numbers()?;
+        state.restore_rng(&mut self.rng);
         self.is_start = state.extra.get("is_start") != Some(&Value::Bool(false));
         self.is_started = true;
         Ok(())
@@ -208,9 +201,7 @@ impl Env for MountainCarContinuous {
     fn render(&mut self, mode: RenderMode) -> Result<Frame, EnvError> {
         match mode {
             RenderMode::RgbArray => Ok(draw(self.state[0], GOAL).into_frame()),
-            _ => Err(EnvError::NotSupported(format!(
-                "MountainCarContinuous does not render {mode:?}"
-            ))),
+            _ => Err(EnvError::not_drawn("MountainCarContinuous", mode)),
         }
     }
 

@@ -181,10 +181,7 @@ impl Env for Pendulum {
             return Err(EnvError::ResetNeeded);
         }
         if action[0].is_nan() {
-            return Err(EnvError::InvalidAction {
-                action: "NaN".into(),
-                space: self.action_space().to_string(),
-            });
+            return Err(EnvError::invalid_action("NaN", self.action_space()));
         }
         let torque = f64::from(action[0]).clamp(-TORQUE_MAX, TORQUE_MAX);
         let angle = normalized(self.angle);
@@ -213,9 +210,7 @@ impl Env for Pendulum {
             RenderMode::RgbArray => {
                 Ok(draw(self.angle, self.last_torque.unwrap_or(0.0)).into_frame())
             }
-            _ => Err(EnvError::NotSupported(format!(
-                "Pendulum does not render {mode:?}"
-            ))),
+            _ => Err(EnvError::not_drawn("Pendulum", mode)),
         }
     }
 
@@ -229,18 +224,10 @@ impl Env for Pendulum {
     }
 
     fn set_state(&mut self, state: &State) -> Result<(), EnvError> {
-        let [angle, velocity] = state.values[..] else {
-            return Err(EnvError::InvalidState(format!(
-                "it has {} values and not 2",
-                state.values.len()
-            )));
-        };
-        (self.angle, self.velocity) = (angle, velocity);
+        [self.angle, self.velocity] = state.numbers()?;
         self.elapsed = u32::try_from(state.elapsed)
             .map_err(|error| EnvError::InvalidState(error.to_string()))?;
-        if let Some(rng) = Rng::restore(&state.rng) {
-            self.rng = rng;
-        }
+        state.restore_rng(&mut self.rng);
         self.is_started = true;
         self.last_torque = None;
         Ok(())

@@ -92,10 +92,10 @@ impl<G: BoardGame> BoardEnv<G> {
     }
 
     fn invalid(action: i64, legal: impl std::fmt::Display) -> EnvError {
-        EnvError::InvalidAction {
-            action: action.to_string(),
-            space: format!("Discrete({}); legal are {legal}", G::ACTIONS),
-        }
+        EnvError::invalid_action(
+            action,
+            format_args!("Discrete({}); legal are {legal}", G::ACTIONS),
+        )
     }
 }
 
@@ -204,6 +204,7 @@ impl<G: BoardGame> TurnEnv for BoardEnv<G> {
         Ok(match mode {
             RenderMode::Ansi => Frame::Ansi(self.game.to_string()),
             RenderMode::RgbArray => self.game.draw().into_frame(),
+            _ => return Err(EnvError::not_drawn("a board game", mode)),
         })
     }
 

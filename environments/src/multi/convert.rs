@@ -63,10 +63,10 @@ impl<P: ParallelEnv> TurnEnv for ParallelToTurn<P> {
         // The step comes later, so what it would refuse is refused here, to whom it concerns.
         let space = self.env.action_space(agent);
         if !space.contains(&action.to_value()) {
-            return Err(EnvError::InvalidAction {
-                action: format!("{:?}", action.to_value()),
-                space: space.to_string(),
-            });
+            return Err(EnvError::invalid_action(
+                format!("{:?}", action.to_value()),
+                space,
+            ));
         }
         self.actions.insert(agent, action.clone());
         if self.env.agents().last() != Some(&agent) {

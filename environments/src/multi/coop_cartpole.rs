@@ -146,10 +146,7 @@ impl ParallelEnv for CoopCartPole {
     fn step(&mut self, actions: &AgentMap<i64>) -> Result<AgentMap<Step<[f32; 8]>>, EnvError> {
         let chosen = actions_of(&self.agents, &self.names, actions)?;
         if let Some(action) = chosen.iter().find(|action| !(0..2).contains(**action)) {
-            return Err(EnvError::InvalidAction {
-                action: action.to_string(),
-                space: "Discrete(2)".into(),
-            });
+            return Err(EnvError::invalid_action(action, "Discrete(2)"));
         }
         let push = |at: usize| if *chosen[at] == 1 { FORCE } else { -FORCE };
         self.advance([push(0), push(1)]);
@@ -195,9 +192,7 @@ impl ParallelEnv for CoopCartPole {
         self.elapsed = u32::try_from(state.elapsed)
             .map_err(|error| EnvError::InvalidState(error.to_string()))?;
         self.carts = carts;
-        if let Some(rng) = Rng::restore(&state.rng) {
-            self.rng = rng;
-        }
+        state.restore_rng(&mut self.rng);
         let is_over = self.has_failed() || self.elapsed >= LIMIT;
         let alive = if is_over { 0 } else { 2 };
         self.agents = (0..alive).map(AgentId).collect();
@@ -206,9 +201,7 @@ impl ParallelEnv for CoopCartPole {
 
     fn render(&mut self, mode: RenderMode) -> Result<Frame, EnvError> {
         if mode != RenderMode::RgbArray {
-            return Err(EnvError::NotSupported(format!(
-                "cooperative CartPole does not render {mode:?}"
-            )));
+            return Err(EnvError::not_drawn("cooperative CartPole", mode));
         }
         let mut canvas = Canvas::new(600, 300, Color::WHITE);
         let pixels_per_metre = f64::from(canvas.width()) / (2.0 * X_LIMIT);

@@ -77,9 +77,7 @@ pub trait ParallelEnv: Send {
     /// # Errors
     /// `NotSupported` for a mode that is not among the metadata's.
     fn render(&mut self, mode: RenderMode) -> Result<Frame, EnvError> {
-        Err(EnvError::NotSupported(format!(
-            "this environment does not render {mode:?}"
-        )))
+        Err(EnvError::not_drawn("this environment", mode))
     }
 
     /// Returns how it can be drawn.
@@ -101,9 +99,8 @@ pub(super) fn actions_of<'a, A: Action>(
         return Err(EnvError::ResetNeeded);
     }
     let action = |agent: &AgentId| {
-        actions.get(agent).ok_or_else(|| EnvError::InvalidAction {
-            action: "none".into(),
-            space: format!("that of `{}`", names[agent.0]),
+        actions.get(agent).ok_or_else(|| {
+            EnvError::invalid_action("none", format_args!("that of `{}`", names[agent.0]))
         })
     };
     agents.iter().map(action).collect()

@@ -194,9 +194,8 @@ impl ParallelEnv for SimpleSpread {
         let chosen = actions_of(&self.agents, &self.names, actions)?;
         let push = |action: &&i64| {
             let found = usize::try_from(**action).ok().and_then(|at| PUSHES.get(at));
-            found.copied().ok_or_else(|| EnvError::InvalidAction {
-                action: action.to_string(),
-                space: format!("Discrete({})", PUSHES.len()),
+            found.copied().ok_or_else(|| {
+                EnvError::invalid_action(action, format_args!("Discrete({})", PUSHES.len()))
             })
         };
         let pushes = chosen.iter().map(push).collect::<Result<Vec<_>, _>>()?;
@@ -253,9 +252,7 @@ impl ParallelEnv for SimpleSpread {
         for (landmark, numbers) in self.landmarks.iter_mut().zip(landmarks.chunks_exact(2)) {
             *landmark = [numbers[0], numbers[1]];
         }
-        if let Some(rng) = Rng::restore(&state.rng) {
-            self.rng = rng;
-        }
+        state.restore_rng(&mut self.rng);
         self.elapsed = elapsed;
         let is_over = elapsed >= self.max_cycles;
         let alive = if is_over { 0 } else { count };
@@ -265,9 +262,7 @@ impl ParallelEnv for SimpleSpread {
 
     fn render(&mut self, mode: RenderMode) -> Result<Frame, EnvError> {
         if mode != RenderMode::RgbArray {
-            return Err(EnvError::NotSupported(format!(
-                "simple spread does not render {mode:?}"
-            )));
+            return Err(EnvError::not_drawn("simple spread", mode));
         }
         let mut canvas = Canvas::new(500, 500, Color::WHITE);
         let farthest = |largest: f64, position: &[f64; 2]| {

@@ -81,9 +81,7 @@ pub trait TurnEnv: Send {
     /// # Errors
     /// `NotSupported` for a mode that is not among the metadata's.
     fn render(&mut self, mode: RenderMode) -> Result<Frame, EnvError> {
-        Err(EnvError::NotSupported(format!(
-            "this environment does not render {mode:?}"
-        )))
+        Err(EnvError::not_drawn("this environment", mode))
     }
 
     /// Returns how it can be drawn.

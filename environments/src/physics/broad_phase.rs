@@ -29,6 +29,12 @@ impl Ground {
         self.widest = 0.0;
     }
 
+    /// Makes room for this many pieces more.
+    pub fn reserve(&mut self, pieces: usize) {
+        self.pieces.reserve(pieces);
+        self.by_left.reserve(pieces);
+    }
+
     pub fn push(&mut self, piece: GroundPiece) {
         let left = piece.fat_aabb.lower.x;
         let width = piece.fat_aabb.upper.x - left;

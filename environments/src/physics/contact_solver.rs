@@ -44,6 +44,12 @@ struct Point {
 }
 
 impl ContactSolver {
+    /// Makes the buffer large enough for this many contacts.
+    pub fn reserve(&mut self, contacts: usize) {
+        self.constraints.clear();
+        self.constraints.reserve(contacts);
+    }
+
     /// Takes the contacts of an island, with their last impulses scaled by `warm_start`.
     pub fn prepare(
         &mut self,

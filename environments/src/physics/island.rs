@@ -31,6 +31,26 @@ pub(crate) struct Parts<'a> {
 }
 
 impl Island {
+    /// Makes the buffers large enough for this many contacts, and as many bodies.
+    pub fn reserve(&mut self, contacts: usize) {
+        for buffer in [
+            &mut self.bodies,
+            &mut self.contacts,
+            &mut self.joints,
+            &mut self.stack,
+        ] {
+            buffer.clear();
+            buffer.reserve(contacts);
+        }
+        self.in_island.clear();
+        self.in_island.reserve(contacts);
+        for velocities in [&mut self.velocities, &mut self.velocities_before] {
+            velocities.clear();
+            velocities.reserve(contacts);
+        }
+        self.contact_solver.reserve(contacts);
+    }
+
     /// Collects what is connected to `seed`: depth first, the newest contact and joint first.
     pub fn collect(&mut self, seed: usize, parts: &mut Parts<'_>) {
         self.bodies.clear();

@@ -38,8 +38,8 @@ pub(crate) struct StepConfig {
 }
 
 impl World {
-    /// Empties the world and keeps its buffers.
-    pub fn clear(&mut self, gravity: Vec2) {
+    /// Empties the world and keeps its buffers, which are made large enough for any step of a small world.
+    pub fn clear(&mut self, gravity: Vec2, ground_pieces: usize) {
         self.gravity = gravity;
         self.bodies.clear();
         self.joints.clear();
@@ -48,6 +48,15 @@ impl World {
         self.ground_clocks.clear();
         self.inverse_dt = 0.0;
         self.events.clear();
+        self.ground.reserve(ground_pieces);
+        self.ground_clocks.reserve(ground_pieces);
+        self.contacts.reserve(CONTACTS);
+        self.events.reserve(2 * CONTACTS);
+        self.pairs.clear();
+        self.pairs.reserve(CONTACTS);
+        self.ground_in_island.clear();
+        self.ground_in_island.reserve(CONTACTS);
+        self.island.reserve(CONTACTS);
     }
 
     /// Adds a ground body; its pieces come after it.
@@ -174,6 +183,9 @@ impl World {
     }
 }
 
+/// More contacts than a few bodies have with the ground at once; with still more a step would allocate.
+const CONTACTS: usize = 128;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,7 +193,7 @@ mod tests {
 
     fn box_above_floor(height: f32) -> World {
         let mut world = World::default();
-        world.clear(Vec2::new(0.0, -10.0));
+        world.clear(Vec2::new(0.0, -10.0), 1);
         let floor = world.add_ground_body();
         let vertices = [Vec2::new(-10.0, 0.0), Vec2::new(10.0, 0.0)];
         world.add_ground(floor, Shape::Edge(Edge { vertices }), 0.5);

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use super::{EnvSpec, Kwargs, MakeError, PYTHON_PREFIX, VectorConfig, spec};
+use super::{
+    EnvSpec, IntoEnv, Kwargs, MakeError, PYTHON_PREFIX, VectorConfig, spec, spec::Wrapper,
+};
 use crate::{
     DynEnv, Env, EnvError, Frame, Info, Metadata, Options, Outcome, RenderMode, Step, Value,
     dynamic::forward,
     rng::Rng,
-    vector::{AutoresetMode, SyncVectorEnv, ThreadVectorEnv, VectorEnv},
-    wrappers::{OrderEnforcing, PassiveEnvChecker, TimeLimit},
+    vector::{self, AutoresetMode, SyncVectorEnv, ThreadVectorEnv, VectorEnv},
+    wrappers::{HumanRendering, OrderEnforcing, PassiveEnvChecker, RenderCollection, TimeLimit},
 };
 
 /// Makes an environment of an id.
@@ -74,6 +76,7 @@ pub struct EnvBuilder {
     disable_env_checker: Option<bool>,
     vectorization: Vectorization,
     infos: bool,
+    wrappers: Vec<Wrapper>,
 }
 
 #[derive(Clone, Debug)]
@@ -102,6 +105,7 @@ impl EnvBuilder {
             disable_env_checker: None,
             vectorization: Vectorization::Fastest,
             infos: false,
+            wrappers: Vec::new(),
         }
     }
 
@@ -118,6 +122,11 @@ impl EnvBuilder {
     }
 
     /// Sets how the environment will be drawn.
+    ///
+    /// [`RenderMode::Human`] shows it on the terminal through [`HumanRendering`]; modes of lists collect frames
+    /// through [`RenderCollection`]. A vector environment steps one after the other, since the fastest forms draw
+    /// nothing. An environment of Python is made for one mode; its own window opens with
+    /// `kwarg("render_mode", "human")`.
     pub fn render_mode(mut self, mode: RenderMode) -> EnvBuilder {
         self.render_mode = Some(mode);
         self
@@ -147,6 +156,25 @@ impl EnvBuilder {
         self
     }
 
+    /// Adds a wrapper around those of the spec; `name` stands for it where the spec is printed.
+    ///
+    /// ```
+    /// use environments::{EnvBuilder, vector::AutoresetMode, wrappers::ClipReward};
+    ///
+    /// let builder = EnvBuilder::new("Pendulum-v1");
+    /// let builder = builder.wrapper("ClipReward", |env| ClipReward::new(env, -1.0, 0.0));
+    /// let (env, envs) = (builder.build()?, builder.build_vec(8, AutoresetMode::SameStep)?);
+    /// # Ok::<(), environments::MakeError>(())
+    /// ```
+    pub fn wrapper<W: IntoEnv>(
+        mut self,
+        name: &str,
+        wrap: impl Fn(Box<dyn DynEnv>) -> W + Send + Sync + 'static,
+    ) -> EnvBuilder {
+        self.wrappers.push(Wrapper::new(name, wrap));
+        self
+    }
+
     /// Returns the spec with what was said here in place of what it says.
     fn spec(&self) -> Result<EnvSpec, MakeError> {
         let found = match &self.source {
@@ -156,11 +184,16 @@ impl EnvBuilder {
         let mut spec = (*found).clone();
         spec.kwargs = spec.kwargs.with(&self.kwargs);
         if let Some(mode) = self.render_mode
-            && spec.id().to_string().starts_with(PYTHON_PREFIX)
+            && is_of_python(&spec)
         {
-            // An environment of Python is made for one mode.
+            // It is made for one mode, and the terminal shows pictures of most.
+            let mode = match mode {
+                RenderMode::Human => RenderMode::RgbArray,
+                mode => mode.of_each().unwrap_or(mode),
+            };
             spec.kwargs.insert("render_mode", mode.name());
         }
+        spec.additional_wrappers.extend(self.wrappers.clone());
         if let Some(limit) = self.max_episode_steps {
             if limit == Some(0) {
                 return Err(invalid("max_episode_steps", "an episode has a step"));
@@ -175,29 +208,32 @@ impl EnvBuilder {
 
     /// Makes the environment.
     ///
-    /// The wrappers from the inside out: [`PassiveEnvChecker`], [`OrderEnforcing`], [`TimeLimit`], and those of
-    /// the spec.
+    /// The wrappers from the inside out: [`PassiveEnvChecker`], [`OrderEnforcing`], [`TimeLimit`], those of the
+    /// spec, and what the render mode needs.
     ///
     /// # Errors
     /// An unknown id, arguments that the environment does not take, a mode in which it is not drawn.
     pub fn build(&self) -> Result<Box<dyn DynEnv>, MakeError> {
-        let spec = self.spec()?;
-        let mut kwargs = spec.kwargs.clone();
-        let inner = (spec.entry_point.scalar)(&mut kwargs)?;
-        kwargs.finish()?;
-        if let Some(mode) = self.render_mode
-            && !inner.metadata().render_modes.contains(&mode)
+        let mut spec = self.spec()?;
+        let mut inner = made(&spec)?;
+        let modes = inner.metadata().render_modes;
+        if self.render_mode == Some(RenderMode::Human)
+            && is_of_python(&spec)
+            && modes.contains(&RenderMode::Ansi)
+            && !modes.contains(&RenderMode::RgbArray)
         {
-            let modes = inner.metadata().render_modes.iter();
-            let modes = modes.map(|mode| mode.name()).collect::<Vec<_>>().join(", ");
-            let reason = format!("`{}` is not among its modes: [{modes}]", mode.name());
-            return Err(invalid("render_mode", &reason));
+            spec.kwargs.insert("render_mode", RenderMode::Ansi.name());
+            inner = made(&spec)?;
         }
+        let render_mode = match self.render_mode {
+            Some(mode) => Some(drawn_mode(mode, modes, is_of_python(&spec))?),
+            None => None,
+        };
         let spec = Arc::new(spec);
         let mut env: Box<dyn DynEnv> = Box::new(Made {
             inner,
             spec: spec.clone(),
-            render_mode: self.render_mode,
+            render_mode,
         });
         if !spec.disable_env_checker {
             env = Box::new(PassiveEnvChecker::new(env));
@@ -209,9 +245,13 @@ impl EnvBuilder {
             env = Box::new(TimeLimit::new(env, limit));
         }
         for wrapper in &spec.additional_wrappers {
-            env = (wrapper.wrap)(env);
+            env = (wrapper.wrap)(env)?;
         }
-        Ok(env)
+        Ok(match self.render_mode {
+            Some(RenderMode::Human) => Box::new(HumanRendering::new(env)?),
+            Some(mode) if mode.of_each().is_some() => Box::new(RenderCollection::new(env, mode)?),
+            _ => env,
+        })
     }
 
     /// Makes `count` environments that are stepped together.
@@ -226,6 +266,39 @@ impl EnvBuilder {
         if count == 0 {
             return Err(invalid("num_envs", "there is one environment or more"));
         }
+        let Some(asked) = self.render_mode else {
+            return self.build_undrawn(count, mode);
+        };
+        let drawn_as: &[RenderMode] = match asked {
+            RenderMode::Human => &[RenderMode::RgbArray, RenderMode::Ansi],
+            RenderMode::Ansi => &[RenderMode::Ansi],
+            RenderMode::RgbArray => &[RenderMode::RgbArray],
+            RenderMode::AnsiList | RenderMode::RgbArrayList => {
+                let reason = "a list is of one environment: wrap each in `RenderCollection`";
+                return Err(invalid("render_mode", reason));
+            }
+        };
+        let mut modes: &[RenderMode] = &[];
+        for drawn in drawn_as {
+            let builder = self.clone().render_mode(*drawn);
+            let envs = builder.build_undrawn(count, mode)?;
+            modes = envs.metadata().render_modes;
+            if modes.contains(drawn) {
+                return Ok(match asked {
+                    RenderMode::Human => Box::new(vector::HumanRendering::new(envs)?),
+                    _ => envs,
+                });
+            }
+        }
+        Err(not_among(asked, modes))
+    }
+
+    /// Makes `count` environments that are stepped together, and does not look at how they are drawn.
+    fn build_undrawn(
+        &self,
+        count: usize,
+        mode: AutoresetMode,
+    ) -> Result<Box<dyn VectorEnv>, MakeError> {
         let spec = self.spec()?;
         let make_share = |count| -> Result<Box<dyn VectorEnv>, MakeError> {
             if !spec.additional_wrappers.is_empty() {
@@ -242,7 +315,11 @@ impl EnvBuilder {
                 infos: self.infos,
             };
             let make = match (&spec.vector_entry_point, self.vectorization) {
-                (Some(make), Vectorization::Fastest | Vectorization::Threads(_)) => make,
+                (Some(make), Vectorization::Fastest | Vectorization::Threads(_))
+                    if self.render_mode.is_none() =>
+                {
+                    make
+                }
                 _ => &spec.entry_point.vector,
             };
             let envs = make(&mut kwargs, &config)?;
@@ -257,6 +334,47 @@ impl EnvBuilder {
             Vectorization::Fastest | Vectorization::Sync => make_share(count),
         }
     }
+}
+
+/// Makes the environment of a spec, without anything around it.
+fn made(spec: &EnvSpec) -> Result<Box<dyn DynEnv>, MakeError> {
+    let mut kwargs = spec.kwargs.clone();
+    let made = (spec.entry_point.scalar)(&mut kwargs)?;
+    kwargs.finish()?;
+    Ok(made)
+}
+
+fn is_of_python(spec: &EnvSpec) -> bool {
+    spec.id().to_string().starts_with(PYTHON_PREFIX)
+}
+
+/// Returns how an environment is drawn itself, when it is asked for a mode that a wrapper may give.
+fn drawn_mode(
+    asked: RenderMode,
+    modes: &[RenderMode],
+    prefers_pictures: bool,
+) -> Result<RenderMode, MakeError> {
+    let drawn = match asked {
+        RenderMode::Human => {
+            let mut wanted = [RenderMode::Ansi, RenderMode::RgbArray];
+            if prefers_pictures {
+                wanted.reverse();
+            }
+            wanted.into_iter().find(|mode| modes.contains(mode))
+        }
+        asked => Some(asked.of_each().unwrap_or(asked)).filter(|mode| modes.contains(mode)),
+    };
+    drawn.ok_or_else(|| not_among(asked, modes))
+}
+
+fn not_among(mode: RenderMode, modes: &[RenderMode]) -> MakeError {
+    let modes = modes.iter().map(|mode| mode.name()).collect::<Vec<_>>();
+    let reason = format!(
+        "`{}` is not among its modes: [{}]",
+        mode.name(),
+        modes.join(", ")
+    );
+    invalid("render_mode", &reason)
 }
 
 fn invalid(argument: &str, reason: &str) -> MakeError {

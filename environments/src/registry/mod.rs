@@ -17,7 +17,7 @@ use std::{
 pub use builder::{EnvBuilder, Vectorization, make, make_vec, make_with};
 pub use id::EnvId;
 pub use kwargs::Kwargs;
-pub use spec::{EnvSpec, VectorConfig};
+pub use spec::{EnvSpec, IntoEnv, VectorConfig};
 pub(crate) use warning::warn;
 pub use warning::{Warning, on_warning};
 
@@ -75,7 +75,9 @@ pub enum MakeError {
         reason: String,
     },
     /// The id is of Python's Gymnasium, which a feature of this crate runs; turn it on.
-    #[error("`{id}` runs in Python: turn on the feature `{feature}` of the crate `environments`")]
+    #[error(
+        "`{id}` runs in Python: turn on the feature `{feature}` of the crate `environments` or `ray-rl`"
+    )]
     FeatureNeeded {
         /// What was asked for.
         id: String,

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use super::{EnvId, Kwargs, MakeError};
 use crate::{
-    DynEnv, Env, Erased,
+    DynEnv, Env, EnvError, Erased,
     vector::{AutoresetMode, SyncVectorEnv, VectorEnv},
 };
 
@@ -89,7 +89,47 @@ pub(super) struct EntryPoint {
 #[derive(Clone)]
 pub(super) struct Wrapper {
     pub(super) name: String,
-    pub(super) wrap: Arc<dyn Fn(Box<dyn DynEnv>) -> Box<dyn DynEnv> + Send + Sync>,
+    pub(super) wrap:
+        Arc<dyn Fn(Box<dyn DynEnv>) -> Result<Box<dyn DynEnv>, EnvError> + Send + Sync>,
+}
+
+impl Wrapper {
+    pub(super) fn new<W: IntoEnv>(
+        name: &str,
+        wrap: impl Fn(Box<dyn DynEnv>) -> W + Send + Sync + 'static,
+    ) -> Wrapper {
+        Wrapper {
+            name: name.to_owned(),
+            wrap: Arc::new(move |env| wrap(env).into_env()),
+        }
+    }
+}
+
+impl fmt::Debug for Wrapper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// What a function that wraps an environment may return: an environment, or a result of one.
+pub trait IntoEnv {
+    /// Returns the environment.
+    ///
+    /// # Errors
+    /// The error that is in place of it.
+    fn into_env(self) -> Result<Box<dyn DynEnv>, EnvError>;
+}
+
+impl<E: DynEnv + 'static> IntoEnv for E {
+    fn into_env(self) -> Result<Box<dyn DynEnv>, EnvError> {
+        Ok(Box::new(self))
+    }
+}
+
+impl<E: DynEnv + 'static> IntoEnv for Result<E, EnvError> {
+    fn into_env(self) -> Result<Box<dyn DynEnv>, EnvError> {
+        Ok(Box::new(self?))
+    }
 }
 
 impl EnvSpec {
@@ -179,15 +219,12 @@ impl EnvSpec {
     }
 
     /// Adds a wrapper around all others; `name` stands for it where the spec is printed.
-    pub fn wrapper(
+    pub fn wrapper<W: IntoEnv>(
         mut self,
         name: &str,
-        wrap: impl Fn(Box<dyn DynEnv>) -> Box<dyn DynEnv> + Send + Sync + 'static,
+        wrap: impl Fn(Box<dyn DynEnv>) -> W + Send + Sync + 'static,
     ) -> EnvSpec {
-        self.additional_wrappers.push(Wrapper {
-            name: name.to_owned(),
-            wrap: Arc::new(wrap),
-        });
+        self.additional_wrappers.push(Wrapper::new(name, wrap));
         self
     }
 

@@ -4,6 +4,17 @@
 //! lanes, the others take [`SyncVectorEnv`]. [`ThreadVectorEnv`] divides either among threads. All of them
 //! count the steps of episodes and their returns, so limits and statistics cost nothing more, and none
 //! allocates in a step. Environment `i` is seeded with `seed + i`, whatever the form.
+//!
+//! Wrappers go around all environments at once; [`EnvBuilder::wrapper`](crate::EnvBuilder::wrapper) puts one of
+//! [`wrappers`](crate::wrappers) around each.
+//!
+//! | changes | wrappers |
+//! | --- | --- |
+//! | observations | [`FilterObservation`], [`FlattenObservation`], [`GrayscaleObservation`], [`NormalizeObservation`], [`RescaleObservation`], [`ResizeObservation`], [`TransformObservation`] |
+//! | actions | [`ClipAction`], [`RescaleAction`], [`TransformAction`] |
+//! | rewards | [`ClipReward`], [`NormalizeReward`], [`TransformReward`] |
+//! | pictures | [`HumanRendering`], [`RecordVideo`] |
+//! | nothing | [`RecordEpisodeStatistics`] |
 
 mod infos;
 pub(crate) mod lanes;
@@ -15,11 +26,13 @@ pub use infos::{info_arrays, info_list};
 pub use sync::SyncVectorEnv;
 pub use threads::ThreadVectorEnv;
 pub use wrappers::{
-    Episode, NormalizeObservation, NormalizeReward, RecordEpisodeStatistics, RunningMeanStd,
-    TransformAction, TransformObservation, TransformReward,
+    ClipAction, ClipReward, Episode, FilterObservation, FlattenObservation, GrayscaleObservation,
+    HumanRendering, NormalizeObservation, NormalizeReward, RecordEpisodeStatistics, RecordVideo,
+    RescaleAction, RescaleObservation, ResizeObservation, RunningMeanStd, TransformAction,
+    TransformObservation, TransformReward,
 };
 
-use crate::{EnvError, Info, Options, Space, State, Value};
+use crate::{EnvError, Frame, Info, Metadata, Options, RenderMode, Space, State, Value};
 
 /// What happens to an environment whose episode has ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -189,6 +202,24 @@ pub trait VectorEnv: Send {
         None
     }
 
+    /// Draws each environment.
+    ///
+    /// Build with [`EnvBuilder::render_mode`](crate::EnvBuilder::render_mode): the fastest forms draw nothing.
+    ///
+    /// # Errors
+    /// A mode in which they are not drawn.
+    fn render(&mut self, mode: RenderMode) -> Result<Vec<Frame>, EnvError> {
+        Err(EnvError::NotSupported(format!(
+            "this vector environment does not render `{}`: build it with `EnvBuilder::render_mode`",
+            mode.name()
+        )))
+    }
+
+    /// Returns how they can be drawn.
+    fn metadata(&self) -> Metadata {
+        Metadata::default()
+    }
+
     /// Returns the state of each.
     fn states(&self) -> Vec<State>;
 
@@ -226,6 +257,14 @@ impl<V: VectorEnv + ?Sized> VectorEnv for Box<V> {
 
     fn lost(&self) -> Option<&[bool]> {
         (**self).lost()
+    }
+
+    fn render(&mut self, mode: RenderMode) -> Result<Vec<Frame>, EnvError> {
+        (**self).render(mode)
+    }
+
+    fn metadata(&self) -> Metadata {
+        (**self).metadata()
     }
 
     fn states(&self) -> Vec<State> {

@@ -1,7 +1,10 @@
 //! Environments of one type, stepped one after the other on the calling thread.
 
 use super::{Actions, AutoresetMode, Progress, StepBuffers, VectorEnv, check_len};
-use crate::{Action as _, Env, EnvError, Info, Observation as _, Options, Outcome, Space, State};
+use crate::{
+    Action as _, Env, EnvError, Frame, Info, Metadata, Observation as _, Options, Outcome,
+    RenderMode, Space, State,
+};
 
 /// A vector of environments; monomorphized, allocates nothing per step.
 pub struct SyncVectorEnv<E: Env> {
@@ -16,6 +19,8 @@ pub struct SyncVectorEnv<E: Env> {
     /// After how many steps an episode is cut; the greatest number for never.
     limit: u32,
     collects_infos: bool,
+    /// Whether every environment has begun an episode.
+    is_started: bool,
 }
 
 impl<E: Env> SyncVectorEnv<E> {
@@ -57,6 +62,7 @@ impl<E: Env> SyncVectorEnv<E> {
             lengths: vec![0; count],
             limit: u32::MAX,
             collects_infos: false,
+            is_started: false,
         })
     }
 
@@ -188,6 +194,7 @@ impl<E: Env> VectorEnv for SyncVectorEnv<E> {
             let seed = seed.map(|seed| seed.wrapping_add(at as u64));
             self.restart(at, seed, &Options::new(), row)?;
         }
+        self.is_started = true;
         Ok(())
     }
 
@@ -203,6 +210,7 @@ impl<E: Env> VectorEnv for SyncVectorEnv<E> {
         for (at, row) in obs.chunks_exact_mut(d).enumerate() {
             self.restart(at, seeds[at], options, row)?;
         }
+        self.is_started = true;
         Ok(())
     }
 
@@ -223,6 +231,9 @@ impl<E: Env> VectorEnv for SyncVectorEnv<E> {
     fn step(&mut self, actions: Actions<'_>, out: &mut StepBuffers) -> Result<(), EnvError> {
         let (n, d) = (self.envs.len(), self.observation_len);
         out.check(n, d)?;
+        if !self.is_started {
+            return Err(EnvError::ResetNeeded);
+        }
         match actions {
             Actions::Discrete(choices) => {
                 check_len("actions", choices.len(), n * self.action_len)?;
@@ -253,6 +264,14 @@ impl<E: Env> VectorEnv for SyncVectorEnv<E> {
         envs.all(|env| rows.next().is_some_and(|row| env.action_mask(row)))
     }
 
+    fn render(&mut self, mode: RenderMode) -> Result<Vec<Frame>, EnvError> {
+        self.envs.iter_mut().map(|env| env.render(mode)).collect()
+    }
+
+    fn metadata(&self) -> Metadata {
+        self.envs[0].metadata()
+    }
+
     fn states(&self) -> Vec<State> {
         let state = |(at, env): (usize, &E)| {
             let progress = Progress {
@@ -274,6 +293,7 @@ impl<E: Env> VectorEnv for SyncVectorEnv<E> {
             self.returns[at] = progress.episode_return;
             self.lengths[at] = progress.length;
         }
+        self.is_started = true;
         Ok(())
     }
 }

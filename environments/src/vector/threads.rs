@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{Actions, AutoresetMode, StepBuffers, VectorEnv, check_len};
-use crate::{EnvError, MakeError, Options, Space, State};
+use crate::{EnvError, Frame, MakeError, Metadata, Options, RenderMode, Space, State};
 
 /// A vector of environments that is stepped by several threads.
 ///
@@ -326,6 +326,18 @@ impl VectorEnv for ThreadVectorEnv {
                 let rows = &mut masks[first * width..(first + size) * width];
                 shared.lock().envs.action_masks(rows)
             })
+    }
+
+    fn render(&mut self, mode: RenderMode) -> Result<Vec<Frame>, EnvError> {
+        let mut frames = Vec::with_capacity(self.num_envs);
+        for shared in &self.shares {
+            frames.extend(shared.lock().envs.render(mode)?);
+        }
+        Ok(frames)
+    }
+
+    fn metadata(&self) -> Metadata {
+        self.shares[0].lock().envs.metadata()
     }
 
     fn states(&self) -> Vec<State> {

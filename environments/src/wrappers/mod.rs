@@ -8,11 +8,11 @@
 //!
 //! | changes | wrappers |
 //! | --- | --- |
-//! | observations | [`AddRenderObservation`], [`ClipObservation`], [`DelayObservation`], [`DiscretizeObservation`], [`DtypeObservation`], [`FilterObservation`], [`FlattenObservation`], [`FrameStackObservation`], [`GrayscaleObservation`], [`MaxAndSkipObservation`], [`NormalizeObservation`], [`RescaleObservation`], [`ReshapeObservation`], [`ResizeObservation`], [`TimeAwareObservation`], [`TransformObservation`] |
+//! | observations | [`AddRenderObservation`], [`AtariPreprocessing`], [`ClipObservation`], [`DelayObservation`], [`DiscretizeObservation`], [`DtypeObservation`], [`FilterObservation`], [`FlattenObservation`], [`FrameStackObservation`], [`GrayscaleObservation`], [`MaxAndSkipObservation`], [`NormalizeObservation`], [`RescaleObservation`], [`ReshapeObservation`], [`ResizeObservation`], [`TimeAwareObservation`], [`TransformObservation`] |
 //! | actions | [`ActionMasker`], [`ClipAction`], [`DiscretizeAction`], [`RepeatAction`], [`RescaleAction`], [`StickyAction`], [`TransformAction`] |
 //! | rewards | [`ClipReward`], [`NormalizeReward`], [`TransformReward`] |
 //! | episodes | [`Autoreset`], [`OrderEnforcing`], [`TimeLimit`] |
-//! | pictures | [`AddWhiteNoise`], [`ObstructView`], [`RecordVideo`], [`RenderCollection`] |
+//! | pictures | [`AddWhiteNoise`], [`HumanRendering`], [`ObstructView`], [`RecordVideo`], [`RenderCollection`] |
 //! | nothing | [`PassiveEnvChecker`], [`RecordEpisodeStatistics`] |
 
 pub mod action;
@@ -37,20 +37,22 @@ pub use action::{
 pub use autoreset::Autoreset;
 pub use checker::PassiveEnvChecker;
 pub use observation::{
-    AddRenderObservation, ClipObservation, DelayObservation, DiscretizeObservation,
-    DtypeObservation, FilterObservation, FlattenObservation, FrameStackObservation,
-    GrayscaleObservation, MaxAndSkipObservation, NormalizeObservation, RescaleObservation,
-    ReshapeObservation, ResizeObservation, TimeAwareObservation, TransformObservation,
+    AddRenderObservation, AtariPreprocessing, ClipObservation, DelayObservation,
+    DiscretizeObservation, DtypeObservation, FilterObservation, FlattenObservation,
+    FrameStackObservation, GrayscaleObservation, MaxAndSkipObservation, NormalizeObservation,
+    RescaleObservation, ReshapeObservation, ResizeObservation, TimeAwareObservation,
+    TransformObservation,
 };
 pub use order::OrderEnforcing;
-pub use picture::{AddWhiteNoise, ObstructView, RenderCollection};
+pub(crate) use picture::cannot_show;
+pub use picture::{AddWhiteNoise, HumanRendering, ObstructView, RenderCollection};
 pub use record_video::RecordVideo;
 pub use reward::{ClipReward, NormalizeReward, TransformReward};
 pub use statistics::RecordEpisodeStatistics;
 pub use time_limit::TimeLimit;
 
 /// Maps one range to another, and what is between in proportion; what is outside stays outside.
-fn rescaled(number: f64, from: (f64, f64), to: (f64, f64)) -> f64 {
+pub(crate) fn rescaled(number: f64, from: (f64, f64), to: (f64, f64)) -> f64 {
     let width = from.1 - from.0;
     if width <= 0.0 {
         return to.0;

@@ -1,14 +1,11 @@
 //! Records episodes as videos.
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
 use crate::{
     Env, EnvError, Info, Options, RenderMode, Step,
     dynamic::forward,
-    render::{VideoError, VideoFormat, VideoWriter},
+    render::{Recorder, recorder_settings},
 };
 
 /// An environment of which some episodes, or some stretches of steps, are recorded as files.
@@ -30,25 +27,11 @@ use crate::{
 /// assert_eq!(videos[1].file_name().and_then(|name| name.to_str()), Some("rl-video-episode-2.gif"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[derive(Debug)]
 pub struct RecordVideo<E> {
     inner: E,
-    folder: PathBuf,
-    name_prefix: String,
-    format: VideoFormat,
-    fps: u32,
-    /// Steps of a video; `None` for to the end of the episode.
-    video_length: Option<usize>,
-    episode_trigger: Option<Trigger>,
-    step_trigger: Option<Trigger>,
-    /// The number of the next episode.
-    episode: u64,
-    /// The number of the next step, over all episodes.
-    step: u64,
-    recording: Option<VideoWriter>,
-    videos: Vec<PathBuf>,
+    recorder: Recorder,
 }
-
-type Trigger = Box<dyn FnMut(u64) -> bool + Send>;
 
 impl<E: Env> RecordVideo<E> {
     /// Returns an environment whose videos go into `folder`, which is made if it is not there.
@@ -58,132 +41,15 @@ impl<E: Env> RecordVideo<E> {
     /// # Errors
     /// An environment that draws no pictures, or a folder that cannot be made.
     pub fn new(inner: E, folder: impl Into<PathBuf>) -> Result<RecordVideo<E>, EnvError> {
-        let metadata = inner.metadata();
-        if !metadata.render_modes.contains(&RenderMode::RgbArray) {
-            return Err(EnvError::NotSupported(
-                "an environment that does not render `rgb_array` cannot be recorded".into(),
-            ));
-        }
-        let folder = folder.into();
-        std::fs::create_dir_all(&folder).map_err(|error| {
-            EnvError::NotSupported(format!("`{}` cannot be made: {error}", folder.display()))
-        })?;
-        Ok(RecordVideo {
-            inner,
-            folder,
-            name_prefix: "rl-video".into(),
-            format: VideoFormat::Gif,
-            fps: match metadata.render_fps {
-                0 => 30,
-                fps => fps,
-            },
-            video_length: None,
-            episode_trigger: None,
-            step_trigger: None,
-            episode: 0,
-            step: 0,
-            recording: None,
-            videos: Vec::new(),
-        })
+        let recorder = Recorder::new(inner.metadata(), folder)?;
+        Ok(RecordVideo { inner, recorder })
     }
 
-    /// Records the episodes, counted from 0, for which the function says so.
-    pub fn episode_trigger(mut self, trigger: impl FnMut(u64) -> bool + Send + 'static) -> Self {
-        self.episode_trigger = Some(Box::new(trigger));
-        self
-    }
+    recorder_settings!();
 
-    /// Begins a video at the steps, counted from 0 over all episodes, for which the function says so.
-    pub fn step_trigger(mut self, trigger: impl FnMut(u64) -> bool + Send + 'static) -> Self {
-        self.step_trigger = Some(Box::new(trigger));
-        self
-    }
-
-    /// Ends a video after this many steps, and not with its episode.
-    pub fn video_length(mut self, steps: usize) -> Self {
-        self.video_length = Some(steps);
-        self
-    }
-
-    /// Sets what the files' names begin with.
-    pub fn name_prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.name_prefix = prefix.into();
-        self
-    }
-
-    /// Sets the kind of the files.
-    pub fn format(mut self, format: VideoFormat) -> Self {
-        self.format = format;
-        self
-    }
-
-    /// Sets how many frames are shown a second.
-    pub fn fps(mut self, fps: u32) -> Self {
-        self.fps = fps;
-        self
-    }
-
-    /// Returns the videos that are finished.
-    pub fn videos(&self) -> &[PathBuf] {
-        &self.videos
-    }
-
-    /// Ends the video that is being recorded, and returns all.
-    ///
-    /// Dropping the environment ends it too, without telling whether that went well.
-    ///
-    /// # Errors
-    /// A file that cannot be written.
-    pub fn finish(mut self) -> Result<Vec<PathBuf>, EnvError> {
-        self.stop()?;
-        Ok(std::mem::take(&mut self.videos))
-    }
-
-    fn start(&mut self, name: String) -> Result<(), EnvError> {
-        self.stop()?;
-        let path = self.path(&name);
-        self.recording = Some(VideoWriter::new(path, self.fps).map_err(cannot_record)?);
-        Ok(())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        let (prefix, ending) = (&self.name_prefix, self.format.extension());
-        Path::new(&self.folder).join(format!("{prefix}-{name}.{ending}"))
-    }
-
-    fn stop(&mut self) -> Result<(), EnvError> {
-        if let Some(video) = self.recording.take() {
-            let path = video.path().to_owned();
-            if video.finish().map_err(cannot_record)? > 0 {
-                self.videos.push(path);
-            }
-        }
-        Ok(())
-    }
-
-    /// Adds a frame of what is now, and ends a video that is long enough.
     fn capture(&mut self) -> Result<(), EnvError> {
-        let Some(video) = &mut self.recording else {
-            return Ok(());
-        };
-        let frame = self.inner.render(RenderMode::RgbArray)?;
-        video.add(&frame).map_err(cannot_record)?;
-        // The first frame is before the first step.
-        if self
-            .video_length
-            .is_some_and(|steps| video.frames() > steps)
-        {
-            self.stop()?;
-        }
-        Ok(())
-    }
-
-    fn begins_episode(&mut self, episode: u64) -> bool {
-        match (&mut self.episode_trigger, &self.step_trigger) {
-            (Some(trigger), _) => trigger(episode),
-            (None, Some(_)) => false,
-            (None, None) => capped_cubic(episode),
-        }
+        let inner = &mut self.inner;
+        self.recorder.capture(|| inner.render(RenderMode::RgbArray))
     }
 }
 
@@ -199,87 +65,26 @@ impl<E: Env> Env for RecordVideo<E> {
         options: &Options,
     ) -> Result<(E::Observation, Info), EnvError> {
         let first = self.inner.reset(seed, options)?;
-        if self.video_length.is_none() {
-            self.stop()?;
-        }
-        let episode = self.episode;
-        self.episode += 1;
-        if self.begins_episode(episode) {
-            self.start(format!("episode-{episode}"))?;
-        }
+        self.recorder.begin_episode()?;
         self.capture()?;
         Ok(first)
     }
 
     fn step(&mut self, action: &E::Action) -> Result<Step<E::Observation>, EnvError> {
         let step = self.inner.step(action)?;
-        let number = self.step;
-        self.step += 1;
-        let begins = match &mut self.step_trigger {
-            Some(trigger) => trigger(number),
-            None => false,
-        };
-        if begins {
-            self.start(format!("step-{number}"))?;
-        }
+        self.recorder.count_step()?;
         self.capture()?;
         Ok(step)
     }
 }
 
-impl<E> fmt::Debug for RecordVideo<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RecordVideo")
-            .field("folder", &self.folder)
-            .field("episode", &self.episode)
-            .field("recording", &self.recording)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Returns whether an episode is a cube below 1000, or a multiple of 1000.
-fn capped_cubic(episode: u64) -> bool {
-    if episode < 1000 {
-        (0..10).any(|root: u64| root.pow(3) == episode)
-    } else {
-        episode.is_multiple_of(1000)
-    }
-}
-
-fn cannot_record(error: VideoError) -> EnvError {
-    EnvError::NotSupported(format!("the video cannot be recorded: {error}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::envs::{CartPole, Pendulum};
-
-    fn names(videos: &[PathBuf]) -> Vec<String> {
-        let name = |path: &PathBuf| path.file_name().expect("a name").display().to_string();
-        videos.iter().map(name).collect()
-    }
-
-    fn frames(path: &Path) -> usize {
-        let file = std::fs::File::open(path).expect("the file");
-        let mut decoder = gif::DecodeOptions::new().read_info(file).expect("a GIF");
-        let mut count = 0;
-        while decoder.read_next_frame().expect("a frame").is_some() {
-            count += 1;
-        }
-        count
-    }
-
-    #[test]
-    fn without_triggers_cubes_and_thousands_are_recorded() {
-        let recorded = (0..4001).filter(|episode| capped_cubic(*episode));
-        assert_eq!(
-            recorded.collect::<Vec<_>>(),
-            [
-                0, 1, 8, 27, 64, 125, 216, 343, 512, 729, 1000, 2000, 3000, 4000
-            ]
-        );
-    }
+    use crate::{
+        envs::{CartPole, Pendulum},
+        render::recorder_tests::{frames, names},
+    };
 
     #[test]
     fn an_episode_is_recorded_from_its_first_state_to_its_last() {

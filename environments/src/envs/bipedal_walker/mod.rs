@@ -154,10 +154,10 @@ impl Env for BipedalWalker {
             return Err(EnvError::ResetNeeded);
         }
         if action.iter().any(|value| value.is_nan()) {
-            return Err(EnvError::InvalidAction {
-                action: format!("{action:?}"),
-                space: self.action_space().to_string(),
-            });
+            return Err(EnvError::invalid_action(
+                format_args!("{action:?}"),
+                self.action_space(),
+            ));
         }
         let Outcome {
             observation,
@@ -178,9 +178,7 @@ impl Env for BipedalWalker {
 
     fn render(&mut self, mode: RenderMode) -> Result<Frame, EnvError> {
         if mode != RenderMode::RgbArray {
-            return Err(EnvError::NotSupported(format!(
-                "BipedalWalker does not render {mode:?}"
-            )));
+            return Err(EnvError::not_drawn("BipedalWalker", mode));
         }
         if !self.is_started {
             return Err(EnvError::ResetNeeded);
@@ -215,9 +213,7 @@ impl Env for BipedalWalker {
         }
         self.is_started = !state.values.is_empty();
         self.elapsed = elapsed;
-        if let Some(rng) = Rng::restore(&state.rng) {
-            self.rng = rng;
-        }
+        state.restore_rng(&mut self.rng);
         Ok(())
     }
 

@@ -29,6 +29,7 @@ impl Terrain {
     pub fn draw(&mut self, is_hardcore: bool, rng: &mut Rng) {
         self.heights.clear();
         self.blocks.clear();
+        self.blocks.reserve(LENGTH);
         let mut stretch = Stretch::Grass;
         // Whether the stretch has just begun.
         let mut begins = false;

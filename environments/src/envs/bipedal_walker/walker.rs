@@ -43,7 +43,8 @@ impl Walker {
     /// Builds the world on the terrain.
     fn build(&mut self) {
         let Walker { world, terrain, .. } = self;
-        world.clear(Vec2::new(0.0, -10.0));
+        // There are fewer blocks than steps of the line.
+        world.clear(Vec2::new(0.0, -10.0), 2 * LENGTH);
         for block in &terrain.blocks {
             let block = block.map(|(x, y)| Vec2::from_f64(x, y));
             let body = world.add_ground_body();

@@ -33,10 +33,7 @@ impl EitherLunarLander {
     }
 
     fn mismatch(&self, action: &EitherAction) -> EnvError {
-        EnvError::InvalidAction {
-            action: format!("{action:?}"),
-            space: self.action_space().to_string(),
-        }
+        EnvError::invalid_action(format_args!("{action:?}"), self.action_space())
     }
 }
 

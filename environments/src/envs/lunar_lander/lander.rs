@@ -58,7 +58,7 @@ impl Lander {
     /// Builds the world from the heights.
     fn build(&mut self, config: &LunarLanderConfig) {
         let world = &mut self.world;
-        world.clear(Vec2::from_f64(0.0, config.gravity));
+        world.clear(Vec2::from_f64(0.0, config.gravity), CHUNKS + 1);
         let moon = world.add_ground_body();
         let mut add_edge = |from: (f64, f64), to: (f64, f64), friction| {
             let vertices = [from, to].map(|(x, y)| Vec2::from_f64(x, y));

@@ -184,9 +184,7 @@ impl Core {
 
     fn render(&self, mode: RenderMode) -> Result<Frame, EnvError> {
         if mode != RenderMode::RgbArray {
-            return Err(EnvError::NotSupported(format!(
-                "LunarLander does not render {mode:?}"
-            )));
+            return Err(EnvError::not_drawn("LunarLander", mode));
         }
         if !self.is_started {
             return Err(EnvError::ResetNeeded);
@@ -218,9 +216,7 @@ impl Core {
         self.thrust = Thrust::default();
         self.is_started = !state.values.is_empty();
         self.elapsed = elapsed;
-        if let Some(rng) = Rng::restore(&state.rng) {
-            self.rng = rng;
-        }
+        state.restore_rng(&mut self.rng);
         Ok(())
     }
 }
@@ -298,10 +294,7 @@ impl Env for LunarLander {
             2 => (1.0, 0.0, 0.0),
             3 => (0.0, 1.0, 1.0),
             _ => {
-                return Err(EnvError::InvalidAction {
-                    action: action.to_string(),
-                    space: self.action_space().to_string(),
-                });
+                return Err(EnvError::invalid_action(action, self.action_space()));
             }
         };
         Ok(self.core.step(Thrust {
@@ -394,10 +387,10 @@ impl Env for LunarLanderContinuous {
             return Err(EnvError::ResetNeeded);
         }
         if action.iter().any(|value| value.is_nan()) {
-            return Err(EnvError::InvalidAction {
-                action: format!("{action:?}"),
-                space: self.action_space().to_string(),
-            });
+            return Err(EnvError::invalid_action(
+                format_args!("{action:?}"),
+                self.action_space(),
+            ));
         }
         let [main, lateral] = action.map(|value| f64::from(value).clamp(-1.0, 1.0));
         let fires = lateral.abs() > 0.5;

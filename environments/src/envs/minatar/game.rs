@@ -148,9 +148,8 @@ impl<G: Game<C>, const C: usize> MinAtar<G, C> {
         let chosen = usize::try_from(action)
             .ok()
             .and_then(|index| self.actions.get(index))
-            .ok_or_else(|| EnvError::InvalidAction {
-                action: action.to_string(),
-                space: format!("Discrete({})", self.actions.len()),
+            .ok_or_else(|| {
+                EnvError::invalid_action(action, format_args!("Discrete({})", self.actions.len()))
             })?;
         let is_stuck = self.sticky_action_prob > 0.0 && self.rng.unit() < self.sticky_action_prob;
         if !is_stuck {
@@ -229,9 +228,7 @@ impl<G: Game<C>, const C: usize> Env for MinAtar<G, C> {
                 .ok_or_else(|| EnvError::InvalidState(format!("{action} is no action")))?,
             _ => Move::None,
         };
-        if let Some(rng) = Rng::restore(&state.rng) {
-            self.rng = rng;
-        }
+        state.restore_rng(&mut self.rng);
         self.is_started = true;
         Ok(())
     }
@@ -257,9 +254,7 @@ impl<G: Game<C>, const C: usize> Env for MinAtar<G, C> {
     fn render(&mut self, mode: RenderMode) -> Result<Frame, EnvError> {
         match mode {
             RenderMode::RgbArray => Ok(draw(&self.game.planes()).into_frame()),
-            _ => Err(EnvError::NotSupported(format!(
-                "MinAtar does not render {mode:?}"
-            ))),
+            _ => Err(EnvError::not_drawn("MinAtar", mode)),
         }
     }
 

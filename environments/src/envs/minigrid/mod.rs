@@ -87,10 +87,7 @@ impl MiniGrid {
             return Err(EnvError::ResetNeeded);
         }
         if !(0..self.level.actions()).contains(&action) {
-            return Err(EnvError::InvalidAction {
-                action: action.to_string(),
-                space: self.action_space().to_string(),
-            });
+            return Err(EnvError::invalid_action(action, self.action_space()));
         }
         Ok(())
     }
@@ -192,6 +189,7 @@ impl Env for MiniGrid {
         Ok(match mode {
             RenderMode::Ansi => Frame::Ansi(draw::text(&self.world)),
             RenderMode::RgbArray => draw::draw(&self.world).into_frame(),
+            _ => return Err(EnvError::not_drawn("MiniGrid", mode)),
         })
     }
 
@@ -232,9 +230,7 @@ impl Env for MiniGrid {
         self.world = read_world(self.level, state)
             .ok_or_else(|| EnvError::InvalidState(format!("it is none of {:?}", self.level)))?;
         self.world.max_steps = max_steps;
-        if let Some(rng) = Rng::restore(&state.rng) {
-            self.rng = rng;
-        }
+        state.restore_rng(&mut self.rng);
         self.is_started = true;
         Ok(())
     }

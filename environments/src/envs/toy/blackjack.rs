@@ -136,10 +136,7 @@ impl Blackjack {
                 (if is_bust { -1.0 } else { 0.0 }, is_bust)
             }
             _ => {
-                return Err(EnvError::InvalidAction {
-                    action: action.to_string(),
-                    space: "Discrete(2)".into(),
-                });
+                return Err(EnvError::invalid_action(action, "Discrete(2)"));
             }
         };
         Ok(Outcome {
@@ -245,9 +242,7 @@ impl Env for Blackjack {
         self.player = hand(player_sum, player_ace, player_cards);
         self.dealer = hand(dealer_sum, dealer_ace, dealer_cards);
         self.shown = shown;
-        if let Some(rng) = Rng::restore(&state.rng) {
-            self.rng = rng;
-        }
+        state.restore_rng(&mut self.rng);
         self.is_started = true;
         Ok(())
     }
@@ -273,9 +268,7 @@ impl Env for Blackjack {
     fn render(&mut self, mode: RenderMode) -> Result<Frame, EnvError> {
         match mode {
             RenderMode::RgbArray => Ok(draw::table(self.observation()).into_frame()),
-            _ => Err(EnvError::NotSupported(format!(
-                "Blackjack does not render {mode:?}"
-            ))),
+            _ => Err(EnvError::not_drawn("Blackjack", mode)),
         }
     }
 

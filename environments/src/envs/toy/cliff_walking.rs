@@ -33,12 +33,9 @@ use std::sync::{Arc, LazyLock};
 
 use super::{
     Transition, TransitionTable, draw,
-    play::{Play, outcome_of, probability_info, step_of},
+    play::{Play, plays_its_table},
 };
-use crate::{
-    Env, EnvError, EnvSpec, Frame, Info, Kwargs, MakeError, Metadata, Options, Outcome, RenderMode,
-    Space, State, Step, rng::Rng,
-};
+use crate::{Env, EnvError, EnvSpec, Frame, Kwargs, MakeError, RenderMode};
 
 /// Returns the specs of CliffWalking-v1 and CliffWalkingSlippery-v1.
 pub(super) fn specs() -> Vec<EnvSpec> {
@@ -120,49 +117,7 @@ impl Env for CliffWalking {
     type Observation = i64;
     type Action = i64;
 
-    fn observation_space(&self) -> Space {
-        self.play.observation_space()
-    }
-
-    fn action_space(&self) -> Space {
-        self.play.action_space()
-    }
-
-    fn reset(&mut self, seed: Option<u64>, _options: &Options) -> Result<(i64, Info), EnvError> {
-        let state = self.play.reset(seed);
-        Ok((state as i64, probability_info(1.0)))
-    }
-
-    fn step(&mut self, action: &i64) -> Result<Step<i64>, EnvError> {
-        let transition = self.play.step(*action)?;
-        let info = probability_info(transition.probability);
-        Ok(step_of(self.play.state(), transition, info))
-    }
-
-    fn state(&self) -> State {
-        self.play.save()
-    }
-
-    fn set_state(&mut self, state: &State) -> Result<(), EnvError> {
-        self.play.restore(state)
-    }
-
-    fn reset_into(
-        &mut self,
-        seed: Option<u64>,
-        _options: &Options,
-        row: &mut [f32],
-    ) -> Result<(), EnvError> {
-        row[0] = self.play.reset(seed) as f32;
-        Ok(())
-    }
-
-    #[inline]
-    fn step_into(&mut self, action: &i64, row: &mut [f32]) -> Result<Outcome, EnvError> {
-        let transition = self.play.step(*action)?;
-        row[0] = transition.next as f32;
-        Ok(outcome_of(transition))
-    }
+    plays_its_table!();
 
     fn render(&mut self, mode: RenderMode) -> Result<Frame, EnvError> {
         Ok(match mode {
@@ -170,15 +125,8 @@ impl Env for CliffWalking {
             RenderMode::RgbArray => {
                 draw::cliff(self.play.state(), START, GOAL, COLUMNS).into_frame()
             }
+            _ => return Err(EnvError::not_drawn("CliffWalking", mode)),
         })
-    }
-
-    fn metadata(&self) -> Metadata {
-        Metadata::new(&[RenderMode::Ansi, RenderMode::RgbArray], 4)
-    }
-
-    fn rng_mut(&mut self) -> Option<&mut Rng> {
-        Some(&mut self.play.rng)
     }
 }
 

@@ -73,10 +73,10 @@ impl Play {
             .ok()
             .filter(|index| *index < self.table.actions())
         else {
-            return Err(EnvError::InvalidAction {
-                action: action.to_string(),
-                space: format!("Discrete({})", self.table.actions()),
-            });
+            return Err(EnvError::invalid_action(
+                action,
+                format_args!("Discrete({})", self.table.actions()),
+            ));
         };
         let outcome = self.table.sample(self.state, index, &mut self.rng);
         self.state = outcome.next;
@@ -106,12 +106,7 @@ impl Play {
 
     /// Goes on from a saved state.
     pub(super) fn restore(&mut self, saved: &State) -> Result<(), EnvError> {
-        let [state] = saved.values[..] else {
-            return Err(EnvError::InvalidState(format!(
-                "it has {} values and not 1",
-                saved.values.len()
-            )));
-        };
+        let [state] = saved.numbers()?;
         if state.fract() != 0.0 || !(0.0..self.table.states() as f64).contains(&state) {
             return Err(EnvError::InvalidState(format!(
                 "{state} is not one of {} states",
@@ -125,9 +120,7 @@ impl Play {
                 .filter(|action| *action < self.table.actions()),
             _ => None,
         };
-        if let Some(rng) = Rng::restore(&saved.rng) {
-            self.rng = rng;
-        }
+        saved.restore_rng(&mut self.rng);
         self.is_started = true;
         Ok(())
     }
@@ -157,3 +150,74 @@ pub(super) fn outcome_of(transition: Transition) -> Outcome {
 pub(super) fn probability_info(probability: f64) -> Info {
     Info::from([("prob".to_owned(), Value::Float(probability))])
 }
+
+/// Writes the methods of an environment that does nothing but play its table.
+macro_rules! plays_its_table {
+    () => {
+        fn observation_space(&self) -> $crate::Space {
+            self.play.observation_space()
+        }
+
+        fn action_space(&self) -> $crate::Space {
+            self.play.action_space()
+        }
+
+        fn reset(
+            &mut self,
+            seed: Option<u64>,
+            _: &$crate::Options,
+        ) -> Result<(i64, $crate::Info), $crate::EnvError> {
+            let state = self.play.reset(seed);
+            Ok((state as i64, $crate::envs::toy::play::probability_info(1.0)))
+        }
+
+        fn step(&mut self, action: &i64) -> Result<$crate::Step<i64>, $crate::EnvError> {
+            let transition = self.play.step(*action)?;
+            let info = $crate::envs::toy::play::probability_info(transition.probability);
+            Ok($crate::envs::toy::play::step_of(
+                self.play.state(),
+                transition,
+                info,
+            ))
+        }
+
+        fn state(&self) -> $crate::State {
+            self.play.save()
+        }
+
+        fn set_state(&mut self, state: &$crate::State) -> Result<(), $crate::EnvError> {
+            self.play.restore(state)
+        }
+
+        fn reset_into(
+            &mut self,
+            seed: Option<u64>,
+            _: &$crate::Options,
+            row: &mut [f32],
+        ) -> Result<(), $crate::EnvError> {
+            row[0] = self.play.reset(seed) as f32;
+            Ok(())
+        }
+
+        #[inline]
+        fn step_into(
+            &mut self,
+            action: &i64,
+            row: &mut [f32],
+        ) -> Result<$crate::Outcome, $crate::EnvError> {
+            let transition = self.play.step(*action)?;
+            row[0] = transition.next as f32;
+            Ok($crate::envs::toy::play::outcome_of(transition))
+        }
+
+        fn metadata(&self) -> $crate::Metadata {
+            $crate::Metadata::new(&[$crate::RenderMode::Ansi, $crate::RenderMode::RgbArray], 4)
+        }
+
+        fn rng_mut(&mut self) -> Option<&mut $crate::rng::Rng> {
+            Some(&mut self.play.rng)
+        }
+    };
+}
+
+pub(super) use plays_its_table;

@@ -288,6 +288,7 @@ impl Env for Taxi {
             RenderMode::RgbArray => {
                 draw::taxi(Place::decode(self.play.state()), self.play.last_action()).into_frame()
             }
+            _ => return Err(EnvError::not_drawn("Taxi", mode)),
         })
     }
 

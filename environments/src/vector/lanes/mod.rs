@@ -394,15 +394,10 @@ impl<K: Dynamics<S, D>, const S: usize, const D: usize> VectorEnv for LanesVecto
     fn set_states(&mut self, states: &[State]) -> Result<(), EnvError> {
         check_len("states", states.len(), self.num_envs())?;
         for (at, state) in states.iter().enumerate() {
-            let found = state.values.len();
-            let values: &[f64; S] = state.values.as_slice().try_into().map_err(|_| {
-                EnvError::InvalidState(format!("it has {found} values and not {S}"))
-            })?;
+            let values = state.numbers()?;
             let progress = Progress::load(state)?;
-            self.put(at, values);
-            if let Some(rng) = Rng::restore(&state.rng) {
-                self.rngs[at] = rng;
-            }
+            self.put(at, &values);
+            state.restore_rng(&mut self.rngs[at]);
             self.has_ended[at] = progress.has_ended;
             self.returns[at] = progress.episode_return;
             self.lengths[at] = progress.length;

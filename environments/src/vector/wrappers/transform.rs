@@ -2,8 +2,8 @@
 
 use super::forward_vector;
 use crate::{
-    EnvError, Options, Space, State,
-    vector::{Actions, AutoresetMode, StepBuffers, VectorEnv, check_len},
+    EnvError, Options, Space,
+    vector::{Actions, StepBuffers, VectorEnv, check_len},
 };
 
 /// A vector environment whose observations go through a function, a row at a time.
@@ -77,24 +77,14 @@ fn swap_outcomes(a: &mut StepBuffers, b: &mut StepBuffers) {
 }
 
 impl<V: VectorEnv> VectorEnv for TransformObservation<V> {
-    fn num_envs(&self) -> usize {
-        self.inner.num_envs()
-    }
+    forward_vector!(inner: actions, masks, rest);
 
     fn single_observation_space(&self) -> Space {
         self.space.clone()
     }
 
-    fn single_action_space(&self) -> Space {
-        self.inner.single_action_space()
-    }
-
     fn observation_len(&self) -> usize {
         self.observation_len
-    }
-
-    fn autoreset_mode(&self) -> AutoresetMode {
-        self.inner.autoreset_mode()
     }
 
     fn reset(&mut self, seed: Option<u64>, obs: &mut [f32]) -> Result<(), EnvError> {
@@ -139,18 +129,6 @@ impl<V: VectorEnv> VectorEnv for TransformObservation<V> {
             (self.convert)(seen, shown);
         }
         Ok(())
-    }
-
-    fn action_masks(&self, masks: &mut [bool]) -> bool {
-        self.inner.action_masks(masks)
-    }
-
-    fn states(&self) -> Vec<State> {
-        self.inner.states()
-    }
-
-    fn set_states(&mut self, states: &[State]) -> Result<(), EnvError> {
-        self.inner.set_states(states)
     }
 }
 
@@ -225,41 +203,10 @@ impl<V: VectorEnv> TransformAction<V> {
 }
 
 impl<V: VectorEnv> VectorEnv for TransformAction<V> {
-    fn num_envs(&self) -> usize {
-        self.inner.num_envs()
-    }
-
-    fn single_observation_space(&self) -> Space {
-        self.inner.single_observation_space()
-    }
+    forward_vector!(inner: observations, observation_len, resets, rest);
 
     fn single_action_space(&self) -> Space {
         self.space.clone()
-    }
-
-    fn observation_len(&self) -> usize {
-        self.inner.observation_len()
-    }
-
-    fn autoreset_mode(&self) -> AutoresetMode {
-        self.inner.autoreset_mode()
-    }
-
-    fn reset(&mut self, seed: Option<u64>, obs: &mut [f32]) -> Result<(), EnvError> {
-        self.inner.reset(seed, obs)
-    }
-
-    fn reset_with(
-        &mut self,
-        seeds: &[Option<u64>],
-        options: &Options,
-        obs: &mut [f32],
-    ) -> Result<(), EnvError> {
-        self.inner.reset_with(seeds, options, obs)
-    }
-
-    fn reset_where(&mut self, mask: &[bool], obs: &mut [f32]) -> Result<(), EnvError> {
-        self.inner.reset_where(mask, obs)
     }
 
     fn step(&mut self, actions: Actions<'_>, out: &mut StepBuffers) -> Result<(), EnvError> {
@@ -278,14 +225,6 @@ impl<V: VectorEnv> VectorEnv for TransformAction<V> {
                 self.inner.step(Actions::Continuous(values), out)
             }
         }
-    }
-
-    fn states(&self) -> Vec<State> {
-        self.inner.states()
-    }
-
-    fn set_states(&mut self, states: &[State]) -> Result<(), EnvError> {
-        self.inner.set_states(states)
     }
 }
 
@@ -308,28 +247,7 @@ impl<V: VectorEnv> TransformReward<V> {
 }
 
 impl<V: VectorEnv> VectorEnv for TransformReward<V> {
-    forward_vector!();
-
-    fn single_observation_space(&self) -> Space {
-        self.inner.single_observation_space()
-    }
-
-    fn reset(&mut self, seed: Option<u64>, obs: &mut [f32]) -> Result<(), EnvError> {
-        self.inner.reset(seed, obs)
-    }
-
-    fn reset_with(
-        &mut self,
-        seeds: &[Option<u64>],
-        options: &Options,
-        obs: &mut [f32],
-    ) -> Result<(), EnvError> {
-        self.inner.reset_with(seeds, options, obs)
-    }
-
-    fn reset_where(&mut self, mask: &[bool], obs: &mut [f32]) -> Result<(), EnvError> {
-        self.inner.reset_where(mask, obs)
-    }
+    forward_vector!(inner: actions, observations, observation_len, masks, resets, rest);
 
     fn step(&mut self, actions: Actions<'_>, out: &mut StepBuffers) -> Result<(), EnvError> {
         self.inner.step(actions, out)?;

@@ -1,9 +1,6 @@
 //! Which choices make sense now, by a function of the caller's.
 
-use crate::{
-    Action as _, Env, EnvError, EnvSpec, Frame, Info, Metadata, Options, Outcome, RenderMode, Step,
-    rng::Rng,
-};
+use crate::{Action as _, Env, EnvError, Outcome, Step};
 
 /// An environment that knows which of its choices make sense now.
 ///
@@ -82,7 +79,7 @@ impl<E: Env> Env for ActionMasker<E> {
     type Observation = E::Observation;
     type Action = E::Action;
 
-    crate::dynamic::forward!(inner: spaces, state, limit);
+    crate::dynamic::forward!(inner: spaces, state, limit, resets, render, pictures, origin);
 
     fn action_mask(&self, mask: &mut [bool]) -> bool {
         if mask.len() != self.count {
@@ -99,50 +96,13 @@ impl<E: Env> Env for ActionMasker<E> {
         true
     }
 
-    fn reset(
-        &mut self,
-        seed: Option<u64>,
-        options: &Options,
-    ) -> Result<(E::Observation, Info), EnvError> {
-        self.inner.reset(seed, options)
-    }
-
     fn step(&mut self, action: &E::Action) -> Result<Step<E::Observation>, EnvError> {
         self.check(action)?;
         self.inner.step(action)
     }
 
-    fn reset_into(
-        &mut self,
-        seed: Option<u64>,
-        options: &Options,
-        row: &mut [f32],
-    ) -> Result<(), EnvError> {
-        self.inner.reset_into(seed, options, row)
-    }
-
     fn step_into(&mut self, action: &E::Action, row: &mut [f32]) -> Result<Outcome, EnvError> {
         self.check(action)?;
         self.inner.step_into(action, row)
-    }
-
-    fn render(&mut self, mode: RenderMode) -> Result<Frame, EnvError> {
-        self.inner.render(mode)
-    }
-
-    fn metadata(&self) -> Metadata {
-        self.inner.metadata()
-    }
-
-    fn render_mode(&self) -> Option<RenderMode> {
-        self.inner.render_mode()
-    }
-
-    fn spec(&self) -> Option<&EnvSpec> {
-        self.inner.spec()
-    }
-
-    fn rng_mut(&mut self) -> Option<&mut Rng> {
-        self.inner.rng_mut()
     }
 }

@@ -15,8 +15,7 @@ pub use repeat::RepeatAction;
 pub use sticky::StickyAction;
 
 use crate::{
-    Action as _, Array, ArrayData, BoxSpace, Dtype, Env, EnvError, EnvSpec, Frame, Info, Metadata,
-    Options, Outcome, RenderMode, Space, Step, Value, rng::Rng,
+    Action as _, Array, ArrayData, BoxSpace, Dtype, Env, EnvError, Outcome, Space, Step, Value,
 };
 
 /// What is done in place of an action.
@@ -57,7 +56,7 @@ impl<E: Env, M: ActionMap> Env for MapAction<E, M> {
     type Observation = E::Observation;
     type Action = Value;
 
-    crate::dynamic::forward!(inner: state, limit);
+    crate::dynamic::forward!(inner: state, limit, resets, render, pictures, origin);
 
     fn observation_space(&self) -> Space {
         self.inner.observation_space()
@@ -67,51 +66,14 @@ impl<E: Env, M: ActionMap> Env for MapAction<E, M> {
         self.map.space()
     }
 
-    fn reset(
-        &mut self,
-        seed: Option<u64>,
-        options: &Options,
-    ) -> Result<(E::Observation, Info), EnvError> {
-        self.inner.reset(seed, options)
-    }
-
     fn step(&mut self, action: &Value) -> Result<Step<E::Observation>, EnvError> {
         let action = self.mapped(action)?;
         self.inner.step(&action)
     }
 
-    fn reset_into(
-        &mut self,
-        seed: Option<u64>,
-        options: &Options,
-        row: &mut [f32],
-    ) -> Result<(), EnvError> {
-        self.inner.reset_into(seed, options, row)
-    }
-
     fn step_into(&mut self, action: &Value, row: &mut [f32]) -> Result<Outcome, EnvError> {
         let action = self.mapped(action)?;
         self.inner.step_into(&action, row)
-    }
-
-    fn render(&mut self, mode: RenderMode) -> Result<Frame, EnvError> {
-        self.inner.render(mode)
-    }
-
-    fn metadata(&self) -> Metadata {
-        self.inner.metadata()
-    }
-
-    fn render_mode(&self) -> Option<RenderMode> {
-        self.inner.render_mode()
-    }
-
-    fn spec(&self) -> Option<&EnvSpec> {
-        self.inner.spec()
-    }
-
-    fn rng_mut(&mut self) -> Option<&mut Rng> {
-        self.inner.rng_mut()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    Discrete,
+    Discrete, Options,
     envs::{CartPole, FrozenLake, Pendulum},
     wrappers::scripted::Scripted,
 };

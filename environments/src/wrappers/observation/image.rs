@@ -1,7 +1,7 @@
 //! Pictures without their colors, or of another size.
 
 use super::{MapObservation, ObservationMap, array_of, box_of, refused};
-use crate::{Array, ArrayData, BoxSpace, Dtype, Env, EnvError, Space, Value};
+use crate::{Array, ArrayData, BoxSpace, Dtype, Env, EnvError, Space, Value, render::AreaResize};
 
 /// Shows how bright the pixels are.
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +75,7 @@ pub struct Resize {
     from: Vec<usize>,
     height: usize,
     width: usize,
+    area: AreaResize,
 }
 
 /// An environment whose pictures have another size, each pixel the mean of the area that it covers.
@@ -90,12 +91,15 @@ impl<E: Env> ResizeObservation<E> {
         if !matches!(from.len(), 2 | 3) || height == 0 || width == 0 || from.contains(&0) {
             return Err(refused("ResizeObservation", "pictures, and a size above 0"));
         }
+        let channels = from.get(2).copied().unwrap_or(1);
+        let area = AreaResize::new([from[0], from[1]], [height, width], channels);
         Ok(MapObservation {
             inner,
             map: Resize {
                 from,
                 height,
                 width,
+                area,
             },
         })
     }
@@ -116,46 +120,11 @@ impl ObservationMap for Resize {
 
     fn map(&mut self, observation: Value) -> Result<Value, EnvError> {
         let pixels = bytes_of(&observation, self.from.iter().product())?;
-        let channels = self.from.get(2).copied().unwrap_or(1);
-        let columns = covers(self.from[1], self.width);
-        let rows = covers(self.from[0], self.height);
-        let mut resized = Vec::with_capacity(self.height * self.width * channels);
-        for row in &rows {
-            for column in &columns {
-                for channel in 0..channels {
-                    let mut sum = 0.0;
-                    for (y, height) in row {
-                        for (x, width) in column {
-                            let pixel = pixels[(y * self.from[1] + x) * channels + channel];
-                            sum += f64::from(pixel) * height * width;
-                        }
-                    }
-                    resized.push(sum.round_ties_even() as u8);
-                }
-            }
-        }
-        picture(self.shape(), resized)
+        picture(self.shape(), self.area.bytes(pixels))
     }
 }
 
-/// Returns, for each of `to` parts of a line of `from` pixels, which pixels it covers and what share they have in it.
-fn covers(from: usize, to: usize) -> Vec<Vec<(usize, f64)>> {
-    let scale = from as f64 / to as f64;
-    let part = |at: usize| {
-        let (begin, end) = (at as f64 * scale, (at + 1) as f64 * scale);
-        let last = (end.ceil() as usize).min(from);
-        let pixels = (begin.floor() as usize)..last;
-        let shares = pixels.map(|pixel| {
-            let covered = end.min((pixel + 1) as f64) - begin.max(pixel as f64);
-            (pixel, covered / scale)
-        });
-        // Rounding may leave a sliver of a neighbour.
-        shares.filter(|(_, share)| *share > 1e-9).collect()
-    };
-    (0..to).map(part).collect()
-}
-
-fn picture_shape(space: Space, wrapper: &str) -> Result<Vec<usize>, EnvError> {
+pub(super) fn picture_shape(space: Space, wrapper: &str) -> Result<Vec<usize>, EnvError> {
     let space = box_of(space, wrapper)?;
     let are_bytes = (0..space.len()).all(|at| space.bounds(at) == (0.0, 255.0));
     match are_bytes && space.dtype == Dtype::U8 {
@@ -164,7 +133,7 @@ fn picture_shape(space: Space, wrapper: &str) -> Result<Vec<usize>, EnvError> {
     }
 }
 
-fn bytes_of(observation: &Value, len: usize) -> Result<&[u8], EnvError> {
+pub(super) fn bytes_of(observation: &Value, len: usize) -> Result<&[u8], EnvError> {
     match array_of(observation)?.data() {
         ArrayData::U8(bytes) if bytes.len() == len => Ok(bytes),
         _ => Err(EnvError::Broken(
@@ -173,7 +142,7 @@ fn bytes_of(observation: &Value, len: usize) -> Result<&[u8], EnvError> {
     }
 }
 
-fn picture(shape: Vec<usize>, bytes: Vec<u8>) -> Result<Value, EnvError> {
+pub(super) fn picture(shape: Vec<usize>, bytes: Vec<u8>) -> Result<Value, EnvError> {
     let picture = Array::new(shape, ArrayData::U8(bytes));
     Ok(picture.expect("one byte a pixel").into())
 }

@@ -4,6 +4,7 @@
 //! shows it. Most wrappers are a map under an alias: [`FlattenObservation`] is `MapObservation<E, Flatten>`.
 
 mod add_render;
+mod atari;
 mod discretize;
 mod image;
 mod max_and_skip;
@@ -18,6 +19,7 @@ mod time;
 pub(super) use normalize::{statistics_of, statistics_value};
 
 pub use add_render::AddRenderObservation;
+pub use atari::AtariPreprocessing;
 pub use discretize::{Discretize, DiscretizeObservation};
 pub use image::{Grayscale, GrayscaleObservation, Resize, ResizeObservation};
 pub use max_and_skip::MaxAndSkipObservation;
