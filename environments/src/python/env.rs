@@ -38,14 +38,15 @@ impl PythonEnv {
                 kwargs.set_item(name, write::any(py, value)?)?;
             }
             let env = bridge(py)?.call_method1("make", (spec, kwargs))?;
-            let render_mode = env.getattr("render_mode")?.extract::<Option<String>>()?;
+            let name = env.getattr("render_mode")?.extract::<Option<String>>()?;
+            let render_mode = name.as_deref().and_then(RenderMode::from_name);
             Ok(PythonEnv {
                 step: env.getattr("step")?.unbind(),
                 reset: env.getattr("reset")?.unbind(),
                 observation_space: space::convert(&env.getattr("observation_space")?)?,
                 action_space: space::convert(&env.getattr("action_space")?)?,
-                metadata: metadata(&env.getattr("metadata")?)?,
-                render_mode: render_mode.and_then(|name| RenderMode::from_name(&name)),
+                metadata: metadata(&env.getattr("metadata")?, name.as_deref())?,
+                render_mode,
                 has_reset: false,
                 env: env.unbind(),
             })
@@ -126,12 +127,19 @@ fn parts<'py, const N: usize>(
     Ok(parts.try_into().expect("the length was compared"))
 }
 
-fn metadata(metadata: &Bound<'_, PyAny>) -> Result<Metadata, Fault> {
+/// Returns how an environment is drawn that was made for a mode: in that one, or if it has not got that, in which it
+/// could have been.
+fn metadata(metadata: &Bound<'_, PyAny>, made_for: Option<&str>) -> Result<Metadata, Fault> {
     let get = |name: &str| metadata.call_method1("get", (name,));
     let modes = get("render_modes")?.extract::<Option<Vec<Option<String>>>>()?;
     let modes = modes.unwrap_or_default();
-    let has = |mode: RenderMode| modes.iter().flatten().any(|name| name == mode.name());
+    let is_free = !modes.iter().flatten().any(|name| Some(&**name) == made_for);
+    let has = |mode: RenderMode| {
+        let is_there = modes.iter().flatten().any(|name| name == mode.name());
+        is_there && (is_free || made_for == Some(mode.name()))
+    };
     let modes: &'static [RenderMode] = match (has(RenderMode::Ansi), has(RenderMode::RgbArray)) {
+        _ if made_for.is_none() => &[],
         (true, true) => &[RenderMode::Ansi, RenderMode::RgbArray],
         (true, false) => &[RenderMode::Ansi],
         (false, true) => &[RenderMode::RgbArray],
@@ -191,7 +199,7 @@ impl Env for PythonEnv {
         Ok(outcome)
     }
 
-    /// Pickles the environment; where that cannot be, `set_state` says why.
+    /// Pickles the environment; where that cannot be, `set_state` says why with `StateNotSaved`.
     fn state(&self) -> State {
         let saved = attach(|py| {
             let saved = bridge(py)?.call_method1("save", (&self.env,))?;
@@ -211,9 +219,8 @@ impl Env for PythonEnv {
 
     fn set_state(&mut self, state: &State) -> Result<(), EnvError> {
         if let Some(reason) = state.extra.get(REASON).and_then(Value::as_text) {
-            return Err(EnvError::NotSupported(format!(
-                "Python could not save the state: {reason}"
-            )));
+            let reason = reason.to_owned();
+            return Err(EnvError::StateNotSaved { reason });
         }
         let saved = state.extra.get(PICKLE).and_then(Value::as_array);
         let Some(ArrayData::U8(bytes)) = saved.map(Array::data) else {

@@ -16,9 +16,15 @@
 //! | elements of float16, int16, uint16, uint32 | F32, I32, I32, I64 |
 //! | `Sequence(stack=True)`, elements of other types, spaces of one's own | an error of `make` |
 //! | `info` | values without a counterpart as their `repr`; those that are None are left out |
+//! | MiniGrid's `MissionSpace` | `Text` of the longest sentence's length |
 //!
-//! Python's states are pickled, so set only states that you trust. Environments that pickle their arguments
-//! rather than their state have one here if they are MuJoCo's, or Atari's without sticky actions.
+//! # States
+//! Python's states are pickled, so set only states that you trust. Environments that pickle their arguments rather
+//! than their state have one here if they are MuJoCo's or Atari's. An Atari game's is exact with sticky actions
+//! too, as long as they stick with a probability of at most 0.9: saving it plays ahead to find out which action was
+//! last, and takes some 20 ms. The others', Box2D's among them, cannot be saved: `set_state` returns
+//! [`EnvError::StateNotSaved`](crate::EnvError::StateNotSaved), which says so. This crate's own `LunarLander-v3` and
+//! `BipedalWalker-v3` have exact states.
 
 mod env;
 mod fault;

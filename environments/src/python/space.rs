@@ -2,7 +2,7 @@
 
 use pyo3::{prelude::*, types::PyDict};
 
-use super::fault::Fault;
+use super::{fault::Fault, interpreter::bridge};
 use crate::{
     BoxSpace, Dict, Discrete, Dtype, GraphSpace, MultiBinary, MultiDiscrete, OneOf, Sequence,
     Space, TextSpace, Tuple,
@@ -19,7 +19,13 @@ pub(super) fn convert(space: &Bound<'_, PyAny>) -> Result<Space, Fault> {
             return read(space);
         }
     }
-    Err(unsupported(space, "it is none of Gymnasium's own"))
+    let like_text = bridge(space.py())?.call_method1("text_space", (space,))?;
+    match like_text.extract::<Option<(usize, usize, String)>>()? {
+        Some((least, most, letters)) => {
+            Ok(TextSpace::with_letters(least, most, letters.chars()).into())
+        }
+        None => Err(unsupported(space, "it is none of Gymnasium's own")),
+    }
 }
 
 type Read = fn(&Bound<'_, PyAny>) -> Result<Space, Fault>;

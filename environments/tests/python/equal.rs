@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use crate::builder;
 
 /// Returns what `rollout.py` prints, a line each.
-fn rollout(arguments: &[&str]) -> Vec<Json> {
+pub(crate) fn rollout(arguments: &[&str]) -> Vec<Json> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/rollout.py");
     let python = match std::env::var("VIRTUAL_ENV") {
         Ok(root) => format!("{root}/bin/python"),
@@ -72,7 +72,7 @@ fn all(info: &Info) -> Json {
         .collect()
 }
 
-fn numbers(line: &Json, name: &str) -> Vec<f64> {
+pub(crate) fn numbers(line: &Json, name: &str) -> Vec<f64> {
     let list = line[name].as_array().expect("a list");
     list.iter()
         .map(|number| number.as_f64().expect("a number"))

@@ -1,7 +1,9 @@
 //! What the bridge to Python's Gymnasium promises; `environments/python/setup.sh` installs what this needs.
 
+mod atari;
 mod equal;
 mod faults;
+mod others;
 mod spaces;
 mod state;
 

@@ -1,4 +1,7 @@
-"""Plays in Python alone and prints what was seen, a line of JSON a step: `rollout.py ID SEED STEPS [MODE COUNT]`."""
+"""Plays in Python alone and prints what was seen, a line of JSON a step: `rollout.py ID SEED STEPS [MODE COUNT]`.
+
+An ID that begins with `preprocessed:` is an Atari game as agents usually see it.
+"""
 
 import json
 import sys
@@ -32,7 +35,11 @@ def actions(space, seed):
 
 
 def play(env_id, seed, steps):
-    env = gymnasium.make(env_id)
+    if env_id.startswith("preprocessed:"):
+        env = gymnasium.make(env_id.removeprefix("preprocessed:"), frameskip=1)
+        env = gymnasium.wrappers.AtariPreprocessing(env, noop_max=0, terminal_on_life_loss=True)
+    else:
+        env = gymnasium.make(env_id)
     observation, info = env.reset(seed=seed)
     show(observation=observation, info=info)
     for _, action in zip(range(steps), actions(env.action_space, seed)):
