@@ -63,7 +63,14 @@ fn setting(name: &str, default: &str) -> String {
 fn soak(spec: &EnvSpec, form: Vectorization, steps: usize) -> Vec<String> {
     let id = spec.id().to_string();
     let play = |infos| play(spec, form, infos, steps);
-    let (run, with_infos, again) = (play(false), play(true), play(true));
+    let (mut run, with_infos, again) = (play(false), play(true), play(true));
+    if run.allocations > 0 {
+        // The test's harness prints from another thread that it takes long, once; a step that allocates does again.
+        let other = play(false);
+        if other.allocations < run.allocations {
+            run = other;
+        }
+    }
     let is_equal = with_infos.digest == again.digest && run.numbers == with_infos.numbers;
     println!(
         "{id:<40} {:>8} {steps:>10} {:>9} {:>11} {:>12.0} {:>16x}  {}",

@@ -26,6 +26,7 @@ mod pending_calls;
 mod processes;
 mod queue;
 mod remote_env;
+mod remote_python;
 mod restart;
 mod retries;
 mod rl;

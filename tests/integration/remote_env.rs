@@ -1,7 +1,7 @@
 //! Environments in worker processes: the numbers of this process's own, the first that are ready, and deaths.
 
 use environments::{
-    Discrete, Env, EnvError, EnvSpec, Info, Options, Space, State, Step,
+    Discrete, Env, EnvBuilder, EnvError, EnvSpec, Info, Options, RenderMode, Space, State, Step,
     envs::CartPole,
     make_vec, register,
     rng::Rng,
@@ -505,5 +505,29 @@ fn a_reset_takes_a_seed_for_each_and_options_for_all() -> ray_core::Result<()> {
     assert_eq!(a, b);
     assert!(a.iter().all(|value| (0.01..=0.02).contains(value)), "{a:?}");
     assert!(there.reset_with(&seeds[..2], &options, &mut b).is_err());
+    Ok(())
+}
+
+#[ray_core::test]
+fn workers_draw_their_environments() -> ray_core::Result<()> {
+    let _ray = init()?;
+    let envs = RemoteVectorEnv::builder("CartPole-v1", 3).workers(2);
+    let mut plain = envs.clone().build().expect("three");
+    let error = plain
+        .render(RenderMode::RgbArray)
+        .expect_err("nobody asked for it");
+    assert!(error.to_string().contains("render_mode"), "{error}");
+    let mut there = envs
+        .render_mode(RenderMode::RgbArray)
+        .build()
+        .expect("three");
+    let here = EnvBuilder::new("CartPole-v1").render_mode(RenderMode::RgbArray);
+    let mut here = here.build_vec(3, AutoresetMode::SameStep).expect("three");
+    let mut obs = vec![0.0; 12];
+    here.reset(Some(2), &mut obs).expect("a reset");
+    there.reset(Some(2), &mut obs).expect("a reset");
+    let frames = there.render(RenderMode::RgbArray).expect("pictures");
+    assert!(here.render(RenderMode::RgbArray) == Ok(frames));
+    assert_eq!(there.metadata().render_fps, 50);
     Ok(())
 }

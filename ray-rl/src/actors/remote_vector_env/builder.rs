@@ -1,6 +1,6 @@
 //! How a remote vector environment is made.
 
-use environments::{Kwargs, Value, vector::AutoresetMode};
+use environments::{Kwargs, Metadata, RenderMode, Value, vector::AutoresetMode};
 use ray_core::prelude::*;
 
 use super::{
@@ -25,6 +25,7 @@ pub struct RemoteVectorEnvBuilder {
     max_episode_steps: Option<Option<u32>>,
     infos: bool,
     batch_size: Option<usize>,
+    render_mode: Option<RenderMode>,
 }
 
 impl RemoteVectorEnvBuilder {
@@ -38,6 +39,7 @@ impl RemoteVectorEnvBuilder {
             max_episode_steps: None,
             infos: false,
             batch_size: None,
+            render_mode: None,
         }
     }
 
@@ -77,6 +79,12 @@ impl RemoteVectorEnvBuilder {
         self
     }
 
+    /// Sets how the environments will be drawn: as texts or pictures.
+    pub fn render_mode(mut self, mode: RenderMode) -> Self {
+        self.render_mode = Some(mode);
+        self
+    }
+
     /// Starts the workers; the runtime must be running.
     ///
     /// # Errors
@@ -96,6 +104,15 @@ impl RemoteVectorEnvBuilder {
             let reason = format!("{size} is not between 1 and the {} there are", self.count);
             return refuse("batch_size", reason);
         }
+        if let Some(mode) = self.render_mode
+            && !matches!(mode, RenderMode::Ansi | RenderMode::RgbArray)
+        {
+            let reason = format!(
+                "workers draw `ansi` or `rgb_array` and not `{}`",
+                mode.name()
+            );
+            return refuse("render_mode", reason);
+        }
         register_compiled()?;
         let kwargs = self.kwargs.iter();
         let kwargs = kwargs.map(|(name, value)| (name.to_owned(), value.clone()));
@@ -103,7 +120,8 @@ impl RemoteVectorEnvBuilder {
         let workers = self.workers.min(self.count);
         // Only the environment's own vector form, which is ours, is stepped as a whole: elsewhere each
         // environment is called alone, so that an error is that of one.
-        let steps_alone = self.batch_size.is_some() || !has_vector_form(&self.id);
+        let is_of_python = self.id.starts_with("gym:");
+        let steps_alone = self.batch_size.is_some() || is_of_python || !has_vector_form(&self.id);
         let mut first = 0;
         let configs = (0..workers).map(|at| {
             let count = self.count / workers + usize::from(at < self.count % workers);
@@ -116,26 +134,44 @@ impl RemoteVectorEnvBuilder {
                 first: first as u64,
                 count: count as u64,
                 unit: if steps_alone { 1 } else { count as u64 },
+                render_mode: self.render_mode.map(|mode| mode.name().to_owned()),
             };
             first += count;
             config
         });
         let configs = configs.collect::<Vec<_>>();
-        // One here says what the spaces are, and what is wrong with id and arguments.
-        let sample = builder(&configs[0])?.build_vec(1, self.mode)?;
-        let observation_len = sample.observation_len();
+        // One here says what the spaces are, and what is wrong with id and arguments. An environment of Python
+        // is not made here, so that this process needs no interpreter.
+        let sample = match is_of_python && cfg!(feature = "python") {
+            true => None,
+            false => Some(builder(&configs[0])?.build_vec(1, self.mode)?),
+        };
         let members = configs.into_iter().map(Member::new).collect::<Vec<_>>();
         for member in &members {
             member.handle.ready().get()?;
         }
-        let action_space = sample.single_action_space();
+        let (observation_space, action_space, render_fps) = match &sample {
+            Some(envs) => (
+                envs.single_observation_space(),
+                envs.single_action_space(),
+                envs.metadata().render_fps,
+            ),
+            None => members[0].about()?,
+        };
+        let observation_len = observation_space.flat_len();
+        let render_modes: &[RenderMode] = match self.render_mode {
+            Some(RenderMode::Ansi) => &[RenderMode::Ansi],
+            Some(RenderMode::RgbArray) => &[RenderMode::RgbArray],
+            _ => &[],
+        };
         Ok(RemoteVectorEnv {
             members,
             count: self.count,
             observation_len,
             action_len: action_space.flat_len(),
-            observation_space: sample.single_observation_space(),
+            observation_space,
             action_space,
+            metadata: Metadata::new(render_modes, render_fps),
             mode: self.mode,
             seed: None,
             has_begun: false,

@@ -1,6 +1,6 @@
 //! The workers of a vector environment, and who takes the place of one that died.
 
-use environments::EnvError;
+use environments::{EnvError, Space};
 use ray_core::{Error, ObjectRef, prelude::*};
 
 use super::{
@@ -39,6 +39,20 @@ impl Member {
     /// Returns how many environments it has.
     pub fn count(&self) -> usize {
         self.config.count as usize
+    }
+
+    /// Asks for the spaces of observations and actions, and how many frames a second are drawn.
+    ///
+    /// # Errors
+    /// A worker that is out of reach, or has spaces that cannot be read.
+    pub fn about(&self) -> Result<(Space, Space, u32), EnvError> {
+        let about = self.handle.about().get().map_err(unreachable)?;
+        let about = about.ok_or_else(|| EnvError::Broken("a worker has no environments".into()))?;
+        let read = |text: &str| {
+            Space::from_json(text).map_err(|error| EnvError::Broken(error.to_string()))
+        };
+        let (observation, action) = (&about.observation_space, &about.action_space);
+        Ok((read(observation)?, read(action)?, about.render_fps))
     }
 
     /// Notes that a step went well.

@@ -14,6 +14,11 @@
 //! # Environments of your own
 //! [`register_env!`](crate::register_env) makes an environment known by its id in every process.
 //!
+//! # Environments of Python
+//! With the feature `python`, ids such as `gym:ALE/Pong-v5` run in one interpreter a worker, and this process needs
+//! none: steps of different workers do not wait for each other's interpreter lock. Each observation is written
+//! from Python's array into the array that is sent.
+//!
 //! # When a process dies
 //! Another takes its place, with fresh episodes. In the step that finds out, each of its environments gives
 //! reward 0 and `truncated`, and [`VectorEnv::lost`] says so, so that [`Sampler`](crate::rollout::Sampler) and PPO leave the row out. Under `SameStep` the row has the new episode's first observation, and the last one that came of the
@@ -29,7 +34,7 @@ mod wire;
 mod worker;
 
 use environments::{
-    EnvError, Options, Space, State,
+    EnvError, Frame, Metadata, Options, RenderMode, Space, State,
     vector::{Actions, AutoresetMode, StepBuffers, VectorEnv},
 };
 use ray_core::{Error, ObjectRef};
@@ -41,7 +46,7 @@ use crew::{Member, is_death, unreachable};
 use packed::{PackedState, pack_map};
 use pool::Pool;
 use rows::{Ledger, Reply, check_buffers, check_len};
-use wire::{EnvReply, StepRequest};
+use wire::{Drawn, EnvReply, StepRequest};
 
 /// Environments in worker processes, stepped together or as they are ready; see the module.
 pub struct RemoteVectorEnv {
@@ -51,6 +56,7 @@ pub struct RemoteVectorEnv {
     action_len: usize,
     observation_space: Space,
     action_space: Space,
+    metadata: Metadata,
     mode: AutoresetMode,
     seed: Option<u64>,
     has_begun: bool,
@@ -322,6 +328,23 @@ impl VectorEnv for RemoteVectorEnv {
             *to = from;
         }
         true
+    }
+
+    fn render(&mut self, mode: RenderMode) -> Result<Vec<Frame>, EnvError> {
+        self.check_idle()?;
+        if !self.metadata.render_modes.contains(&mode) {
+            return Err(EnvError::NotSupported(format!(
+                "the workers do not render `{}`: `RemoteVectorEnvBuilder::render_mode` sets it",
+                mode.name()
+            )));
+        }
+        let calls = self.members.iter().map(|member| member.handle.render());
+        let drawn = ray_core::get_all(&calls.collect::<Vec<_>>()).map_err(unreachable)?;
+        Ok(drawn.into_iter().flatten().map(Drawn::into_frame).collect())
+    }
+
+    fn metadata(&self) -> Metadata {
+        self.metadata
     }
 
     fn lost(&self) -> Option<&[bool]> {

@@ -1,6 +1,6 @@
 //! What a vector environment and its workers say to each other.
 
-use environments::{EnvError, vector::AutoresetMode};
+use environments::{EnvError, Frame, vector::AutoresetMode};
 use ray_core::prelude::*;
 
 use super::packed::Node;
@@ -24,6 +24,70 @@ pub struct WorkerConfig {
     pub count: u64,
     /// How many of them are stepped by one call of their vector form.
     pub unit: u64,
+    /// The name of the mode in which they are drawn, if they are.
+    pub render_mode: Option<String>,
+}
+
+/// What a worker says of its environments.
+#[derive(Data, Clone, Debug, PartialEq)]
+pub struct About {
+    /// The space of one observation, as JSON.
+    pub observation_space: String,
+    /// The space of one action, as JSON.
+    pub action_space: String,
+    /// How many frames a second show them at their own speed.
+    pub render_fps: u32,
+}
+
+/// A frame that can be sent.
+#[derive(Data, Clone, Debug, PartialEq, Eq)]
+pub enum Drawn {
+    /// Text.
+    Text(String),
+    /// Rows of red, green, blue bytes.
+    Picture {
+        /// Pixels across.
+        width: u32,
+        /// Pixels down.
+        height: u32,
+        /// The bytes.
+        pixels: Vec<u8>,
+    },
+}
+
+impl Drawn {
+    /// Returns a frame as it is sent; `None` of one that is neither a text nor a picture.
+    pub fn new(frame: Frame) -> Option<Drawn> {
+        match frame {
+            Frame::Ansi(text) => Some(Drawn::Text(text)),
+            Frame::Rgb {
+                width,
+                height,
+                pixels,
+            } => Some(Drawn::Picture {
+                width,
+                height,
+                pixels,
+            }),
+            _ => None,
+        }
+    }
+
+    /// Returns the frame.
+    pub fn into_frame(self) -> Frame {
+        match self {
+            Drawn::Text(text) => Frame::Ansi(text),
+            Drawn::Picture {
+                width,
+                height,
+                pixels,
+            } => Frame::Rgb {
+                width,
+                height,
+                pixels,
+            },
+        }
+    }
 }
 
 /// An [`AutoresetMode`] that can be sent.
@@ -120,6 +184,7 @@ enum Kind {
     InvalidState,
     NotSupported,
     Broken,
+    Python,
     EpisodeEnded,
 }
 
@@ -137,6 +202,10 @@ impl Failure {
             EnvError::InvalidState(text) => (Kind::InvalidState, text.clone(), String::new()),
             EnvError::NotSupported(text) => (Kind::NotSupported, text.clone(), String::new()),
             EnvError::Broken(text) => (Kind::Broken, text.clone(), String::new()),
+            EnvError::Python {
+                exception,
+                traceback,
+            } => (Kind::Python, exception.clone(), traceback.clone()),
             EnvError::EpisodeEnded { .. } => (Kind::EpisodeEnded, String::new(), String::new()),
             other => (Kind::Broken, other.to_string(), String::new()),
         };
@@ -165,6 +234,10 @@ impl Failure {
             Kind::InvalidState => EnvError::InvalidState(self.first),
             Kind::NotSupported => EnvError::NotSupported(self.first),
             Kind::Broken => EnvError::Broken(self.first),
+            Kind::Python => EnvError::Python {
+                exception: self.first,
+                traceback: self.second,
+            },
             Kind::EpisodeEnded => {
                 return EnvError::EpisodeEnded {
                     env: env.unwrap_or_default(),

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use environments::{
-    EnvBuilder, EnvError, Kwargs, MakeError, Value,
+    EnvBuilder, EnvError, Kwargs, MakeError, RenderMode, Value,
     registry::spec,
     vector::{Actions, AutoresetMode, StepBuffers, VectorEnv},
 };
@@ -12,7 +12,10 @@ use ray_core::prelude::*;
 use super::{
     compiled::register_compiled,
     packed::{Node, PackedState, pack_map, unpack_map},
-    wire::{EnvReply, FAILED, FINAL, Failure, StepRequest, TERMINATED, TRUNCATED, WorkerConfig},
+    wire::{
+        About, Drawn, EnvReply, FAILED, FINAL, Failure, StepRequest, TERMINATED, TRUNCATED,
+        WorkerConfig,
+    },
 };
 
 /// Steps the environments of one process; it is not restarted but replaced, see the module.
@@ -172,6 +175,30 @@ impl EnvWorker {
         Some(masks)
     }
 
+    /// Returns what the environments are like.
+    pub fn about(&self) -> Option<About> {
+        let envs = &self.units.first()?.envs;
+        Some(About {
+            observation_space: envs.single_observation_space().to_json(),
+            action_space: envs.single_action_space().to_json(),
+            render_fps: envs.metadata().render_fps,
+        })
+    }
+
+    /// Draws each, in the mode that they were made for.
+    pub fn render(&mut self) -> Result<Vec<Drawn>, String> {
+        let name = self.config.render_mode.as_deref().unwrap_or_default();
+        let mode = RenderMode::from_name(name);
+        let mode = mode.ok_or("the environments were not made to be drawn")?;
+        let mut frames = Vec::new();
+        for unit in &mut self.units {
+            let drawn = unit.envs.render(mode).map_err(|error| error.to_string())?;
+            frames.extend(drawn.into_iter().map(Drawn::new));
+        }
+        let frames = frames.into_iter().collect::<Option<Vec<_>>>();
+        frames.ok_or_else(|| "a frame is neither a text nor a picture".into())
+    }
+
     /// Returns the state of each.
     pub fn states(&self) -> Result<Vec<PackedState>, String> {
         let states = self.units.iter().flat_map(|unit| unit.envs.states());
@@ -318,6 +345,14 @@ pub fn builder(config: &WorkerConfig) -> Result<EnvBuilder, MakeError> {
     let builder = EnvBuilder::new(&config.id)
         .kwargs(kwargs)
         .infos(config.infos);
+    let mode = config
+        .render_mode
+        .as_deref()
+        .and_then(RenderMode::from_name);
+    let builder = match mode {
+        Some(mode) => builder.render_mode(mode),
+        None => builder,
+    };
     Ok(match config.max_episode_steps {
         Some(limit) => builder.max_episode_steps(limit),
         None => builder,
