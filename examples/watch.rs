@@ -7,7 +7,9 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, ValueEnum};
 use environments::{
-    DynEnv, Env as _, EnvBuilder, Options, RenderMode, Space, Value, render::VideoWriter, rng::Rng,
+    DynEnv, Env as _, EnvBuilder, Frame, Options, RenderMode, Space, Value,
+    render::{Terminal, VideoWriter},
+    rng::Rng,
 };
 
 /// Plays an environment and writes what it looks like into a GIF or MP4 file.
@@ -29,6 +31,9 @@ struct Args {
     /// How many steps to play; episodes follow each other.
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     steps: u32,
+    /// Shows the frames on the terminal too, while they are played.
+    #[arg(long)]
+    show: bool,
     /// Frames a second; the environment's own speed unless given.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     fps: Option<u32>,
@@ -84,9 +89,16 @@ fn watch(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
         fps => fps,
     });
     let mut video = VideoWriter::new(&args.out, fps)?;
+    let mut terminal = args.show.then(|| Terminal::stdout().fps(fps));
+    let mut take = |frame: Frame| -> Result<(), Box<dyn std::error::Error>> {
+        if let Some(terminal) = &mut terminal {
+            terminal.show(&frame)?;
+        }
+        Ok(video.add(&frame)?)
+    };
     let mut rng = Rng::stream(args.seed, 0, 0);
     let (mut observation, _) = env.reset(Some(args.seed), &Options::new())?;
-    video.add(&env.render(RenderMode::RgbArray)?)?;
+    take(env.render(RenderMode::RgbArray)?)?;
     let (mut episode, mut total, mut length) = (0, 0.0, 0);
     for step in 1..=args.steps {
         let action = match rule {
@@ -94,7 +106,7 @@ fn watch(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
             None => random(&env, &mut rng)?,
         };
         let outcome = env.step(&action)?;
-        video.add(&env.render(RenderMode::RgbArray)?)?;
+        take(env.render(RenderMode::RgbArray)?)?;
         observation = outcome.observation;
         total += outcome.reward;
         length += 1;
@@ -103,7 +115,7 @@ fn watch(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
             (episode, total, length) = (episode + 1, 0.0, 0);
             if step < args.steps {
                 (observation, _) = env.reset(None, &Options::new())?;
-                video.add(&env.render(RenderMode::RgbArray)?)?;
+                take(env.render(RenderMode::RgbArray)?)?;
             }
         }
     }
