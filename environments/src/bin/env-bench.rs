@@ -20,6 +20,8 @@ use environments::{
 /// What to measure, and how to print it.
 struct Settings {
     json: bool,
+    /// Whether time is that of the processor, so that what else runs on the machine does not count.
+    processor_time: bool,
     filter: String,
     envs: Vec<usize>,
     seconds: f64,
@@ -46,7 +48,7 @@ fn main() -> ExitCode {
     for spec in specs {
         let id = spec.id().to_string();
         for count in &settings.envs {
-            match measure(&spec, *count, settings.seconds) {
+            match measure(&spec, *count, &settings) {
                 Ok(rate) if settings.json => println!(
                     r#"{{"metric": "env.step.{id}.{count}", "value": {rate:.0}, "unit": "steps/s"}}"#
                 ),
@@ -62,6 +64,7 @@ impl Settings {
     fn read(mut arguments: impl Iterator<Item = String>) -> Result<Settings, String> {
         let mut settings = Settings {
             json: false,
+            processor_time: false,
             filter: String::new(),
             envs: vec![64, 1024],
             seconds: 0.5,
@@ -70,6 +73,10 @@ impl Settings {
             let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
             match argument.as_str() {
                 "--json" => settings.json = true,
+                "--processor-time" => {
+                    settings.processor_time = true;
+                    on_processor().ok_or("--processor-time needs Linux's /proc")?;
+                }
                 "--filter" => settings.filter = value()?,
                 "--seconds" => {
                     settings.seconds = value()?
@@ -141,28 +148,51 @@ impl Prepared {
 /// Returns environment steps per second of the best round, after one to warm up.
 ///
 /// Rounds are short, so that some are not disturbed by whatever else the machine does.
-fn measure(spec: &EnvSpec, count: usize, seconds: f64) -> Result<f64, MakeError> {
+fn measure(spec: &EnvSpec, count: usize, settings: &Settings) -> Result<f64, MakeError> {
+    let origin = Instant::now();
+    let now = || match settings.processor_time {
+        true => on_processor().unwrap_or_default(),
+        false => origin.elapsed(),
+    };
     let builder = EnvBuilder::from_spec(spec.clone());
     let mut envs = builder.build_vec(count, AutoresetMode::SameStep)?;
     let actions = Prepared::new(&envs.single_action_space(), count, &mut Rng::new(7));
     let mut out = StepBuffers::for_env(&*envs);
     envs.reset(Some(0), &mut out.obs)?;
     let (mut best, mut rounds, mut at) = (0.0_f64, 0, 0);
-    let begin = Instant::now();
-    while rounds < 3 || begin.elapsed().as_secs_f64() < seconds {
-        let (start, first) = (Instant::now(), at);
-        while start.elapsed() < ROUND {
-            for _ in 0..STEPS {
+    let (mut steps, mut round) = (STEPS, ROUND);
+    if settings.processor_time {
+        // The system counts it in ticks, and asking takes a while.
+        round = 20 * ROUND;
+        let start = Instant::now();
+        for step in 0..STEPS {
+            envs.step(actions.step(step), &mut out)?;
+        }
+        let shares = ROUND.as_nanos() / start.elapsed().as_nanos().max(1);
+        steps *= usize::try_from(shares).unwrap_or(1).max(1);
+    }
+    let begin = now();
+    while rounds < 3 || (now() - begin).as_secs_f64() < settings.seconds {
+        let (start, first) = (now(), at);
+        while now() - start < round {
+            for _ in 0..steps {
                 envs.step(actions.step(at), &mut out)?;
                 at += 1;
             }
         }
         if rounds > 0 {
-            best = best.max(((at - first) * count) as f64 / start.elapsed().as_secs_f64());
+            best = best.max(((at - first) * count) as f64 / (now() - start).as_secs_f64());
         }
         rounds += 1;
     }
     Ok(best)
+}
+
+/// Returns for how long this thread has been on a processor.
+fn on_processor() -> Option<Duration> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    let nanoseconds = text.split_whitespace().next()?.parse().ok()?;
+    Some(Duration::from_nanos(nanoseconds))
 }
 
 /// Writes a number with a comma for each thousand.
@@ -184,4 +214,5 @@ const PREPARED: usize = 61;
 const STEPS: usize = 16;
 /// The least time of a round.
 const ROUND: Duration = Duration::from_millis(3);
-const USAGE: &str = "usage: env-bench [--json] [--filter TEXT] [--envs 64,1024] [--seconds 0.5]";
+const USAGE: &str =
+    "usage: env-bench [--json] [--filter TEXT] [--envs 64,1024] [--seconds 0.5] [--processor-time]";
