@@ -28,8 +28,18 @@ fn submitted() -> JobDirectory {
 
 fn running() -> JobDirectory {
     let mut jobs = submitted();
+    jobs.on_entrypoint_started(JOB, NOW);
     jobs.on_driver_connected(JOB, DRIVER, NODE, NOW)
         .expect("it waits for its driver");
+    commands(&mut jobs);
+    jobs
+}
+
+/// A driver that connected by itself.
+fn connected() -> JobDirectory {
+    let mut jobs = JobDirectory::new(JobsConfig::default());
+    jobs.on_driver_connected(JOB, DRIVER, NODE, NOW)
+        .expect("there is room");
     commands(&mut jobs);
     jobs
 }
@@ -43,17 +53,19 @@ fn ended(state: JobState) -> [Command; 2] {
 }
 
 #[test]
-fn a_submitted_job_starts_its_driver_and_runs_when_that_connects() {
+fn a_submitted_job_runs_when_its_command_was_started() {
     let mut jobs = submitted();
     let start = Command::StartDriver {
         job: JOB,
         entrypoint: "train".into(),
     };
     assert_eq!(commands(&mut jobs), [published(JobState::Pending), start]);
-    jobs.on_driver_connected(JOB, DRIVER, NODE, NOW)
-        .expect("it waits for its driver");
+    jobs.on_entrypoint_started(JOB, NOW);
     assert_eq!(commands(&mut jobs), [published(JobState::Running)]);
     assert_eq!(jobs.poll_timeout(), None);
+    jobs.on_driver_connected(JOB, DRIVER, NODE, NOW)
+        .expect("it waits for its driver");
+    assert_eq!(commands(&mut jobs), []);
 }
 
 #[test]
@@ -66,24 +78,24 @@ fn a_driver_that_connects_by_itself_is_a_running_job() {
 
 #[test]
 fn a_goodbye_is_success_and_releases_everything_once() {
-    let mut jobs = running();
+    let mut jobs = connected();
     jobs.on_driver_finished(DRIVER, NOW);
     assert_eq!(commands(&mut jobs), ended(JobState::Succeeded));
     jobs.on_process_died(DRIVER, NOW);
-    jobs.on_entrypoint_exited(JOB, Some(1), NOW);
+    jobs.on_entrypoint_exited(JOB, Some(1), None, NOW);
     assert_eq!(commands(&mut jobs), []);
 }
 
 #[test]
 fn a_driver_that_dies_fails_its_job() {
-    let mut jobs = running();
+    let mut jobs = connected();
     jobs.on_process_died(DRIVER, NOW);
     assert_eq!(commands(&mut jobs), ended(JobState::Failed));
 }
 
 #[test]
 fn a_driver_goes_with_its_node() {
-    let mut jobs = running();
+    let mut jobs = connected();
     jobs.on_node_died(NodeId(2), NOW);
     assert_eq!(commands(&mut jobs), []);
     jobs.on_node_died(NODE, NOW);
@@ -91,16 +103,50 @@ fn a_driver_goes_with_its_node() {
 }
 
 #[test]
-fn an_entrypoints_exit_code_says_how_the_job_ended() {
-    for (code, state) in [
-        (Some(0), JobState::Succeeded),
-        (Some(3), JobState::Failed),
-        (None, JobState::Failed),
+fn a_submitted_jobs_driver_releases_what_it_had_and_its_exit_ends_the_job() {
+    let mut jobs = running();
+    jobs.on_process_died(DRIVER, NOW);
+    assert_eq!(commands(&mut jobs), [Command::ReleaseJob { job: JOB }]);
+    let second = jobs.on_driver_connected(JOB, ProcessId(10), NODE, NOW);
+    assert!(matches!(second, Err(Failure::System(_))));
+    jobs.on_entrypoint_exited(JOB, Some(3), None, NOW);
+    assert_eq!(commands(&mut jobs), [published(JobState::Failed)]);
+}
+
+#[test]
+fn an_entrypoints_exit_says_how_the_job_ended() {
+    for (code, signal, state, message) in [
+        (Some(0), None, JobState::Succeeded, ""),
+        (Some(3), None, JobState::Failed, "it exited with code 3"),
+        (None, Some(9), JobState::Failed, "it was ended by signal 9"),
     ] {
         let mut jobs = running();
-        jobs.on_entrypoint_exited(JOB, code, NOW);
+        jobs.on_entrypoint_exited(JOB, code, signal, NOW);
         assert_eq!(commands(&mut jobs), ended(state));
+        let info = jobs.job(JOB).expect("it is listed");
+        assert_eq!((info.message.as_str(), info.ended), (message, Some(NOW)));
     }
+}
+
+#[test]
+fn a_command_that_cannot_be_started_fails_its_job() {
+    let mut jobs = submitted();
+    commands(&mut jobs);
+    jobs.on_entrypoint_failed(JOB, "no such file".into(), NOW);
+    assert_eq!(commands(&mut jobs), ended(JobState::Failed));
+}
+
+#[test]
+fn a_job_stopped_before_its_command_was_started_is_stopped_then() {
+    let mut jobs = submitted();
+    jobs.stop(JOB, NOW).expect("it is known");
+    commands(&mut jobs);
+    jobs.on_entrypoint_started(JOB, NOW);
+    let stop = Command::StopDriver {
+        job: JOB,
+        driver: None,
+    };
+    assert_eq!(commands(&mut jobs), [stop, published(JobState::Running)]);
 }
 
 #[test]
@@ -113,7 +159,7 @@ fn a_stopped_job_is_stopped_however_its_driver_ends() {
         driver: Some(DRIVER),
     };
     assert_eq!(commands(&mut jobs), [stop]);
-    jobs.on_process_died(DRIVER, NOW);
+    jobs.on_entrypoint_exited(JOB, None, Some(15), NOW);
     assert_eq!(commands(&mut jobs), ended(JobState::Stopped));
     assert_eq!(jobs.stop(JOB, NOW), Ok(()));
 }
@@ -134,7 +180,7 @@ fn a_driver_that_does_not_stop_is_killed_after_the_grace() {
 }
 
 #[test]
-fn a_driver_that_never_connects_fails_its_job() {
+fn a_command_that_is_never_started_fails_its_job() {
     let mut jobs = submitted();
     commands(&mut jobs);
     jobs.on_timeout(NOW + JobsConfig::default().start_timeout);
@@ -145,7 +191,7 @@ fn a_driver_that_never_connects_fails_its_job() {
 
 #[test]
 fn only_a_job_that_is_over_may_be_deleted() {
-    let mut jobs = running();
+    let mut jobs = connected();
     assert!(matches!(
         jobs.delete(JOB, NOW),
         Err(Failure::InvalidOption { .. })

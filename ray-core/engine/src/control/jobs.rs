@@ -1,7 +1,8 @@
 //! Jobs: drivers and everything that they started.
 //!
-//! A job that was submitted waits for its driver to be started; a driver that connects by itself is a
-//! running job at once. However a job ends, all that belongs to it is released exactly once.
+//! A job that was submitted has a command of its own, which is started and whose exit ends the job; a
+//! driver that connects by itself is a running job until it goes. However the driver of a job goes, all
+//! that belongs to it is released exactly once.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -17,7 +18,7 @@ use crate::{
 /// Numbers of the jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JobsConfig {
-    /// How long a driver may take to connect after it was to be started. Default 900 s.
+    /// How long the command of a submitted job may take to be started. Default 60 s.
     pub start_timeout: Duration,
     /// How long a driver may take to end after it was asked to. Default 3 s.
     pub stop_grace: Duration,
@@ -30,7 +31,7 @@ pub struct JobsConfig {
 impl Default for JobsConfig {
     fn default() -> JobsConfig {
         JobsConfig {
-            start_timeout: Duration::from_secs(900),
+            start_timeout: Duration::from_secs(60),
             stop_grace: Duration::from_secs(3),
             active_max: 10_000,
             ended_max: 10_000,
@@ -41,9 +42,9 @@ impl Default for JobsConfig {
 /// How a job is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobState {
-    /// Its driver is not there yet.
+    /// Its command is not started yet.
     Pending,
-    /// Its driver runs.
+    /// Its command or its driver runs.
     Running,
     /// Its driver ended well.
     Succeeded,
@@ -77,6 +78,8 @@ pub struct JobInfo {
     pub driver: Option<ProcessId>,
     /// When it was submitted.
     pub since: Time,
+    /// When it ended.
+    pub ended: Option<Time>,
 }
 
 /// What the jobs want done.
@@ -124,6 +127,9 @@ struct Job {
     /// When it must have connected, or must have ended.
     deadline: Option<Time>,
     is_stopping: bool,
+    /// Whether it has a command, whose exit ends it.
+    is_submitted: bool,
+    is_released: bool,
 }
 
 /// The state machine.
@@ -189,19 +195,45 @@ impl JobDirectory {
             entrypoint,
             metadata,
             state: JobState::Pending,
-            message: "its driver is being started".into(),
+            message: "its command is being started".into(),
             driver: None,
             since: now,
+            ended: None,
         };
-        self.insert(info, None, Some(now + self.config.start_timeout))?;
+        self.insert(info, true, Some(now + self.config.start_timeout))?;
         self.commands.push_back(start);
         Ok(())
+    }
+
+    /// The command of a submitted job was started.
+    pub fn on_entrypoint_started(&mut self, id: JobId, _now: Time) {
+        let Some(job) = self.jobs.get_mut(&id) else {
+            return;
+        };
+        if job.info.state != JobState::Pending {
+            return;
+        }
+        job.info.state = JobState::Running;
+        job.info.message.clear();
+        let driver = job.info.driver;
+        if job.is_stopping {
+            self.commands
+                .push_back(Command::StopDriver { job: id, driver });
+        } else {
+            job.deadline = None;
+        }
+        self.publish(id, JobState::Running);
+    }
+
+    /// The command of a submitted job could not be started.
+    pub fn on_entrypoint_failed(&mut self, id: JobId, reason: String, now: Time) {
+        self.end(id, JobState::Failed, reason, now);
     }
 
     /// A driver connects: of a job that was submitted, or of one that begins with it.
     ///
     /// # Errors
-    /// `System` when too many jobs have not ended, or when the job is over or has another driver.
+    /// `System` when too many jobs have not ended, or when the job is over or had a driver.
     pub fn on_driver_connected(
         &mut self,
         id: JobId,
@@ -218,35 +250,29 @@ impl JobDirectory {
                 message: String::new(),
                 driver: Some(driver),
                 since: now,
+                ended: None,
             };
-            return self.insert(info, Some(node), None);
+            self.insert(info, false, None)?;
+            if let Some(job) = self.jobs.get_mut(&id) {
+                job.node = Some(node);
+            }
+            return Ok(());
         };
         if job.info.driver == Some(driver) {
             return Ok(());
         }
-        if job.info.state.is_ended() || job.info.driver.is_some() {
-            return Err(Failure::System(format!("job {id} is over or has a driver")));
+        if job.info.state.is_ended() || job.info.driver.is_some() || job.is_released {
+            return Err(Failure::System(format!("job {id} is over or had a driver")));
         }
         job.info.driver = Some(driver);
-        job.info.state = JobState::Running;
-        job.info.message.clear();
         job.node = Some(node);
-        if job.is_stopping {
-            self.commands.push_back(Command::StopDriver {
-                job: id,
-                driver: Some(driver),
-            });
-        } else {
-            job.deadline = None;
-        }
-        self.publish(id, JobState::Running);
         Ok(())
     }
 
     fn insert(
         &mut self,
         info: JobInfo,
-        node: Option<NodeId>,
+        is_submitted: bool,
         deadline: Option<Time>,
     ) -> Result<(), Failure> {
         if self.jobs.len() - self.ended.len() >= self.config.active_max {
@@ -256,9 +282,11 @@ impl JobDirectory {
         let (id, state) = (info.job, info.state);
         let job = Job {
             info,
-            node,
+            node: None,
             deadline,
             is_stopping: false,
+            is_submitted,
+            is_released: false,
         };
         self.jobs.insert(id, job);
         self.publish(id, state);
@@ -266,46 +294,67 @@ impl JobDirectory {
     }
 
     /// A driver said goodbye.
-    pub fn on_driver_finished(&mut self, driver: ProcessId, _now: Time) {
-        if let Some(id) = self.job_of(driver) {
-            self.end(id, JobState::Succeeded, String::new());
-        }
+    pub fn on_driver_finished(&mut self, driver: ProcessId, now: Time) {
+        self.on_driver_gone(driver, JobState::Succeeded, String::new(), now);
     }
 
-    /// The process that a submitted job's command ran in has ended.
-    pub fn on_entrypoint_exited(&mut self, id: JobId, code: Option<i32>, _now: Time) {
-        match code {
-            Some(0) => self.end(id, JobState::Succeeded, String::new()),
-            Some(code) => {
-                let message = format!("its driver exited with code {code}");
-                self.end(id, JobState::Failed, message);
-            }
-            None => {
-                let message = "its driver was ended by a signal".to_owned();
-                self.end(id, JobState::Failed, message);
-            }
-        }
+    /// The process that a submitted job's command ran in has ended, by an exit or by a signal.
+    pub fn on_entrypoint_exited(
+        &mut self,
+        id: JobId,
+        code: Option<i32>,
+        signal: Option<i32>,
+        now: Time,
+    ) {
+        let (state, message) = match (code, signal) {
+            (Some(0), _) => (JobState::Succeeded, String::new()),
+            (Some(code), _) => (JobState::Failed, format!("it exited with code {code}")),
+            (None, Some(signal)) => (
+                JobState::Failed,
+                format!("it was ended by signal {signal}"),
+            ),
+            (None, None) => (JobState::Failed, "how it ended is not known".to_owned()),
+        };
+        self.end(id, state, message, now);
     }
 
     /// A process is gone without a goodbye; a job whose driver it was has failed.
-    pub fn on_process_died(&mut self, process: ProcessId, _now: Time) {
-        if let Some(id) = self.job_of(process) {
-            let message = format!("its driver {process} died");
-            self.end(id, JobState::Failed, message);
-        }
+    pub fn on_process_died(&mut self, process: ProcessId, now: Time) {
+        let message = format!("its driver {process} died");
+        self.on_driver_gone(process, JobState::Failed, message, now);
     }
 
     /// A node is gone with the drivers on it.
-    pub fn on_node_died(&mut self, node: NodeId, _now: Time) {
+    pub fn on_node_died(&mut self, node: NodeId, now: Time) {
         let lost = self
             .jobs
-            .iter()
-            .filter(|(_, job)| job.node == Some(node) && !job.info.state.is_ended())
-            .map(|(id, _)| *id)
+            .values()
+            .filter(|job| job.node == Some(node))
+            .filter_map(|job| job.info.driver)
             .collect::<Vec<_>>();
-        for id in lost {
+        for driver in lost {
             let message = format!("its driver's node {node} died");
-            self.end(id, JobState::Failed, message);
+            self.on_driver_gone(driver, JobState::Failed, message, now);
+        }
+    }
+
+    /// What a submitted job's driver used is released at once; how the job ends, its command's exit says.
+    fn on_driver_gone(&mut self, driver: ProcessId, state: JobState, message: String, now: Time) {
+        let Some(id) = self.job_of(driver) else {
+            return;
+        };
+        if self.jobs.get(&id).is_some_and(|job| job.is_submitted) {
+            self.release(id);
+        } else {
+            self.end(id, state, message, now);
+        }
+    }
+
+    fn release(&mut self, id: JobId) {
+        if let Some(job) = self.jobs.get_mut(&id)
+            && !std::mem::replace(&mut job.is_released, true)
+        {
+            self.commands.push_back(Command::ReleaseJob { job: id });
         }
     }
 
@@ -361,9 +410,9 @@ impl JobDirectory {
             let message = if is_stopping {
                 "it did not end when it was asked to and was killed"
             } else {
-                "its driver did not connect in time"
+                "its command was not started in time"
             };
-            self.end(job, JobState::Failed, message.to_owned());
+            self.end(job, JobState::Failed, message.to_owned(), now);
         }
     }
 
@@ -375,7 +424,7 @@ impl JobDirectory {
     }
 
     /// Ends a job once; one that was being stopped is stopped, however its driver ended.
-    fn end(&mut self, id: JobId, state: JobState, message: String) {
+    fn end(&mut self, id: JobId, state: JobState, message: String, now: Time) {
         let Some(job) = self.jobs.get_mut(&id) else {
             return;
         };
@@ -389,8 +438,9 @@ impl JobDirectory {
         };
         job.info.state = state;
         job.info.message = message;
+        job.info.ended = Some(now);
         job.deadline = None;
-        self.commands.push_back(Command::ReleaseJob { job: id });
+        self.release(id);
         self.publish(id, state);
         self.ended.push_back(id);
         if self.ended.len() > self.config.ended_max
