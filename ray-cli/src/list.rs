@@ -1,6 +1,6 @@
 //! `ray list`, `ray get` and `ray summary`: the cluster's state, row by row or counted.
 
-use ray_core::control::{Answer, Filter, Query, Row, Table};
+use ray_core::control::{Answer, Client, Filter, Query, Row, Table};
 
 use crate::{
     Failed,
@@ -60,18 +60,37 @@ pub struct SummaryOptions {
 /// # Errors
 /// What the head refused, or why it cannot be reached.
 pub fn list(options: &ListOptions) -> Result<(), Failed> {
-    let answer = options.connect.client()?.query(Query::List {
-        table: options.table,
-        filters: options.filter.clone(),
-        limit: options.limit,
+    let client = options.connect.client()?;
+    let filters = options.filter.clone();
+    print_rows(
+        &client,
+        options.table,
+        filters,
+        options.limit,
+        options.format,
+    )
+}
+
+/// Prints the rows of a table that the filters admit.
+pub fn print_rows(
+    client: &Client,
+    table: Table,
+    filters: Vec<Filter>,
+    limit: usize,
+    format: Format,
+) -> Result<(), Failed> {
+    let answer = client.query(Query::List {
+        table,
+        filters,
+        limit,
     })?;
     let Answer::Rows { rows, total } = answer else {
         return Err(crate::OTHER_ANSWER.into());
     };
-    if options.format == Format::Json {
+    if format == Format::Json {
         print(rows.iter().map(Row::to_json))?;
     } else {
-        let columns = options.table.columns();
+        let columns = table.columns();
         let cells: Vec<Vec<String>> = rows.iter().map(|row| cells(row, columns)).collect();
         print(lines(columns, &cells))?;
     }
@@ -96,10 +115,15 @@ pub fn get(options: &GetOptions) -> Result<(), Failed> {
     let Answer::Row(row) = answer else {
         return Err(crate::OTHER_ANSWER.into());
     };
-    if options.format == Format::Json {
+    print_row(&row, options.table, options.format)
+}
+
+/// Prints one row, a column a line.
+pub fn print_row(row: &Row, table: Table, format: Format) -> Result<(), Failed> {
+    if format == Format::Json {
         return Ok(print([row.to_json()])?);
     }
-    let columns = options.table.columns().iter();
+    let columns = table.columns().iter();
     let shown = columns.map(|column| format!("{column:24}{}", printable(&row.text(column))));
     Ok(print(shown)?)
 }

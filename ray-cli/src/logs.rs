@@ -87,7 +87,7 @@ fn follow_all(client: &Client) -> Result<(), Failed> {
 }
 
 /// Prints a file from an offset to its end; returns where the end is.
-fn print_from(client: &Client, file: &str, mut offset: u64) -> Result<u64, Failed> {
+pub fn print_from(client: &Client, file: &str, mut offset: u64) -> Result<u64, Failed> {
     loop {
         let (text, next) = read(client, file, offset)?;
         if next == offset {

@@ -2,6 +2,7 @@
 
 mod bench;
 mod connect;
+mod job;
 mod list;
 mod logs;
 mod options;
@@ -45,6 +46,9 @@ enum Command {
     Summary(list::SummaryOptions),
     /// Show what the head's processes wrote.
     Logs(logs::Options),
+    /// Run programs on the cluster, and look after them.
+    #[command(subcommand)]
+    Job(job::JobCommand),
     /// Make, show and revoke the tokens that let others in.
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -57,6 +61,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
+        Command::Job(command) => return ended(job::run(command)),
         Command::Start(options) => start::run(options),
         Command::Stop(options) => stop::run(&options),
         Command::Status(options) => status::run(&options),
@@ -68,8 +73,12 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::run(&options),
         Command::Part(part) => bench::run_part(&part),
     };
+    ended(done.map(|()| ExitCode::SUCCESS))
+}
+
+fn ended(done: Result<ExitCode, Failed>) -> ExitCode {
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         // Whoever read the output, `head` for example, has seen enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {

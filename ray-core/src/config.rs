@@ -244,6 +244,10 @@ pub const WORKERS_MAX: usize = 512;
 pub const FAULT_AHEAD_BYTES_MIN: u64 = 8 << 20;
 /// Pages that are made in the background ahead of what is in use, at most; bytes.
 pub const FAULT_AHEAD_BYTES_MAX: u64 = 256 << 20;
+/// Submitted jobs that are over and still listed.
+pub const ENDED_JOBS_MAX: usize = 1000;
+/// A job's program has this long to end after it was asked to.
+pub const JOB_STOP_GRACE: Duration = Duration::from_secs(3);
 /// The port of a head's front desk, UDP.
 pub const DESK_PORT: u16 = 6379;
 /// A newcomer at the front desk has this long for the handshake, and for finding the head at all.

@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
     sync::{
         Arc,
@@ -23,7 +23,8 @@ use crate::{
         ControlRole, Current, Role, Token,
         api::{FrontDesk, FrontDeskConfig},
         desk::HeadDesk,
-        store::redb::RedbStore,
+        jobs::{JobOffice, OfficePlan},
+        store::{ControlStore, redb::RedbStore},
         token_office::TokenOffice,
     },
     node::NodeSettings,
@@ -90,6 +91,7 @@ pub struct NodeConfig {
 pub struct Daemon {
     runtime: Arc<Runtime>,
     desk: Option<FrontDesk>,
+    jobs: Option<Arc<JobOffice>>,
     current: Option<Current>,
     stop: Stopper,
     address: SocketAddr,
@@ -146,8 +148,14 @@ impl HeadConfig {
             .ca
             .issue_desk()
             .map_err(|error| system("could not make keys")(&error))?;
-        let tokens = Arc::new(TokenOffice::open(fingerprint, Arc::new(store))?);
+        let store: Arc<dyn ControlStore> = Arc::new(store);
+        let tokens = Arc::new(TokenOffice::open(fingerprint, store.clone())?);
         let admin = tokens.create_for_head()?;
+        let (jobs, wishes) = JobOffice::open(OfficePlan {
+            store,
+            tokens: tokens.clone(),
+            run_dir: run_dir.clone(),
+        })?;
         let bind = self
             .node
             .config
@@ -165,7 +173,7 @@ impl HeadConfig {
         make_current(&runtime);
         join(&runtime);
         let stop = Stopper::default();
-        let desk = HeadDesk::new(&runtime, stop.clone());
+        let desk = HeadDesk::new(&runtime, stop.clone(), jobs.clone());
         let config = FrontDeskConfig {
             bind: SocketAddr::new(bind, self.port),
             identity,
@@ -182,6 +190,11 @@ impl HeadConfig {
             self.node.advertise.unwrap_or(bind),
             desk.local_addr().port(),
         );
+        if let Some(control) = &runtime.control_role {
+            control.keep_jobs(jobs.wishes());
+        }
+        jobs.set_address(reachable_here(address).to_string());
+        jobs.begin(&runtime, wishes)?;
         let current = Current {
             address: address.to_string(),
             token: admin.clone(),
@@ -194,6 +207,7 @@ impl HeadConfig {
         Ok(Daemon {
             runtime,
             desk: Some(desk),
+            jobs: Some(jobs),
             current: Some(current),
             stop,
             address,
@@ -236,6 +250,7 @@ impl NodeConfig {
         Ok(Daemon {
             runtime,
             desk: None,
+            jobs: None,
             current: None,
             stop: Stopper::default(),
             address: control.map_or_else(
@@ -302,7 +317,19 @@ impl Drop for Daemon {
         if let Some(desk) = self.desk.take() {
             desk.stop();
         }
+        if let Some(jobs) = self.jobs.take() {
+            jobs.close();
+        }
         self.runtime.end();
+    }
+}
+
+/// Returns where a process of this machine reaches what listens there.
+fn reachable_here(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        ip if !ip.is_unspecified() => address,
+        IpAddr::V4(_) => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()),
+        IpAddr::V6(_) => SocketAddr::new(Ipv6Addr::LOCALHOST.into(), address.port()),
     }
 }
 

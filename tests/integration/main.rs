@@ -19,6 +19,7 @@ mod concurrency_groups;
 mod errors;
 mod get_and_wait;
 mod groups;
+mod jobs;
 mod names;
 mod objects;
 mod order;

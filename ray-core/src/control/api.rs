@@ -11,15 +11,16 @@ use ray_net::tls::{desk::DeskIdentity, fingerprint_of};
 
 use super::{
     audit::{Audit, Event},
-    listener::{Limits, Listener},
+    jobs::{Arriving, JobOffice},
+    listener::{Attendant, Limits, Listener, Upload},
     logs,
     protocol::{
         Answer, Command, Join, Joined, NODE_NAME_BYTES_MAX, Query, RefusalCode, Refused, Reply,
         Request, StopRequest,
     },
-    tables,
+    tables::{self, TableRow as _},
     token::Role,
-    token_book::TokenRefusal,
+    token_book::{TokenId, TokenRefusal},
     token_office::{TokenOffice, wall_now},
 };
 use crate::{Error, Result, config::CLOCK_SKEW_MAX, wire::WIRE_VERSION};
@@ -31,13 +32,7 @@ pub(crate) trait Desk: Send + Sync + 'static {
     ///
     /// # Errors
     /// A text for the person who started the process.
-    fn admit(
-        &self,
-        role: Role,
-        public_key: &[u8],
-        from: SocketAddr,
-        name: &str,
-    ) -> Result<Admission, String>;
+    fn admit(&self, newcomer: &Newcomer<'_>) -> Result<Admission, String>;
 
     /// Answers [`Query::Status`] with [`Answer::Status`] and [`Query::List`] with all rows of the
     /// table ([`Answer::Rows`]; filters and limits are the desk's). No other query comes here.
@@ -51,6 +46,19 @@ pub(crate) trait Desk: Send + Sync + 'static {
     /// # Errors
     /// A text for the person who asked.
     fn stop(&self, what: StopRequest) -> Result<(), String>;
+
+    /// Returns who takes jobs on, if somebody does.
+    fn jobs(&self) -> Option<&JobOffice>;
+}
+
+/// Somebody whose token was good.
+pub(crate) struct Newcomer<'a> {
+    pub role: Role,
+    pub public_key: &'a [u8],
+    pub from: SocketAddr,
+    pub name: &'a str,
+    /// What it was let in by.
+    pub token: TokenId,
 }
 
 /// What the control role grants to a newcomer.
@@ -65,6 +73,8 @@ pub(crate) struct Admission {
     /// Who has the control role, and where its data connections arrive; an unspecified address stands
     /// for that of the desk.
     pub(crate) control: (ProcessId, SocketAddr),
+    /// The job that the newcomer is the driver of, when it was submitted.
+    pub(crate) job: Option<u64>,
 }
 
 /// Where the desk stands and how it shows itself.
@@ -105,9 +115,8 @@ impl FrontDesk {
             tokens,
             desk,
         };
-        let answer = move |bytes: &[u8], from| clerk.answer(bytes, from);
         Ok(FrontDesk {
-            listener: Listener::start(config.bind, &config.identity, limits, Arc::new(answer))?,
+            listener: Listener::start(config.bind, &config.identity, limits, Arc::new(clerk))?,
         })
     }
 
@@ -130,7 +139,7 @@ struct Clerk {
     desk: Arc<dyn Desk>,
 }
 
-impl Clerk {
+impl Attendant for Clerk {
     fn answer(&self, bytes: &[u8], from: SocketAddr) -> Vec<u8> {
         let reply = match serde_json::from_slice::<Request>(bytes) {
             Ok(request) => self.judge(request, from).unwrap_or_else(Reply::Refused),
@@ -139,12 +148,65 @@ impl Clerk {
                 format!("the request makes no sense here: {error}"),
             )),
         };
-        if let Reply::Refused(Refused { code, text }) = &reply
+        self.encode(&reply, from)
+    }
+
+    fn begin_upload(&self, bytes: &[u8], from: SocketAddr) -> Result<Box<dyn Upload>, Vec<u8>> {
+        let refuse = |refused| self.encode(&Reply::Refused(refused), from);
+        let request = serde_json::from_slice::<Request>(bytes).map_err(|error| {
+            let text = format!("the request makes no sense here: {error}");
+            refuse(Refused::new(RefusalCode::Request, text))
+        })?;
+        let needed = request.needs();
+        let Request::Upload {
+            secret,
+            hash,
+            bytes,
+        } = request
+        else {
+            let text = "the request makes no sense here: it goes on after its end";
+            return Err(refuse(Refused::new(RefusalCode::Request, text)));
+        };
+        let token = self.tokens.check(&secret, needed);
+        let token = token.map_err(|refusal| refuse(refuse_token(refusal)))?;
+        let failed = |text: String| refuse(Refused::new(RefusalCode::Failed, text));
+        let office = self.desk.jobs().ok_or_else(|| failed(NO_JOBS.into()))?;
+        tracing::info!(%from, %token, hash, bytes, "a program arrives at the front desk");
+        let arriving = Arriving::begin(&office.cache(), &hash, bytes).map_err(failed)?;
+        Ok(Box::new(arriving))
+    }
+}
+
+impl Upload for Arriving {
+    fn take(&mut self, bytes: &[u8]) -> Result<(), Vec<u8>> {
+        Arriving::take(self, bytes).map_err(upload_failed)
+    }
+
+    fn finish(self: Box<Self>) -> Vec<u8> {
+        match Arriving::finish(*self) {
+            Ok(()) => serde_json::to_vec(&Reply::Answer(Answer::Done)).unwrap_or_default(),
+            Err(text) => upload_failed(text),
+        }
+    }
+}
+
+fn upload_failed(text: String) -> Vec<u8> {
+    let refused = Refused::new(RefusalCode::Failed, text);
+    serde_json::to_vec(&Reply::Refused(refused)).unwrap_or_default()
+}
+
+/// What a desk without an office says.
+const NO_JOBS: &str = "this cluster takes no jobs";
+
+impl Clerk {
+    /// Returns a reply's bytes; a refusal is written down.
+    fn encode(&self, reply: &Reply, from: SocketAddr) -> Vec<u8> {
+        if let Reply::Refused(Refused { code, text }) = reply
             && self.audit.refused(wall_now(), from, *code, text)
         {
             tracing::warn!(%from, ?code, reason = text, "refused at the front desk");
         }
-        serde_json::to_vec(&reply).unwrap_or_default()
+        serde_json::to_vec(reply).unwrap_or_default()
     }
 
     fn judge(&self, request: Request, from: SocketAddr) -> Result<Reply, Refused> {
@@ -157,16 +219,18 @@ impl Clerk {
         let answer = match request {
             Request::Query { query, .. } => self.query(query),
             Request::Command { command, .. } => {
-                tracing::info!(%from, %token, ?command, "command at the front desk");
+                let shown = command.without_secrets();
+                tracing::info!(%from, %token, command = ?shown, "command at the front desk");
                 let answer = self.command(&command);
                 let event = Event::Command {
-                    command: &command,
+                    command: &shown,
                     token_id: token.to_string(),
                     done: answer.is_ok(),
                 };
                 self.audit.note(wall_now(), from, event);
                 answer
             }
+            Request::Upload { .. } => Err("a program's bytes must follow the request".into()),
             Request::Join(_) => unreachable!("joins were judged above"),
         };
         answer
@@ -212,9 +276,13 @@ impl Clerk {
             .redeem(&join.secret, needed, &bearer)
             .map_err(|error| failed(error.to_string()))?
             .map_err(refuse_token)?;
-        let admitted = self
-            .desk
-            .admit(join.role, &join.public_key, from, &join.node_name);
+        let admitted = self.desk.admit(&Newcomer {
+            role: join.role,
+            public_key: &join.public_key,
+            from,
+            name: &join.node_name,
+            token,
+        });
         let admission = admitted.map_err(|text| {
             self.tokens.give_back(token, &bearer);
             failed(text)
@@ -234,6 +302,7 @@ impl Clerk {
             root: admission.root,
             control_process: admission.control.0.0,
             control_address: admission.control.1,
+            job: admission.job,
         })
     }
 
@@ -254,6 +323,12 @@ impl Clerk {
             Query::Summary { table } => {
                 let summary = tables::summarize(table, &self.rows(table)?);
                 Ok(Answer::Summary(summary))
+            }
+            Query::Job { job } => {
+                let office = self.desk.jobs().ok_or(NO_JOBS)?;
+                office
+                    .find(&job)
+                    .map(|found| Answer::Row(found.row().row()))
             }
             Query::LogFiles => logs::list(&self.logs).map(Answer::LogFiles),
             Query::Log { file, offset } => {
@@ -279,6 +354,11 @@ impl Clerk {
     fn command(&self, command: &Command) -> Result<Answer, String> {
         let text = |error: Error| error.to_string();
         match command {
+            Command::SubmitJob(request) => self.desk.jobs().ok_or(NO_JOBS)?.submit(request),
+            Command::StopJob { job } => {
+                let office = self.desk.jobs().ok_or(NO_JOBS)?;
+                office.stop(job).map(|()| Answer::Done)
+            }
             Command::Stop(what) => self.desk.stop(what.clone()).map(|()| Answer::Done),
             Command::CreateToken { role, ttl_s, uses } => {
                 let ttl = ttl_s.map(Duration::from_secs);

@@ -12,10 +12,11 @@ use ray_net::tls::{ClusterCa, NodeKey, PROCESS_INDEX_BITS, desk};
 use super::*;
 use crate::control::{
     client::{Client, exchange},
+    jobs::{JobRequest, OfficePlan},
     protocol::{ClusterStatus, REQUEST_BYTES_MAX},
     rows::ActorState,
-    store::redb::RedbStore,
-    tables::{Table, TableRow as _},
+    store::{ControlStore, redb::RedbStore},
+    tables::Table,
     token::Token,
 };
 
@@ -27,16 +28,17 @@ struct Double {
     admitted: Mutex<Vec<(Role, String)>>,
     stopped: Mutex<Vec<StopRequest>>,
     full: AtomicBool,
+    jobs: Arc<JobOffice>,
 }
 
 impl Desk for Double {
-    fn admit(
-        &self,
-        role: Role,
-        public_key: &[u8],
-        _from: SocketAddr,
-        name: &str,
-    ) -> Result<Admission, String> {
+    fn admit(&self, newcomer: &Newcomer<'_>) -> Result<Admission, String> {
+        let Newcomer {
+            role,
+            public_key,
+            name,
+            ..
+        } = *newcomer;
         if self.full.load(Ordering::Relaxed) {
             return Err("the cluster is full".into());
         }
@@ -50,6 +52,7 @@ impl Desk for Double {
             delegation: delegation.map_err(|error| error.to_string())?,
             root: self.ca.root().to_vec(),
             control: (ProcessId(1), (Ipv4Addr::UNSPECIFIED, 4242).into()),
+            job: None,
         })
     }
 
@@ -87,6 +90,10 @@ impl Desk for Double {
         self.stopped.lock().push(what);
         Ok(())
     }
+
+    fn jobs(&self) -> Option<&JobOffice> {
+        Some(&self.jobs)
+    }
 }
 
 /// A desk that runs, and all that is behind it.
@@ -104,8 +111,9 @@ impl Running {
 
     fn with(limits: Limits) -> Running {
         let ca = ClusterCa::generate(CLUSTER).expect("keys");
-        let store = Arc::new(RedbStore::in_memory().expect("a store"));
-        let tokens = Arc::new(TokenOffice::open(ca.fingerprint(), store).expect("a book"));
+        let store: Arc<dyn ControlStore> = Arc::new(RedbStore::in_memory().expect("a store"));
+        let tokens = TokenOffice::open(ca.fingerprint(), store.clone());
+        let tokens = Arc::new(tokens.expect("a book"));
         let logs = tempfile::tempdir().expect("a folder");
         std::fs::write(logs.path().join("head-1.log"), "it began\n").expect("written");
         let config = FrontDeskConfig {
@@ -113,11 +121,18 @@ impl Running {
             identity: ca.issue_desk().expect("a certificate"),
             logs: logs.path().to_owned(),
         };
+        let plan = OfficePlan {
+            store,
+            tokens: tokens.clone(),
+            run_dir: logs.path().join("run"),
+        };
+        let (jobs, _) = JobOffice::open(plan).expect("a store");
         let double = Arc::new(Double {
             ca,
             admitted: Mutex::default(),
             stopped: Mutex::default(),
             full: AtomicBool::new(false),
+            jobs,
         });
         let desk = FrontDesk::start_with(config, tokens.clone(), double.clone(), limits);
         Running {
@@ -374,6 +389,15 @@ fn each_request_takes_its_role() {
                 _ => assert!(matches!(answered, Err(Error::Unauthenticated(_)))),
             }
         }
+        let submitted = client.command(Command::SubmitJob(program(b"#!/bin/true")));
+        let stopped = client.command(Command::StopJob { job: "j1".into() });
+        if role >= Role::Driver {
+            assert!(matches!(submitted, Ok(Answer::ExecutableWanted)));
+            assert!(matches!(stopped, Err(Error::Refused(_))), "no such job");
+        } else {
+            assert!(matches!(submitted, Err(Error::Unauthenticated(_))));
+            assert!(matches!(stopped, Err(Error::Unauthenticated(_))));
+        }
         for (joins, needed) in [(Role::Driver, Role::Driver), (Role::Node, Role::Node)] {
             let joined = join(&client, joins, "n");
             assert_eq!(joined.is_ok(), role >= needed, "{role} joins as {joins}");
@@ -386,6 +410,65 @@ fn each_request_takes_its_role() {
         }
     }
     assert_eq!(running.double.stopped.lock().len(), 1);
+}
+
+/// A request to run a program of this content.
+fn program(content: &[u8]) -> JobRequest {
+    let mut request = JobRequest::new("program");
+    request.executable = blake3::hash(content).to_hex().to_string();
+    request.executable_bytes = content.len() as u64;
+    request
+}
+
+#[test]
+fn a_program_reaches_the_cache_by_its_hash_and_from_drivers_only() {
+    let running = Running::start();
+    let content: Vec<u8> = (0..5_000_000_u32).map(|at| (at % 251) as u8).collect();
+    let file = running.logs.path().join("program");
+    std::fs::write(&file, &content).expect("written");
+    let request = program(&content);
+    let submit = |role| {
+        running
+            .client(role)
+            .submit_job(request.clone(), &file)
+            .expect_err("nobody is behind this desk who could start it")
+    };
+    let refused = submit(Role::Viewer);
+    assert!(matches!(refused, Error::Unauthenticated(_)), "{refused}");
+    let cached = running.double.jobs.cache().join(&request.executable);
+    assert!(!cached.exists());
+    let failed = submit(Role::Driver).to_string();
+    assert!(failed.contains("the head is ending"), "{failed}");
+    assert_eq!(std::fs::read(&cached).expect("it is there"), content);
+}
+
+#[test]
+fn a_program_that_is_not_what_its_hash_says_is_refused() {
+    let running = Running::start();
+    let token = running.token(Role::Driver);
+    let file = running.logs.path().join("program");
+    std::fs::write(&file, vec![7; 3 << 20]).expect("written");
+    let other = program(&vec![8; 3 << 20]);
+    let upload = |secret: &[u8], bytes| {
+        let request = Request::Upload {
+            secret: secret.to_vec(),
+            hash: other.executable.clone(),
+            bytes,
+        };
+        let mut line = serde_json::to_vec(&request).expect("JSON");
+        line.push(b'\n');
+        match exchange(&running.address(), &token, &line, Some(&file)) {
+            Ok((Reply::Refused(refused), _)) => refused.text,
+            other => panic!("not refused: {other:?}"),
+        }
+    };
+    assert!(upload(token.secret(), 3 << 20).contains("not what its hash says"));
+    assert!(upload(token.secret(), 1 << 20).contains("longer than was announced"));
+    assert!(upload(token.secret(), 4 << 20).contains("shorter than was announced"));
+    assert!(upload(&[0; 32], 3 << 20).contains("no such token"));
+    let kept = std::fs::read_dir(running.double.jobs.cache()).expect("a folder");
+    assert_eq!(kept.count(), 0);
+    running.assert_serves();
 }
 
 #[test]
@@ -455,7 +538,7 @@ fn a_token_made_at_the_desk_works_until_it_is_revoked() {
 fn a_request_that_is_too_long_or_makes_no_sense_is_refused() {
     let running = Running::start();
     let token = running.token(Role::Admin);
-    let refused = |bytes: &[u8]| match exchange(&running.address(), &token, bytes) {
+    let refused = |bytes: &[u8]| match exchange(&running.address(), &token, bytes, None) {
         Ok((Reply::Refused(refused), _)) => refused.text,
         other => panic!("not refused: {other:?}"),
     };

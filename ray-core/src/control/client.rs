@@ -1,8 +1,10 @@
 //! The newcomer's and the command line's side of the front desk; blocking, one connection a request.
 
 use std::{
-    io::ErrorKind,
+    fs::File,
+    io::{self, ErrorKind, Read as _},
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -14,6 +16,7 @@ use tokio::{net::UdpSocket, time::timeout};
 
 use super::{
     api::Admission,
+    jobs::JobRequest,
     protocol::{
         ANSWER_BYTES_MAX, Answer, ClusterStatus, Command, Join, Query, RefusalCode, Reply, Request,
     },
@@ -107,7 +110,8 @@ impl Client {
 
     /// Joins with a request that says what the caller likes.
     pub(super) fn join_with(&self, join: Join) -> Result<Admission> {
-        let (reply, desk) = exchange(&self.address, &self.token, &encode(&Request::Join(join))?)?;
+        let request = encode(&Request::Join(join))?;
+        let (reply, desk) = exchange(&self.address, &self.token, &request, None)?;
         let joined = match reply {
             Reply::Joined(joined) => joined,
             Reply::Answer(other) => return Err(unexpected(&other)),
@@ -129,11 +133,55 @@ impl Client {
             delegation: joined.delegation,
             root: joined.root,
             control: (ProcessId(joined.control_process), control_address),
+            job: joined.job,
         })
     }
 
+    /// Submits a job whose program is the file `path`; sends the file when the head has it not.
+    ///
+    /// Its hash and size are filled in. Returns the job's id.
+    ///
+    /// # Errors
+    /// As [`Client::query`]; a file that cannot be read.
+    pub fn submit_job(&self, mut request: JobRequest, path: &Path) -> Result<String> {
+        let unreadable = |error: io::Error| Error::InvalidOption {
+            option: "program".into(),
+            reason: format!("{} cannot be read: {error}", path.display()),
+        };
+        let mut hasher = blake3::Hasher::new();
+        let mut file = File::open(path).map_err(unreadable)?;
+        request.executable_bytes = io::copy(&mut file, &mut hasher).map_err(unreadable)?;
+        request.executable = hasher.finalize().to_hex().to_string();
+        for _ in 0..2 {
+            match self.command(Command::SubmitJob(request.clone()))? {
+                Answer::Submitted { job_id } => return Ok(job_id),
+                Answer::ExecutableWanted => self.upload(&request, path)?,
+                other => return Err(unexpected(&other)),
+            }
+        }
+        Err(Error::System(
+            "the head took the program and has it not; look at its log".into(),
+        ))
+    }
+
+    fn upload(&self, request: &JobRequest, path: &Path) -> Result<()> {
+        let upload = Request::Upload {
+            secret: self.token.secret().to_vec(),
+            hash: request.executable.clone(),
+            bytes: request.executable_bytes,
+        };
+        let mut line = encode(&upload)?;
+        line.push(b'\n');
+        match exchange(&self.address, &self.token, &line, Some(path))?.0 {
+            Reply::Answer(Answer::Done) => Ok(()),
+            Reply::Answer(other) => Err(unexpected(&other)),
+            Reply::Refused(refused) => Err(refusal(refused.code, refused.text)),
+            Reply::Joined(_) => Err(Error::System("the head answered another question".into())),
+        }
+    }
+
     fn ask(&self, request: &Request) -> Result<Answer> {
-        match exchange(&self.address, &self.token, &encode(request)?)?.0 {
+        match exchange(&self.address, &self.token, &encode(request)?, None)?.0 {
             Reply::Answer(answer) => Ok(answer),
             Reply::Refused(refused) => Err(refusal(refused.code, refused.text)),
             Reply::Joined(_) => Err(Error::System("the head answered another question".into())),
@@ -163,8 +211,13 @@ fn encode(request: &Request) -> Result<Vec<u8>> {
     serde_json::to_vec(request).map_err(|error| Error::System(error.to_string()))
 }
 
-/// Sends one request; returns the answer and where it came from.
-pub(super) fn exchange(address: &str, token: &Token, bytes: &[u8]) -> Result<(Reply, SocketAddr)> {
+/// Sends one request, and a file after it; returns the answer and where it came from.
+pub(super) fn exchange(
+    address: &str,
+    token: &Token,
+    bytes: &[u8],
+    file: Option<&Path>,
+) -> Result<(Reply, SocketAddr)> {
     // A thread of its own: the caller may itself be a task of a runtime, which must not block.
     let answered = std::thread::scope(|scope| {
         let asking = scope.spawn(|| {
@@ -172,7 +225,7 @@ pub(super) fn exchange(address: &str, token: &Token, bytes: &[u8]) -> Result<(Re
                 .enable_all()
                 .build()
                 .map_err(|error| Error::System(format!("no runtime to ask with: {error}")))?;
-            let answered = runtime.block_on(ask_all(address, token, bytes));
+            let answered = runtime.block_on(ask_all(address, token, bytes, file));
             // The resolver's thread may still wait for its server.
             runtime.shutdown_background();
             answered
@@ -183,11 +236,16 @@ pub(super) fn exchange(address: &str, token: &Token, bytes: &[u8]) -> Result<(Re
 }
 
 /// Tries every address that the name stands for.
-async fn ask_all(address: &str, token: &Token, bytes: &[u8]) -> Result<(Reply, SocketAddr)> {
+async fn ask_all(
+    address: &str,
+    token: &Token,
+    bytes: &[u8],
+    file: Option<&Path>,
+) -> Result<(Reply, SocketAddr)> {
     let mut last = unreachable_at(address, "its name stands for no address");
     for at in resolve(address).await? {
         let asked = Asked { address, at };
-        match asked.ask(token, bytes).await {
+        match asked.ask(token, bytes, file).await {
             Err(error @ Error::Unreachable { .. }) => last = error,
             answered => return answered.map(|reply| (reply, at)),
         }
@@ -257,24 +315,17 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    async fn ask(&self, token: &Token, bytes: &[u8]) -> Result<Reply> {
+    async fn ask(&self, token: &Token, bytes: &[u8], file: Option<&Path>) -> Result<Reply> {
         let endpoint = Endpoint::client(any_port(self.at))
             .map_err(|error| self.unreachable(format!("no socket to reach it: {error}")))?;
         let connection = self.dial(&endpoint, token).await?;
-        let answered = timeout(2 * DESK_REQUEST_TIMEOUT, converse(&connection, bytes)).await;
+        let answered = converse(&connection, bytes, file).await;
         connection.close(0u32.into(), b"done");
         // Lets the close go out, so that the head need not wait for silence.
         timeout(CLOSE_GRACE, endpoint.wait_idle()).await.ok();
         let reply = match answered {
-            Ok(Ok(reply)) => reply,
-            Ok(Err(text)) => return Err(self.unreachable(format!("the connection broke: {text}"))),
-            Err(_) => {
-                let text = format!(
-                    "it took the request and did not answer within {:?}",
-                    2 * DESK_REQUEST_TIMEOUT
-                );
-                return Err(self.unreachable(text));
-            }
+            Ok(reply) => reply,
+            Err(text) => return Err(self.unreachable(text)),
         };
         serde_json::from_slice(&reply).map_err(|error| {
             Error::VersionMismatch(format!(
@@ -342,16 +393,44 @@ impl Asked<'_> {
 /// How long a client stays to see its farewell off; the head needs one packet of it.
 const CLOSE_GRACE: Duration = Duration::from_millis(2);
 
-async fn converse(connection: &Connection, bytes: &[u8]) -> Result<Vec<u8>, String> {
-    let text = |error: &dyn std::fmt::Display| error.to_string();
-    let (mut send, mut receive) = connection.open_bi().await.map_err(|error| text(&error))?;
+async fn converse(
+    connection: &Connection,
+    bytes: &[u8],
+    file: Option<&Path>,
+) -> Result<Vec<u8>, String> {
+    let broke = |error: &dyn std::fmt::Display| format!("the connection broke: {error}");
+    let (mut send, mut receive) = connection.open_bi().await.map_err(|error| broke(&error))?;
+    let late = |_| {
+        format!(
+            "it took the request and did not answer within {:?}",
+            2 * DESK_REQUEST_TIMEOUT
+        )
+    };
     // A head that refuses early stops reading; its answer says why.
-    send.write_all(bytes).await.ok();
+    let sent = timeout(2 * DESK_REQUEST_TIMEOUT, send.write_all(bytes)).await;
+    if sent.map_err(late)?.is_ok()
+        && let Some(path) = file
+    {
+        let unreadable = |error| format!("{} cannot be read: {error}", path.display());
+        let mut file = File::open(path).map_err(unreadable)?;
+        let mut buffer = vec![0; 256 << 10];
+        loop {
+            let count = file.read(&mut buffer).map_err(unreadable)?;
+            let sending = timeout(2 * DESK_REQUEST_TIMEOUT, send.write_all(&buffer[..count]));
+            if count == 0 || sending.await.map_err(late)?.is_err() {
+                break;
+            }
+        }
+    }
     send.finish().ok();
-    receive
-        .read_to_end(ANSWER_BYTES_MAX)
+    let answering = timeout(
+        2 * DESK_REQUEST_TIMEOUT,
+        receive.read_to_end(ANSWER_BYTES_MAX),
+    );
+    answering
         .await
-        .map_err(|error| text(&error))
+        .map_err(late)?
+        .map_err(|error| broke(&error))
 }
 
 /// Returns when the system says that no process has the port; QUIC itself never hears of it.

@@ -1,8 +1,7 @@
 //! What the control role does for those who ask at the front desk.
 
 use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Weak},
 };
 
@@ -10,8 +9,10 @@ use parking_lot::Mutex;
 use ray_engine::ids::ProcessId;
 
 use super::{
-    api::{Admission, Desk},
+    api::{Admission, Desk, Newcomer},
+    jobs::JobOffice,
     protocol::{Answer, Query, StopRequest},
+    tables::{Row, Table, TableRow as _},
     token::Role,
 };
 use crate::{
@@ -24,15 +25,17 @@ use crate::{
 pub(crate) struct HeadDesk {
     runtime: Weak<Runtime>,
     stopper: Stopper,
+    jobs: Arc<JobOffice>,
     /// Who was admitted with which key: an answer that was lost is given again.
     admitted: Mutex<BTreeMap<Vec<u8>, ProcessId>>,
 }
 
 impl HeadDesk {
-    pub(crate) fn new(runtime: &Arc<Runtime>, stopper: Stopper) -> HeadDesk {
+    pub(crate) fn new(runtime: &Arc<Runtime>, stopper: Stopper, jobs: Arc<JobOffice>) -> HeadDesk {
         HeadDesk {
             runtime: Arc::downgrade(runtime),
             stopper,
+            jobs,
             admitted: Mutex::default(),
         }
     }
@@ -42,18 +45,31 @@ impl HeadDesk {
             .upgrade()
             .ok_or_else(|| "the head is ending".to_owned())
     }
+
+    /// Returns the jobs: those that were submitted as the office has them, and the others.
+    fn with_submitted(&self, known: Vec<Row>) -> Vec<Row> {
+        let submitted = self.jobs.records();
+        let mut rows: Vec<Row> = submitted.iter().map(|job| job.row().row()).collect();
+        let ids: BTreeSet<String> = rows.iter().map(|row| row.text("job_id")).collect();
+        let others = known
+            .into_iter()
+            .filter(|row| !ids.contains(&row.text("job_id")));
+        rows.extend(others);
+        rows
+    }
 }
 
 impl Desk for HeadDesk {
-    fn admit(
-        &self,
-        role: Role,
-        public_key: &[u8],
-        from: SocketAddr,
-        name: &str,
-    ) -> Result<Admission, String> {
+    fn admit(&self, newcomer: &Newcomer<'_>) -> Result<Admission, String> {
         let runtime = self.runtime()?;
         let node = runtime.node_role.as_ref().ok_or("the head has no node")?;
+        let Newcomer {
+            role,
+            public_key,
+            from,
+            name,
+            token,
+        } = *newcomer;
         let process = *self
             .admitted
             .lock()
@@ -66,6 +82,10 @@ impl Desk for HeadDesk {
         if let Some(control) = &runtime.control_role {
             control.on_admitted(process, role == Role::Driver);
         }
+        let job = match role {
+            Role::Driver => self.jobs.claim(token),
+            _ => None,
+        };
         tracing::info!(%role, %from, name, node = %process.node(), "admitted");
         Ok(Admission {
             cluster: authority.cluster(),
@@ -73,6 +93,7 @@ impl Desk for HeadDesk {
             delegation,
             root: authority.root().to_vec(),
             control: (runtime.process(), runtime.public_addr()),
+            job: job.map(|job| job.0),
         })
     }
 
@@ -84,6 +105,14 @@ impl Desk for HeadDesk {
             .ok_or("this process has no control role")?;
         match query {
             Query::Status => Ok(Answer::Status(control.status(&runtime))),
+            Query::List {
+                table: Table::Jobs, ..
+            } => {
+                let known = control.rows(Table::Jobs, &runtime)?;
+                let rows = self.with_submitted(known);
+                let total = rows.len();
+                Ok(Answer::Rows { rows, total })
+            }
             Query::List { table, .. } => control.rows(table, &runtime).map(|rows| {
                 let total = rows.len();
                 Answer::Rows { rows, total }
@@ -123,5 +152,9 @@ impl Desk for HeadDesk {
             }
         }
         Ok(())
+    }
+
+    fn jobs(&self) -> Option<&JobOffice> {
+        Some(&self.jobs)
     }
 }

@@ -62,7 +62,7 @@ impl ControlState {
     }
 
     fn create_group(&mut self, spec: GroupSpec, job: JobId, now: Time) -> Result<(), Failure> {
-        if self.ended.iter().any(|ended| ended.job == job) {
+        if self.is_over(job) {
             return Err(Failure::System(format!("job {job} has ended")));
         }
         self.groups.create(spec, now)

@@ -14,8 +14,8 @@ use std::{
 };
 
 use quinn::{
-    Connection, Endpoint, EndpointConfig, Incoming, ReadToEndError, RecvStream, SendStream,
-    ServerConfig, TokioRuntime, TransportConfig,
+    Connection, Endpoint, EndpointConfig, Incoming, RecvStream, SendStream, ServerConfig,
+    TokioRuntime, TransportConfig,
 };
 use ray_net::tls::desk::DeskIdentity;
 use tokio::{
@@ -32,8 +32,23 @@ use crate::{
     },
 };
 
-/// Turns a request's bytes into its answer's.
-pub(super) type AnswerFn = dyn Fn(&[u8], SocketAddr) -> Vec<u8> + Send + Sync;
+/// Who judges what arrives; may block.
+pub(super) trait Attendant: Send + Sync + 'static {
+    /// Turns a request's bytes into its answer's.
+    fn answer(&self, request: &[u8], from: SocketAddr) -> Vec<u8>;
+
+    /// Judges a request that is followed by bytes; returns who takes them, or the answer.
+    fn begin_upload(&self, request: &[u8], from: SocketAddr) -> Result<Box<dyn Upload>, Vec<u8>>;
+}
+
+/// Who takes the bytes that follow a request; may block.
+pub(super) trait Upload: Send + 'static {
+    /// Takes the next bytes, or ends with an answer.
+    fn take(&mut self, bytes: &[u8]) -> Result<(), Vec<u8>>;
+
+    /// Returns the answer when all have come.
+    fn finish(self: Box<Self>) -> Vec<u8>;
+}
 
 /// How long and how many.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +80,7 @@ impl Listener {
         bind: SocketAddr,
         identity: &DeskIdentity,
         limits: Limits,
-        answer: Arc<AnswerFn>,
+        attendant: Arc<dyn Attendant>,
     ) -> Result<Listener> {
         let socket = UdpSocket::bind(bind).map_err(|error| Error::InvalidOption {
             option: "port".into(),
@@ -84,7 +99,7 @@ impl Listener {
         let (ready, is_ready) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("ray-desk".into())
-            .spawn(move || run(socket, config, limits, answer, stopped, &ready))
+            .spawn(move || run(socket, config, limits, attendant, stopped, &ready))
             .map_err(|error| failed(&error))?;
         match is_ready.recv() {
             Ok(Ok(())) => Ok(Listener {
@@ -122,7 +137,8 @@ fn server_config(
         .max_concurrent_bidi_streams(1u32.into())
         .max_concurrent_uni_streams(0u32.into())
         .datagram_receive_buffer_size(None)
-        .stream_receive_window((REQUEST_BYTES_MAX as u32 + 1).into())
+        // What strangers may make it hold, the connection's window limits.
+        .stream_receive_window(UPLOAD_WINDOW_BYTES.into())
         .receive_window((2 * REQUEST_BYTES_MAX as u32).into())
         .max_idle_timeout(limits.request.try_into().ok());
     let mut config = ServerConfig::with_crypto(tls);
@@ -137,7 +153,7 @@ fn run(
     socket: UdpSocket,
     config: ServerConfig,
     limits: Limits,
-    answer: Arc<AnswerFn>,
+    attendant: Arc<dyn Attendant>,
     stopped: watch::Receiver<bool>,
     ready: &mpsc::Sender<std::io::Result<()>>,
 ) {
@@ -170,8 +186,9 @@ fn run(
         ready.send(Ok(())).ok();
         let service = Service {
             limits,
-            answer,
+            attendant,
             at_once: Arc::new(Semaphore::new(DESK_REQUESTS_MAX)),
+            uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
         };
         service.accept(&endpoint, stopped).await;
         // Every permit back means that every answer is out.
@@ -189,8 +206,9 @@ const STOP_GRACE: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 struct Service {
     limits: Limits,
-    answer: Arc<AnswerFn>,
+    attendant: Arc<dyn Attendant>,
     at_once: Arc<Semaphore>,
+    uploads: Arc<Semaphore>,
 }
 
 impl Service {
@@ -250,34 +268,37 @@ impl Service {
         mut send: SendStream,
         mut receive: RecvStream,
     ) -> bool {
-        let reading = receive.read_to_end(REQUEST_BYTES_MAX);
-        let bytes = match timeout(self.limits.request, reading).await {
-            Ok(Ok(bytes)) => Some(bytes),
-            Ok(Err(ReadToEndError::TooLong)) => None,
-            Ok(Err(_)) => return false,
+        let reading = read_request(&mut receive);
+        let arrived = match timeout(self.limits.request, reading).await {
+            Ok(Some(arrived)) => arrived,
+            Ok(None) => return false,
             Err(_) => {
                 connection.close(CLOSED_LATE.into(), b"the request did not arrive in time");
                 return false;
             }
         };
-        let Ok(_permit) = self.at_once.acquire().await else {
-            return false;
-        };
-        let reply = match bytes {
-            None => {
+        let from = connection.remote_address();
+        let reply = match arrived {
+            Arrived::TooLong => {
                 receive.stop(CLOSED_TOO_LONG.into()).ok();
-                too_long()
+                Some(too_long())
             }
-            Some(bytes) => {
-                let (answer, from) = (self.answer.clone(), connection.remote_address());
-                match tokio::task::spawn_blocking(move || answer(&bytes, from)).await {
-                    Ok(reply) => reply,
-                    Err(error) => {
-                        tracing::error!(%error, "a request could not be answered");
-                        return false;
-                    }
-                }
+            Arrived::Whole(bytes) => {
+                let Ok(_permit) = self.at_once.acquire().await else {
+                    return false;
+                };
+                let attendant = self.attendant.clone();
+                blocking(move || attendant.answer(&bytes, from)).await
             }
+            Arrived::WithMore(request, more) => {
+                let Ok(_permit) = self.uploads.acquire().await else {
+                    return false;
+                };
+                self.upload(connection, &mut receive, request, more).await
+            }
+        };
+        let Some(reply) = reply else {
+            return false;
         };
         let sending = async {
             send.write_all(&reply).await.ok()?;
@@ -287,7 +308,95 @@ impl Service {
         };
         timeout(self.limits.request, sending).await.is_ok()
     }
+
+    /// Takes the bytes that follow a request; returns the answer, unless the sender is gone or asleep.
+    async fn upload(
+        &self,
+        connection: &Connection,
+        receive: &mut RecvStream,
+        request: Vec<u8>,
+        mut bytes: Vec<u8>,
+    ) -> Option<Vec<u8>> {
+        let (attendant, from) = (self.attendant.clone(), connection.remote_address());
+        let mut upload = match blocking(move || attendant.begin_upload(&request, from)).await? {
+            Ok(upload) => upload,
+            Err(reply) => {
+                receive.stop(CLOSED_TOO_LONG.into()).ok();
+                return Some(reply);
+            }
+        };
+        // Its token was good.
+        connection.set_receive_window(UPLOAD_WINDOW_BYTES.into());
+        loop {
+            let reading = receive.read_chunk(UPLOAD_WINDOW_BYTES as usize, true);
+            let chunk = timeout(self.limits.request, reading).await.ok()?.ok()?;
+            let is_last = chunk.is_none();
+            bytes.extend_from_slice(&chunk.map(|chunk| chunk.bytes).unwrap_or_default());
+            if bytes.len() < UPLOAD_WINDOW_BYTES as usize && !is_last {
+                continue;
+            }
+            let taken = std::mem::take(&mut bytes);
+            let more = move || {
+                let done = upload.take(&taken);
+                done.map(|()| upload)
+            };
+            match blocking(more).await? {
+                Ok(further) if !is_last => upload = further,
+                Ok(all) => return blocking(move || all.finish()).await,
+                Err(reply) => {
+                    receive.stop(CLOSED_TOO_LONG.into()).ok();
+                    return Some(reply);
+                }
+            }
+        }
+    }
 }
+
+/// How much of a request has arrived.
+enum Arrived {
+    Whole(Vec<u8>),
+    /// A request's line, and the first of the bytes that follow it.
+    WithMore(Vec<u8>, Vec<u8>),
+    TooLong,
+}
+
+/// Reads a request: up to its end, or up to the end of its line when more follows.
+async fn read_request(receive: &mut RecvStream) -> Option<Arrived> {
+    let mut bytes = Vec::new();
+    loop {
+        let room = REQUEST_BYTES_MAX + 1 - bytes.len();
+        let Some(chunk) = receive.read_chunk(room, true).await.ok()? else {
+            return Some(Arrived::Whole(bytes));
+        };
+        let before = bytes.len();
+        bytes.extend_from_slice(&chunk.bytes);
+        // JSON as we write it has no line's end inside.
+        if let Some(end) = bytes[before..].iter().position(|byte| *byte == b'\n') {
+            let more = bytes.split_off(before + end + 1);
+            bytes.pop();
+            return Some(Arrived::WithMore(bytes, more));
+        }
+        if bytes.len() > REQUEST_BYTES_MAX {
+            return Some(Arrived::TooLong);
+        }
+    }
+}
+
+/// Runs what may block on a thread for that; `None` when it panicked.
+async fn blocking<R: Send + 'static>(what: impl FnOnce() -> R + Send + 'static) -> Option<R> {
+    match tokio::task::spawn_blocking(what).await {
+        Ok(result) => Some(result),
+        Err(error) => {
+            tracing::error!(%error, "a request could not be answered");
+            None
+        }
+    }
+}
+
+/// Bytes of an upload that may be under way, once its token was found good.
+const UPLOAD_WINDOW_BYTES: u32 = 1 << 20;
+/// Uploads at once; others wait.
+const UPLOADS_MAX: usize = 4;
 
 /// Codes that a connection is closed with, for whoever reads a trace.
 const CLOSED_LATE: u32 = 1;

@@ -13,6 +13,7 @@ pub(crate) mod current;
 pub(crate) mod desk;
 mod groups;
 mod hex;
+pub(crate) mod jobs;
 mod listener;
 mod logs;
 mod nodes;
@@ -32,6 +33,7 @@ pub(crate) mod token_office;
 
 pub use client::Client;
 pub use current::Current;
+pub use jobs::JobRequest;
 pub use protocol::{Answer, ClusterStatus, Command, Demand, LogFile, Query, StopRequest};
 pub(crate) use role::ControlRole;
 pub use rows::{

@@ -84,6 +84,12 @@ impl Nodes {
         (total, available)
     }
 
+    /// Returns the address of a process's node, as far as it is known.
+    pub(super) fn ip_of(&self, process: ProcessId) -> Option<String> {
+        let node = self.0.get(&process.node_process())?;
+        Some(node.row.addr.ip().to_string())
+    }
+
     /// Returns where a process is, or who knows.
     pub(super) fn locate(&self, process: ProcessId) -> Location {
         match self.0.get(&process.node_process()) {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     hex,
+    jobs::JobRequest,
     tables::{Filter, Row, Summary, Table},
     token::Role,
     token_book::TokenInfo,
@@ -28,6 +29,14 @@ pub(crate) const NODE_NAME_BYTES_MAX: usize = 256;
 pub(crate) enum Request {
     /// Let this process in.
     Join(Join),
+    /// Takes a program of a job; its bytes follow the request's line.
+    Upload {
+        #[serde(with = "hex")]
+        secret: Vec<u8>,
+        /// BLAKE3, in hexadecimal.
+        hash: String,
+        bytes: u64,
+    },
     /// Look something up.
     Query {
         #[serde(with = "hex")]
@@ -50,15 +59,18 @@ impl Request {
                 Role::Driver => Role::Driver,
                 _ => Role::Node,
             },
+            Request::Upload { .. } => Role::Driver,
             Request::Query { query, .. } => match query {
                 Query::Status
                 | Query::List { .. }
+                | Query::Job { .. }
                 | Query::Get { .. }
                 | Query::Summary { .. }
                 | Query::LogFiles
                 | Query::Log { .. } => Role::Viewer,
             },
             Request::Command { command, .. } => match command {
+                Command::SubmitJob(_) | Command::StopJob { .. } => Role::Driver,
                 Command::Stop(_)
                 | Command::CreateToken { .. }
                 | Command::ListTokens
@@ -70,7 +82,9 @@ impl Request {
     pub(crate) fn secret(&self) -> &[u8] {
         match self {
             Request::Join(join) => &join.secret,
-            Request::Query { secret, .. } | Request::Command { secret, .. } => secret,
+            Request::Upload { secret, .. }
+            | Request::Query { secret, .. }
+            | Request::Command { secret, .. } => secret,
         }
     }
 }
@@ -104,6 +118,9 @@ pub(crate) struct Joined {
     pub root: Vec<u8>,
     pub control_process: u64,
     pub control_address: SocketAddr,
+    /// The job that a driver with a job's own token belongs to.
+    #[serde(default)]
+    pub job: Option<u64>,
 }
 
 /// What can be looked up.
@@ -133,6 +150,11 @@ pub enum Query {
         /// Which table.
         table: Table,
     },
+    /// A submitted job.
+    Job {
+        /// Its id, the beginning of it, or its name.
+        job: String,
+    },
     /// The log files of the head's run.
     LogFiles,
     /// A part of a log file.
@@ -148,6 +170,13 @@ pub enum Query {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Command {
+    /// Run a program as a job.
+    SubmitJob(JobRequest),
+    /// End a submitted job.
+    StopJob {
+        /// Its id, the beginning of it, or its name.
+        job: String,
+    },
     /// End a part of the cluster or all of it.
     Stop(StopRequest),
     /// Make a token.
@@ -166,6 +195,18 @@ pub enum Command {
         /// Its id, which is no secret.
         token_id: String,
     },
+}
+
+impl Command {
+    /// Returns it as it may be written down.
+    pub(crate) fn without_secrets(&self) -> std::borrow::Cow<'_, Command> {
+        match self {
+            Command::SubmitJob(request) => {
+                std::borrow::Cow::Owned(Command::SubmitJob(request.without_values()))
+            }
+            other => std::borrow::Cow::Borrowed(other),
+        }
+    }
 }
 
 /// What to end.
@@ -204,6 +245,13 @@ pub enum Answer {
         /// Where to go on; bytes.
         next: u64,
     },
+    /// Of [`Command::SubmitJob`]: it is taken on.
+    Submitted {
+        /// Its id.
+        job_id: String,
+    },
+    /// Of [`Command::SubmitJob`]: the head has not the program; send it, then submit again.
+    ExecutableWanted,
     /// A command was carried out.
     Done,
     /// Of [`Command::CreateToken`]: the token's text.

@@ -1,9 +1,9 @@
 //! The control role's state, and the messages that change it.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     net::SocketAddr,
-    sync::Arc,
+    sync::{Arc, mpsc::Sender},
     time::Duration,
 };
 
@@ -12,6 +12,7 @@ use ray_engine::{
     control::{
         actors::{ActorDirectory, ActorSpec, Command as ActorCommand, DirectoryState},
         groups::{GroupsConfig, PlacementGroups},
+        jobs::{JobDirectory, JobsConfig},
     },
     failure::{Failure, WorkerExit},
     ids::{ActorId, JobId, LeaseId, ProcessId, RequestId},
@@ -20,9 +21,10 @@ use ray_engine::{
     time::Time,
 };
 
-use super::nodes::Nodes;
+use super::{jobs::Wish, nodes::Nodes};
 use crate::{
     actor::CallLimits,
+    config::{ENDED_JOBS_MAX, JOB_STOP_GRACE},
     runtime::{Runtime, courier::Courier},
     wire::{ActorCreation, ActorStatus, JobSpec, Location, Message},
 };
@@ -40,9 +42,11 @@ pub(super) struct ControlState {
     pub(super) nodes: Nodes,
     /// Whether each newcomer that the desk let in may only be a driver.
     admitted: BTreeMap<ProcessId, bool>,
-    pub(super) jobs: BTreeMap<JobId, JobSpec>,
-    /// The jobs that are over, the newest last.
-    pub(super) ended: VecDeque<JobSpec>,
+    pub(super) jobs: JobDirectory,
+    /// What nodes must know of the jobs whose drivers live.
+    pub(super) specs: BTreeMap<JobId, JobSpec>,
+    /// Who starts and ends submitted jobs.
+    pub(super) job_wishes: Option<Sender<Wish>>,
     /// Whose worker each request wants that was not settled.
     wanted: BTreeMap<(ProcessId, RequestId), JobId>,
     pub(super) actors: BTreeMap<ActorId, ActorNotes>,
@@ -63,9 +67,6 @@ struct Host {
     lease: LeaseId,
     devices: Vec<u32>,
 }
-
-/// Jobs that are over and still listed.
-const ENDED_JOBS_MAX: usize = 1000;
 
 /// What the directory's questions count from; those of this process's own owner stay below.
 const ACTOR_REQUESTS_FROM: u64 = 1 << 63;
@@ -90,8 +91,13 @@ impl ControlRole {
                 groups: PlacementGroups::new(GroupsConfig::default(), 1),
                 nodes: Nodes::default(),
                 admitted: BTreeMap::new(),
-                jobs: BTreeMap::new(),
-                ended: VecDeque::new(),
+                jobs: JobDirectory::new(JobsConfig {
+                    stop_grace: JOB_STOP_GRACE,
+                    ended_max: ENDED_JOBS_MAX,
+                    ..JobsConfig::default()
+                }),
+                specs: BTreeMap::new(),
+                job_wishes: None,
                 wanted: BTreeMap::new(),
                 actors: BTreeMap::new(),
                 hosts: BTreeMap::new(),
@@ -99,7 +105,12 @@ impl ControlRole {
         }
     }
 
-    fn with_state<R>(
+    /// Has what submitted jobs need done by whoever listens.
+    pub(crate) fn keep_jobs(&self, wishes: Sender<Wish>) {
+        self.state.lock().job_wishes = Some(wishes);
+    }
+
+    pub(super) fn with_state<R>(
         &self,
         runtime: &Arc<Runtime>,
         f: impl FnOnce(&mut ControlState, &mut Outbox) -> R,
@@ -110,7 +121,11 @@ impl ControlRole {
             let result = f(&mut state, &mut out);
             state.run_commands(runtime, &mut out);
             self.courier.queue(out);
-            let timeouts = [state.scheduler.poll_timeout(), state.groups.poll_timeout()];
+            let timeouts = [
+                state.scheduler.poll_timeout(),
+                state.groups.poll_timeout(),
+                state.jobs.poll_timeout(),
+            ];
             (result, timeouts.into_iter().flatten().min())
         };
         self.courier.carry(runtime);
@@ -126,14 +141,24 @@ impl ControlRole {
             let now = runtime.now();
             state.scheduler.on_timeout(now);
             state.groups.on_timeout(now);
+            state.jobs.on_timeout(now);
         });
     }
 
     /// The connection to a process is gone; a node's own takes the whole node with it.
-    pub(crate) fn on_connection_lost(&self, runtime: &Arc<Runtime>, process: ProcessId) {
+    pub(crate) fn on_connection_lost(
+        &self,
+        runtime: &Arc<Runtime>,
+        process: ProcessId,
+        said_goodbye: bool,
+    ) {
         if process == process.node_process() {
             self.with_state(runtime, |state, out| {
-                state.on_node_lost(process, runtime.now(), out)
+                let now = runtime.now();
+                if said_goodbye {
+                    state.jobs.on_driver_finished(process, now);
+                }
+                state.on_node_lost(process, now, out)
             });
         }
     }
@@ -245,7 +270,7 @@ impl ControlRole {
                 if row.node.process() == from && (row.is_driver || !only_drives) {
                     let (node, total) = (row.node, row.resources.clone());
                     let labels = row.labels.clone();
-                    for job in state.jobs.values() {
+                    for job in state.specs.values() {
                         out.push((from, Message::JobAnnounced { job: job.clone() }));
                     }
                     let runs_work = !row.is_driver;
@@ -265,14 +290,7 @@ impl ControlRole {
                     .on_node_view(from.node(), report.clone(), now);
                 state.groups.on_node_view(from.node(), report, now);
             }
-            Message::JobUp { job } => {
-                if job.driver == from {
-                    state
-                        .nodes
-                        .tell_others(from, out, &|| Message::JobAnnounced { job: job.clone() });
-                    state.jobs.insert(job.job, job);
-                }
-            }
+            Message::JobUp { job } => state.on_job_up(from, job, now, out),
             Message::CreateGroup { .. }
             | Message::RemoveGroup { .. }
             | Message::BundlesPrepared { .. }
@@ -413,24 +431,10 @@ impl ControlState {
         }
         self.nodes
             .tell_others(process, out, &|| Message::NodeDied { process });
-        let ended = self
-            .jobs
-            .values()
-            .filter(|job| job.driver == process)
-            .map(|job| job.job)
-            .collect::<Vec<_>>();
-        for job in ended {
-            self.groups.on_job_ended(job, now);
-            self.ended.extend(self.jobs.remove(&job));
-            while self.ended.len() > ENDED_JOBS_MAX {
-                self.ended.pop_front();
-            }
-            self.nodes
-                .tell_others(process, out, &|| Message::JobEnded { job });
-        }
+        self.jobs.on_node_died(process.node(), now);
     }
 
-    /// Carries out what groups, scheduler and directory wish, until all are still.
+    /// Carries out what the machines wish, until all are still.
     fn run_commands(&mut self, runtime: &Arc<Runtime>, out: &mut Outbox) {
         let now = runtime.now();
         loop {
@@ -440,6 +444,8 @@ impl ControlState {
                 self.run_placement(command, runtime, out);
             } else if let Some(command) = self.directory.poll_command() {
                 self.run_actor_command(command, runtime, now, out);
+            } else if let Some(command) = self.jobs.poll_command() {
+                self.run_job_command(command, now, out);
             } else {
                 return;
             }

@@ -199,9 +199,13 @@ row! {
         driver_pid: Option<u32>,
         /// Where the driver runs.
         driver_ip: Option<String>,
+        /// What its program exited with.
+        exit_code: Option<i32>,
         /// When it began, in seconds since 1970.
         start_time_s: Option<u64>,
         /// When it ended, in seconds since 1970.
         end_time_s: Option<u64>,
+        /// The log file with its output, as `ray logs` lists it.
+        log_file: Option<String>,
     }
 }

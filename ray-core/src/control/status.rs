@@ -15,7 +15,7 @@ use super::{
     rows::{ActorState, JobState, NodeState, PlacementGroupState, WorkerState},
     tables::{Row, Table, TableRow as _},
 };
-use crate::{runtime::Runtime, wire::JobSpec};
+use crate::runtime::Runtime;
 
 impl ControlRole {
     /// Returns how the cluster is doing.
@@ -49,7 +49,11 @@ impl ControlRole {
                 .collect(),
             Table::Workers => state.worker_rows().iter().map(WorkerState::row).collect(),
             Table::Actors => state.actor_rows().iter().map(ActorState::row).collect(),
-            Table::Jobs => state.job_rows().iter().map(JobState::row).collect(),
+            Table::Jobs => state
+                .job_rows(runtime.now())
+                .iter()
+                .map(JobState::row)
+                .collect(),
             Table::PlacementGroups => state
                 .group_rows()
                 .iter()
@@ -146,25 +150,6 @@ impl ControlState {
                 }
             })
             .collect()
-    }
-
-    fn job_rows(&self) -> Vec<JobState> {
-        let row = |job: &JobSpec, status: &str| JobState {
-            job_id: job.job.to_string(),
-            entrypoint: job
-                .args
-                .iter()
-                .map(|arg| String::from_utf8_lossy(arg).into_owned())
-                .collect::<Vec<_>>()
-                .join(" "),
-            r#type: "DRIVER".into(),
-            status: status.into(),
-            ..JobState::default()
-        };
-        let running = self.jobs.values().map(|job| row(job, "RUNNING"));
-        // How a driver ended is known where it ran.
-        let ended = self.ended.iter().map(|job| row(job, "STOPPED"));
-        running.chain(ended).collect()
     }
 
     /// Returns what waits, equal wishes together.

@@ -69,6 +69,15 @@ impl TokenOffice {
         Ok(token)
     }
 
+    /// Makes the token of a submitted job's driver; the job's end revokes it.
+    ///
+    /// # Errors
+    /// As [`TokenOffice::create`].
+    pub(crate) fn create_for_job(&self) -> Result<(Token, TokenId)> {
+        let mut book = self.book.lock();
+        self.add(&mut book, Role::Driver, None, None)
+    }
+
     fn add(
         &self,
         book: &mut TokenBook,

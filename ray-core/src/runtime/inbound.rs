@@ -660,7 +660,8 @@ impl Runtime {
         if let Some(control) = &self.control_role
             && let Ok(this) = super::current()
         {
-            control.on_connection_lost(&this, process);
+            let said_goodbye = matches!(reason, CloseReason::Closed(_));
+            control.on_connection_lost(&this, process, said_goodbye);
         }
         if let Some(node) = &self.node_role
             && process.node_process() == self.process

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::Path};
 
-use ray_engine::ids::ProcessId;
+use ray_engine::ids::{JobId, ProcessId};
 use ray_net::tls::{ClusterCa, NodeKey};
 
 use super::start::{random_u64, system};
@@ -18,6 +18,8 @@ pub(crate) struct Membership {
     pub(crate) ca: ClusterCa,
     /// Who has the control role and where it listens; `None` when it is this process.
     pub(crate) control: Option<(ProcessId, SocketAddr)>,
+    /// The job that this process is the driver of, when it was submitted.
+    pub(crate) job: Option<JobId>,
 }
 
 impl Membership {
@@ -31,6 +33,7 @@ impl Membership {
             ca: ClusterCa::generate(random_u64())
                 .map_err(|error| system("could not make keys")(&error))?,
             control: None,
+            job: None,
         })
     }
 
@@ -45,6 +48,7 @@ impl Membership {
                 process: fresh_node_process(),
                 ca,
                 control: None,
+                job: None,
             });
         }
         let membership = Membership::found()?;
@@ -84,6 +88,7 @@ impl Membership {
             process: admission.process,
             ca,
             control: Some(admission.control),
+            job: admission.job.map(JobId),
         })
     }
 }

@@ -100,7 +100,7 @@ pub(crate) fn system(what: &str) -> impl Fn(&dyn std::fmt::Display) -> Error + '
     move |error| Error::System(format!("{what}: {error}"))
 }
 
-pub(super) fn random_u64() -> u64 {
+pub(crate) fn random_u64() -> u64 {
     std::collections::hash_map::RandomState::new()
         .build_hasher()
         .finish()
@@ -129,7 +129,7 @@ fn start_driver(config: &Config) -> Result<Arc<Runtime>> {
     let head = membership.control;
     let is_joined = head.is_some();
     let process = membership.process;
-    let job = JobId(random_u64() >> 32);
+    let job = membership.job.unwrap_or_else(|| JobId(random_u64() >> 32));
     let executable = std::env::current_exe()
         .map_err(|error| system("the executable of this process")(&error))?;
     let spec = JobSpec {
@@ -208,6 +208,7 @@ pub(crate) fn start_node(plan: NodePlan) -> Result<Arc<Runtime>> {
         process,
         ca,
         control: head,
+        job: _,
     } = membership;
     let store = system("could not make the object store");
     let arena_owner = match &own_job {

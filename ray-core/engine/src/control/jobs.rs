@@ -309,10 +309,7 @@ impl JobDirectory {
         let (state, message) = match (code, signal) {
             (Some(0), _) => (JobState::Succeeded, String::new()),
             (Some(code), _) => (JobState::Failed, format!("it exited with code {code}")),
-            (None, Some(signal)) => (
-                JobState::Failed,
-                format!("it was ended by signal {signal}"),
-            ),
+            (None, Some(signal)) => (JobState::Failed, format!("it was ended by signal {signal}")),
             (None, None) => (JobState::Failed, "how it ended is not known".to_owned()),
         };
         self.end(id, state, message, now);

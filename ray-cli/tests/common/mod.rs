@@ -1,0 +1,159 @@
+//! What the tests of the `ray` command share: a user, and what it started.
+
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _},
+    path::PathBuf,
+    process::{Child, ChildStdout, Command, Output, Stdio},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+/// A user without a cluster: its own runtime folder, no variables.
+pub struct User {
+    pub dir: TempDir,
+}
+
+impl User {
+    pub fn new() -> User {
+        User {
+            dir: TempDir::new().expect("a folder"),
+        }
+    }
+
+    pub fn temporary(&self) -> PathBuf {
+        let path = self.dir.path().join("tmp");
+        std::fs::create_dir_all(&path).expect("a folder");
+        path
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ray"));
+        command
+            .args(arguments)
+            .env("XDG_RUNTIME_DIR", self.dir.path())
+            .env("TMPDIR", self.temporary())
+            .env_remove("RAY_ADDRESS")
+            .env_remove("RAY_TOKEN")
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().expect("it runs")
+    }
+
+    /// Runs a command that must succeed; returns what it printed.
+    pub fn ok(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            text(&output.stderr)
+        );
+        text(&output.stdout)
+    }
+
+    /// Runs a command that must fail; returns what it complained.
+    pub fn fails(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        text(&output.stderr)
+    }
+
+    pub fn start(&self, arguments: &[&str]) -> Started {
+        let mut command = self.command(&["start", "--object-store-memory", "32MiB"]);
+        let mut child = command
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it runs");
+        let mut said = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut first = String::new();
+        said.read_line(&mut first).expect("text");
+        Started { child, said, first }
+    }
+
+    pub fn start_head(&self) -> (Started, String) {
+        self.start_head_with(&[])
+    }
+
+    pub fn start_head_with(&self, more: &[&str]) -> (Started, String) {
+        let mut arguments = vec!["--head", "--port", "0", "--num-cpus", "1"];
+        arguments.extend(more);
+        let head = self.start(&arguments);
+        let address = head.first.split([' ', ',']).nth(2).expect("an address");
+        let address = address.to_owned();
+        (head, address)
+    }
+}
+
+/// A head or node in the foreground; killed when the test ends early.
+pub struct Started {
+    pub child: Child,
+    said: BufReader<ChildStdout>,
+    /// The first line it printed, once it was ready.
+    pub first: String,
+}
+
+impl Started {
+    pub fn terminate(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("it runs");
+    }
+
+    /// Waits until it ends by itself; returns whether it was content.
+    pub fn ends_well(mut self) -> bool {
+        let mut rest = String::new();
+        self.said.read_to_string(&mut rest).expect("text");
+        self.child.wait().expect("it ends").success()
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// A head in the background; killed when the test ends early.
+pub struct Background(Pid);
+
+impl Background {
+    pub fn of(said: &str) -> Background {
+        let pid = said
+            .split("process ")
+            .nth(1)
+            .and_then(|rest| rest.split(';').next());
+        let pid = pid.and_then(|pid| pid.parse().ok()).expect("its number");
+        Background(Pid::from_raw(pid).expect("its number"))
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            kill_process(self.0, Signal::KILL).ok();
+        }
+    }
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("UTF-8")
+}
+
+/// Returns whether a process runs; one that has ended and was not waited for does not.
+pub fn runs(pid: &str) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| !stat.rsplit(") ").next().unwrap_or("Z").starts_with('Z'))
+}
+
+/// Waits until a process has ended; false after a minute.
+pub fn ends(pid: &str) -> bool {
+    (0..600).any(|_| {
+        std::thread::park_timeout(std::time::Duration::from_millis(100));
+        !runs(pid)
+    })
+}
