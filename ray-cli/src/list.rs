@@ -84,7 +84,12 @@ pub fn print_rows(
         filters,
         limit,
     })?;
-    let Answer::Rows { rows, total } = answer else {
+    let Answer::Rows {
+        rows,
+        total,
+        missing,
+    } = answer
+    else {
         return Err(crate::OTHER_ANSWER.into());
     };
     if format == Format::Json {
@@ -100,6 +105,7 @@ pub fn print_rows(
             rows.len()
         );
     }
+    complain(&missing);
     Ok(())
 }
 
@@ -139,6 +145,7 @@ pub fn summary(options: &SummaryOptions) -> Result<(), Failed> {
     let Answer::Summary(summary) = answer else {
         return Err(crate::OTHER_ANSWER.into());
     };
+    complain(&summary.missing);
     if options.format == Format::Json {
         let objects = summary.lines.iter().map(|line| {
             let named = summary.columns.iter().zip(&line.values);
@@ -167,4 +174,15 @@ pub fn summary(options: &SummaryOptions) -> Result<(), Failed> {
 
 fn cells(row: &Row, columns: &[&str]) -> Vec<String> {
     columns.iter().map(|column| row.text(column)).collect()
+}
+
+/// Says what is not in what is shown.
+fn complain(missing: &[String]) {
+    const SHOWN: usize = 10;
+    for line in missing.iter().take(SHOWN) {
+        eprintln!("missing: {}", printable(line));
+    }
+    if missing.len() > SHOWN {
+        eprintln!("missing: and {} others", missing.len() - SHOWN);
+    }
 }

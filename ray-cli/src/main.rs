@@ -44,7 +44,7 @@ enum Command {
     Get(list::GetOptions),
     /// Count the rows of a table by kind and state.
     Summary(list::SummaryOptions),
-    /// Show what the head's processes wrote.
+    /// Show what the processes of the head or of another node wrote.
     Logs(logs::Options),
     /// Run programs on the cluster, and look after them.
     #[command(subcommand)]

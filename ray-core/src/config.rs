@@ -244,6 +244,12 @@ pub const WORKERS_MAX: usize = 512;
 pub const FAULT_AHEAD_BYTES_MIN: u64 = 8 << 20;
 /// Pages that are made in the background ahead of what is in use, at most; bytes.
 pub const FAULT_AHEAD_BYTES_MAX: u64 = 256 << 20;
+/// Tasks or objects that one process names when somebody lists them.
+pub const GATHER_ROWS_MAX: usize = 2000;
+/// A list of tasks or objects waits this long for processes to answer.
+pub const GATHER_TIMEOUT: Duration = Duration::from_secs(2);
+/// A node has this long to answer for its logs.
+pub const NODE_LOG_TIMEOUT: Duration = Duration::from_secs(5);
 /// Submitted jobs that are over and still listed.
 pub const ENDED_JOBS_MAX: usize = 1000;
 /// A job's program has this long to end after it was asked to.

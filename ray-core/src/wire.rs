@@ -572,6 +572,27 @@ pub(crate) enum Message {
         request: u64,
         nodes: Vec<NodeRow>,
     },
+    // Somebody looks at the cluster.
+    /// The control role asks a node what its processes hold, and the node its workers.
+    Gather {
+        request: u64,
+        wants_objects: bool,
+    },
+    Gathered {
+        request: u64,
+        process: ProcessId,
+        held: Held,
+    },
+    /// The control role asks a node for its log files, or for a part of one.
+    ReadLog {
+        request: u64,
+        /// The file and where to begin; `None` for the list.
+        file: Option<(String, u64)>,
+    },
+    LogRead {
+        request: u64,
+        outcome: Result<LogPart, String>,
+    },
     Shutdown,
     /// The worker ends unless others need what it owns.
     StopIdle,
@@ -608,6 +629,7 @@ impl Message {
                 | Message::BundlesRefused { .. }
                 | Message::QueryResources { .. }
                 | Message::QueryNodes { .. }
+                | Message::Gathered { .. }
         )
     }
 }
@@ -635,6 +657,63 @@ pub(crate) struct NodeRow {
     pub resources: Resources,
     pub labels: Labels,
     pub workers: u32,
+}
+
+/// What a process holds: tasks, or objects.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, Default)]
+pub(crate) struct Held {
+    pub job: JobId,
+    pub pid: u32,
+    pub ip: String,
+    pub is_driver: bool,
+    /// The workers that the question was passed on to.
+    pub asked: Vec<ProcessId>,
+    /// The calls that it runs for others.
+    pub running: Vec<TaskId>,
+    pub tasks: Vec<TaskRow>,
+    pub objects: Vec<ObjectRow>,
+    /// Tasks or objects that were too many to name.
+    pub left_out: u64,
+}
+
+/// A task or call of whoever holds it.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+pub(crate) struct TaskRow {
+    pub task: TaskId,
+    pub attempt: u32,
+    pub name: String,
+    pub parent: Option<TaskId>,
+    pub actor: Option<ActorId>,
+    pub place: TaskPlace,
+}
+
+/// How far a task has come.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug)]
+pub(crate) enum TaskPlace {
+    WaitsForArguments,
+    WaitsForWorker,
+    Sent(ProcessId),
+}
+
+/// An object that somebody refers to.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+pub(crate) struct ObjectRow {
+    pub object: ObjectId,
+    pub bytes: Option<u64>,
+    pub is_result: bool,
+    pub is_ready: bool,
+    pub has_failed: bool,
+    pub has_handles: bool,
+    pub is_used: bool,
+}
+
+/// What a node answers about its logs.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+pub(crate) enum LogPart {
+    /// Names and sizes in bytes.
+    Files(Vec<(String, u64)>),
+    /// Text, and where it goes on.
+    Text(String, u64),
 }
 
 /// A worker process of a node.

@@ -34,8 +34,9 @@ pub(crate) trait Desk: Send + Sync + 'static {
     /// A text for the person who started the process.
     fn admit(&self, newcomer: &Newcomer<'_>) -> Result<Admission, String>;
 
-    /// Answers [`Query::Status`] with [`Answer::Status`] and [`Query::List`] with all rows of the
-    /// table ([`Answer::Rows`]; filters and limits are the desk's). No other query comes here.
+    /// Answers [`Query::Status`] with [`Answer::Status`], [`Query::List`] with all rows of the table
+    /// ([`Answer::Rows`]; filters and limits are the desk's), and those about logs of nodes. No other
+    /// query comes here.
     ///
     /// # Errors
     /// A text for the person who asked.
@@ -314,16 +315,30 @@ impl Clerk {
                 filters,
                 limit,
             } => {
-                let (rows, total) = tables::select(table, self.rows(table)?, &filters, limit)?;
-                Ok(Answer::Rows { rows, total })
+                let (rows, missing) = self.rows(table)?;
+                let (rows, total) = tables::select(table, rows, &filters, limit)?;
+                Ok(Answer::Rows {
+                    rows,
+                    total,
+                    missing,
+                })
             }
             Query::Get { table, id } => {
-                tables::find(table, self.rows(table)?, &id).map(Answer::Row)
+                let (rows, missing) = self.rows(table)?;
+                let found = tables::find(table, rows, &id);
+                found.map(Answer::Row).map_err(|text| match missing.len() {
+                    0 => text,
+                    _ => format!("{text}; but {}", missing.join(", ")),
+                })
             }
             Query::Summary { table } => {
-                let summary = tables::summarize(table, &self.rows(table)?);
-                Ok(Answer::Summary(summary))
+                let (rows, missing) = self.rows(table)?;
+                Ok(Answer::Summary(tables::Summary {
+                    missing,
+                    ..tables::summarize(table, &rows)
+                }))
             }
+            query @ (Query::NodeLogFiles { .. } | Query::NodeLog { .. }) => self.desk.query(query),
             Query::Job { job } => {
                 let office = self.desk.jobs().ok_or(NO_JOBS)?;
                 office
@@ -338,15 +353,15 @@ impl Clerk {
         }
     }
 
-    /// Returns all rows of a table, unfiltered.
-    fn rows(&self, table: tables::Table) -> Result<Vec<tables::Row>, String> {
+    /// Returns all rows of a table, unfiltered, and what is missing.
+    fn rows(&self, table: tables::Table) -> Result<(Vec<tables::Row>, Vec<String>), String> {
         let query = Query::List {
             table,
             filters: Vec::new(),
             limit: usize::MAX,
         };
         match self.desk.query(query)? {
-            Answer::Rows { rows, .. } => Ok(rows),
+            Answer::Rows { rows, missing, .. } => Ok((rows, missing)),
             _ => Err(format!("the head has no table of {table}")),
         }
     }

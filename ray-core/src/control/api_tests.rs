@@ -80,6 +80,7 @@ impl Desk for Double {
                 Ok(Answer::Rows {
                     total: rows.len(),
                     rows,
+                    missing: vec!["p9 did not answer".into()],
                 })
             }
             other => Err(format!("not known here: {other:?}")),
@@ -483,8 +484,13 @@ fn tables_are_listed_found_and_counted() {
         limit: 1,
     });
     match listed.expect("an answer") {
-        Answer::Rows { rows, total } => {
+        Answer::Rows {
+            rows,
+            total,
+            missing,
+        } => {
             assert_eq!((rows.len(), total), (1, 2));
+            assert_eq!(missing, ["p9 did not answer"]);
             assert_eq!(rows[0].text("actor_id"), "a1");
         }
         other => panic!("no rows: {other:?}"),

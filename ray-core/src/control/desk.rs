@@ -11,14 +11,15 @@ use ray_engine::ids::ProcessId;
 use super::{
     api::{Admission, Desk, Newcomer},
     jobs::JobOffice,
-    protocol::{Answer, Query, StopRequest},
+    protocol::{Answer, LogFile, Query, StopRequest},
     tables::{Row, Table, TableRow as _},
     token::Role,
 };
 use crate::{
+    config::NODE_LOG_TIMEOUT,
     daemon::Stopper,
     runtime::{Runtime, membership::fresh_node_process},
-    wire::Message,
+    wire::{LogPart, Message},
 };
 
 /// The head's side of the desk.
@@ -44,6 +45,27 @@ impl HeadDesk {
         self.runtime
             .upgrade()
             .ok_or_else(|| "the head is ending".to_owned())
+    }
+
+    /// Asks a node for its logs.
+    fn read_log(
+        &self,
+        runtime: &Arc<Runtime>,
+        node: &str,
+        file: Option<(String, u64)>,
+    ) -> Result<LogPart, String> {
+        let control = runtime.control_role.as_ref();
+        let to = control
+            .ok_or("this process has no control role")?
+            .find_node(node)?;
+        let question = |request| (to, Message::ReadLog { request, file });
+        match runtime.request_of(NODE_LOG_TIMEOUT, question) {
+            Ok(Message::LogRead { outcome, .. }) => outcome,
+            Ok(other) => Err(format!("asked for a log and got {other:?}")),
+            Err(_) => Err(format!(
+                "node {node} did not answer within {NODE_LOG_TIMEOUT:?}; see `ray list nodes`"
+            )),
+        }
     }
 
     /// Returns the jobs: those that were submitted as the office has them, and the others.
@@ -109,14 +131,33 @@ impl Desk for HeadDesk {
                 table: Table::Jobs, ..
             } => {
                 let known = control.rows(Table::Jobs, &runtime)?;
-                let rows = self.with_submitted(known);
-                let total = rows.len();
-                Ok(Answer::Rows { rows, total })
+                Ok(all_of(self.with_submitted(known), Vec::new()))
             }
-            Query::List { table, .. } => control.rows(table, &runtime).map(|rows| {
-                let total = rows.len();
-                Answer::Rows { rows, total }
-            }),
+            Query::List {
+                table: table @ (Table::Tasks | Table::Objects),
+                ..
+            } => {
+                let gathered = control.gather(&runtime, table);
+                Ok(all_of(gathered.rows, gathered.missing))
+            }
+            Query::List { table, .. } => control
+                .rows(table, &runtime)
+                .map(|rows| all_of(rows, Vec::new())),
+            Query::NodeLogFiles { node } => match self.read_log(&runtime, &node, None)? {
+                LogPart::Files(files) => {
+                    let files = files
+                        .into_iter()
+                        .map(|(name, bytes)| LogFile { name, bytes });
+                    Ok(Answer::LogFiles(files.collect()))
+                }
+                LogPart::Text(..) => Err(format!("node {node} answered another question")),
+            },
+            Query::NodeLog { node, file, offset } => {
+                match self.read_log(&runtime, &node, Some((file, offset)))? {
+                    LogPart::Text(text, next) => Ok(Answer::Log { text, next }),
+                    LogPart::Files(_) => Err(format!("node {node} answered another question")),
+                }
+            }
             other => Err(format!("the control role has no answer to {other:?}")),
         }
     }
@@ -127,34 +168,33 @@ impl Desk for HeadDesk {
             .control_role
             .as_ref()
             .ok_or("this process has no control role")?;
-        let nodes = control.node_processes();
         match what {
             StopRequest::Cluster => {
-                for node in nodes {
+                for node in control.node_processes() {
                     if node != runtime.process() {
                         runtime.send(node, Message::Shutdown);
                     }
                 }
                 self.stopper.stop();
             }
-            StopRequest::Node(id) => {
-                let mut found = nodes
-                    .into_iter()
-                    .filter(|node| node.node().to_string().starts_with(&id));
-                match (found.next(), found.next()) {
-                    (None, _) => return Err(format!("no node's id begins with `{id}`")),
-                    (Some(_), Some(_)) => {
-                        return Err(format!("the ids of several nodes begin with `{id}`"));
-                    }
-                    (Some(node), None) if node == runtime.process() => self.stopper.stop(),
-                    (Some(node), None) => runtime.send(node, Message::Shutdown),
-                }
-            }
+            StopRequest::Node(id) => match control.find_node(&id)? {
+                node if node == runtime.process() => self.stopper.stop(),
+                node => runtime.send(node, Message::Shutdown),
+            },
         }
         Ok(())
     }
 
     fn jobs(&self) -> Option<&JobOffice> {
         Some(&self.jobs)
+    }
+}
+
+fn all_of(rows: Vec<Row>, missing: Vec<String>) -> Answer {
+    let total = rows.len();
+    Answer::Rows {
+        rows,
+        total,
+        missing,
     }
 }

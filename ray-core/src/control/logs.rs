@@ -14,7 +14,7 @@ use super::protocol::{LOG_BYTES_MAX, LogFile};
 const FILES_MAX: usize = 10_000;
 
 /// Returns the files of the folder, by name.
-pub(super) fn list(folder: &Path) -> Result<Vec<LogFile>, String> {
+pub(crate) fn list(folder: &Path) -> Result<Vec<LogFile>, String> {
     let entries = folder
         .read_dir()
         .map_err(|error| format!("the log folder: {error}"))?;
@@ -35,7 +35,7 @@ pub(super) fn list(folder: &Path) -> Result<Vec<LogFile>, String> {
 }
 
 /// Returns a piece of a file that ends with a whole character, and where the next begins.
-pub(super) fn read(folder: &Path, name: &str, offset: u64) -> Result<(String, u64), String> {
+pub(crate) fn read(folder: &Path, name: &str, offset: u64) -> Result<(String, u64), String> {
     if !is_name(name) {
         return Err(format!("`{name}` is not the name of a log file"));
     }

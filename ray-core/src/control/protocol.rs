@@ -67,6 +67,8 @@ impl Request {
                 | Query::Get { .. }
                 | Query::Summary { .. }
                 | Query::LogFiles
+                | Query::NodeLogFiles { .. }
+                | Query::NodeLog { .. }
                 | Query::Log { .. } => Role::Viewer,
             },
             Request::Command { command, .. } => match command {
@@ -157,6 +159,20 @@ pub enum Query {
     },
     /// The log files of the head's run.
     LogFiles,
+    /// The log files of a node's run.
+    NodeLogFiles {
+        /// The beginning of its id, or its name.
+        node: String,
+    },
+    /// A part of a log file of a node.
+    NodeLog {
+        /// The beginning of its id, or its name.
+        node: String,
+        /// Its name, as [`Query::NodeLogFiles`] gives it.
+        file: String,
+        /// Where to begin; bytes.
+        offset: u64,
+    },
     /// A part of a log file.
     Log {
         /// Its name, as [`Query::LogFiles`] gives it.
@@ -231,6 +247,9 @@ pub enum Answer {
         rows: Vec<Row>,
         /// How many there are.
         total: usize,
+        /// A line for each thing that could not be learnt in time.
+        #[serde(default)]
+        missing: Vec<String>,
     },
     /// Of [`Query::Get`].
     Row(Row),

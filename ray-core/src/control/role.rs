@@ -21,7 +21,7 @@ use ray_engine::{
     time::Time,
 };
 
-use super::{jobs::Wish, nodes::Nodes};
+use super::{gather::Gatherings, jobs::Wish, nodes::Nodes};
 use crate::{
     actor::CallLimits,
     config::{ENDED_JOBS_MAX, JOB_STOP_GRACE},
@@ -33,6 +33,7 @@ use crate::{
 pub(crate) struct ControlRole {
     pub(super) state: Mutex<ControlState>,
     courier: Courier,
+    pub(super) gatherings: Gatherings,
 }
 
 pub(super) struct ControlState {
@@ -85,6 +86,7 @@ impl ControlRole {
         };
         ControlRole {
             courier: Courier::default(),
+            gatherings: Gatherings::default(),
             state: Mutex::new(ControlState {
                 directory: ActorDirectory::new().with_first_request(ACTOR_REQUESTS_FROM),
                 scheduler: ClusterScheduler::new(config, seed),
@@ -166,6 +168,17 @@ impl ControlRole {
     /// Handles a message for the control role.
     pub(crate) fn on_message(&self, runtime: &Arc<Runtime>, from: ProcessId, message: Message) {
         let now = runtime.now();
+        if let Message::Gathered {
+            request,
+            process,
+            held,
+        } = message
+        {
+            if process.node_process() == from.node_process() {
+                self.on_gathered(request, process, held);
+            }
+            return;
+        }
         self.with_state(runtime, |state, out| match message {
             Message::CreateActor { request, creation } => {
                 let outcome = state.create_actor(from, creation, now);

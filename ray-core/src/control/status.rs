@@ -60,12 +60,29 @@ impl ControlRole {
                 .map(PlacementGroupState::row)
                 .collect(),
             Table::Tasks | Table::Objects => {
-                return Err(format!(
-                    "{} belong to the processes that made them and are not gathered yet",
-                    table.name()
-                ));
+                return Err(format!("{} are gathered, not kept", table.name()));
             }
         })
+    }
+
+    /// Returns the living node that an id's beginning or a name means; drivers are none.
+    ///
+    /// # Errors
+    /// None, or several.
+    pub(crate) fn find_node(&self, named: &str) -> Result<ProcessId, String> {
+        let state = self.state.lock();
+        let living = state.nodes.all().filter(|node| node.row.alive);
+        let mut found = living
+            .filter(|node| node.row.name == named || node.row.node.to_string().starts_with(named));
+        match (found.next(), found.next()) {
+            (Some(node), None) => Ok(node.row.node.process()),
+            (None, _) => Err(format!(
+                "no living node has the name `{named}` or an id that begins so; see `ray list nodes`"
+            )),
+            (Some(_), Some(_)) => Err(format!(
+                "`{named}` could be several nodes; give more of the id"
+            )),
+        }
     }
 
     /// Returns every living node's process.

@@ -269,6 +269,9 @@ pub struct Summary {
     pub columns: Vec<String>,
     /// The counts, the largest first.
     pub lines: Vec<SummaryLine>,
+    /// A line for each thing that could not be counted.
+    #[serde(default)]
+    pub missing: Vec<String>,
 }
 
 pub(crate) fn summarize(table: Table, rows: &[Row]) -> Summary {
@@ -286,6 +289,7 @@ pub(crate) fn summarize(table: Table, rows: &[Row]) -> Summary {
     Summary {
         columns: columns.iter().map(|column| (*column).to_owned()).collect(),
         lines,
+        missing: Vec::new(),
     }
 }
 

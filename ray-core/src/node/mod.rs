@@ -238,6 +238,13 @@ impl NodeRole {
         });
     }
 
+    /// Returns the workers that are connected.
+    pub(crate) fn ready_processes(&self) -> Vec<ProcessId> {
+        let state = self.state.lock();
+        let ready = state.workers.iter().filter(|(_, worker)| worker.ready);
+        ready.map(|(process, _)| *process).collect()
+    }
+
     /// Returns how many workers are connected.
     pub(crate) fn ready_workers(&self) -> usize {
         self.state

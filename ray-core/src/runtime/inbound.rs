@@ -558,7 +558,21 @@ impl Runtime {
                 }
             }
             Message::RecallSegments => self.return_segments(true),
+            Message::Gather {
+                request,
+                wants_objects,
+            } => this.on_gather(from, request, wants_objects),
+            Message::Gathered { .. } if self.control_role.is_none() => {
+                // A worker's answer, on its way to whoever asked.
+                self.send_to_control(message);
+            }
+            Message::ReadLog { request, file } => {
+                if from == self.control_process() {
+                    self.on_read_log(from, request, file);
+                }
+            }
             Message::CreateActorReply { request, .. }
+            | Message::LogRead { request, .. }
             | Message::LookupActorReply { request, .. }
             | Message::GroupReply { request, .. }
             | Message::SegmentsGranted { request, .. }

@@ -3,6 +3,7 @@
 pub(crate) mod clock;
 pub(crate) mod courier;
 pub(crate) mod fetch;
+mod held;
 pub(crate) mod inbound;
 pub(crate) mod membership;
 mod old_runs;

@@ -9,6 +9,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use ray_engine::ids::ProcessId;
 use rustc_hash::FxHashMap;
 
 use super::{Runtime, waiters::WaitCell};
@@ -44,18 +45,36 @@ impl Runtime {
         timeout: Duration,
         question: impl FnOnce(u64) -> Message,
     ) -> Result<Message> {
+        self.request_of(timeout, |request| {
+            let question = question(request);
+            let is_for_control = question.is_for_control();
+            let node = self.node_process();
+            let to = if is_for_control {
+                self.control_process()
+            } else {
+                node
+            };
+            (to, question)
+        })
+    }
+
+    /// Asks a process and waits.
+    ///
+    /// # Errors
+    /// `Error::System` when no answer comes in time.
+    pub(crate) fn request_of(
+        self: &Arc<Self>,
+        timeout: Duration,
+        question: impl FnOnce(u64) -> (ProcessId, Message),
+    ) -> Result<Message> {
         let request = self.requests.next.fetch_add(1, Ordering::Relaxed) + 1;
         let cell = WaitCell::new(1, false);
         self.requests
             .waiting
             .lock()
             .insert(request, (cell.clone(), None));
-        let question = question(request);
-        if question.is_for_control() {
-            self.send_to_control(question);
-        } else {
-            self.send_to_node(question);
-        }
+        let (to, question) = question(request);
+        self.send(to, question);
         if !cell.waiter.is_notified() {
             self.net()
                 .wait(&cell.waiter, Some(Instant::now() + timeout));

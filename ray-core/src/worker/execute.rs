@@ -663,6 +663,11 @@ impl Executor {
         !self.state.lock().ready.is_empty()
     }
 
+    /// Returns the calls that run at the moment.
+    pub(crate) fn running_tasks(&self) -> Vec<TaskId> {
+        self.state.lock().running.keys().copied().collect()
+    }
+
     fn send_back(&self, runtime: &Arc<Runtime>, back: Vec<(Peer, TaskId, u32)>) {
         for (caller, task, attempt) in back {
             runtime.send_to_peer(&caller, &Message::HandedBack { task, attempt });

@@ -18,6 +18,7 @@
 //! finished attempt is published, once. Actor calls keep their order per actor.
 
 mod calls;
+mod facts;
 mod leases;
 mod references;
 mod streams;
@@ -38,6 +39,7 @@ use crate::{
 };
 
 pub use calls::{ActorState, CallSubmit};
+pub use facts::{ObjectFacts, TaskFacts, TaskStage};
 pub use streams::NextItem;
 pub use tasks::TaskSubmit;
 

@@ -52,6 +52,14 @@ pub(super) struct Borrowed<V> {
 }
 
 impl<V> Borrowed<V> {
+    pub(super) fn outcome(&self) -> &Option<Outcome<V>> {
+        &self.outcome
+    }
+
+    pub(super) fn handles(&self) -> u32 {
+        self.local
+    }
+
     fn new() -> Borrowed<V> {
         Borrowed {
             outcome: None,
@@ -66,6 +74,15 @@ impl<V> Borrowed<V> {
 }
 
 impl<V> Owned<V> {
+    pub(super) fn handles(&self) -> u32 {
+        self.local
+    }
+
+    /// Returns how many calls that have not ended use it.
+    pub(super) fn users(&self) -> u32 {
+        self.dependents
+    }
+
     pub(super) fn new(task: u64) -> Owned<V> {
         Owned {
             outcome: None,

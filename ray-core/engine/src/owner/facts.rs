@@ -1,0 +1,109 @@
+//! What the owner holds, as somebody who looks at the cluster sees it.
+
+use super::{
+    Owner,
+    references::Outcome,
+    tasks::{Kind, Stage},
+};
+use crate::ids::{ActorId, ObjectId, ProcessId, TaskId};
+
+/// A task or call that has not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TaskFacts {
+    /// Its id.
+    pub task: TaskId,
+    /// Which try this is, from 0.
+    pub attempt: u32,
+    /// The task that submitted it.
+    pub parent: Option<TaskId>,
+    /// The actor whose method it is.
+    pub actor: Option<ActorId>,
+    /// Where it is.
+    pub stage: TaskStage,
+}
+
+/// How far a task has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskStage {
+    /// Its arguments are not there yet.
+    WaitsForArguments,
+    /// No worker has it yet, or its actor is not there.
+    WaitsForWorker,
+    /// A worker has it, and may run others before it.
+    Sent(ProcessId),
+}
+
+/// An object that is referred to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ObjectFacts<'a, V> {
+    /// Its id.
+    pub object: ObjectId,
+    /// Whether a call makes it; known of own objects.
+    pub is_result: bool,
+    /// Its value when it is there, nothing when its making failed; `None` while it is made.
+    pub outcome: Option<Option<&'a V>>,
+    /// Whether this process has handles of it.
+    pub has_handles: bool,
+    /// Whether calls that have not ended use it.
+    pub is_used: bool,
+}
+
+impl<P: Clone, V: Clone> Owner<P, V> {
+    /// Returns the tasks and calls that have not ended, the oldest `limit` of them, and how many there are.
+    pub fn task_facts(&self, limit: usize) -> (Vec<(TaskFacts, &P)>, usize) {
+        let indexes = self.tasks.indexes();
+        let facts = indexes.into_iter().take(limit).filter_map(|index| {
+            let task = self.tasks.get(index)?;
+            let facts = TaskFacts {
+                task: TaskId {
+                    owner: self.process,
+                    index,
+                },
+                attempt: task.attempt,
+                parent: Some(task.parent).filter(|parent| parent.index != 0),
+                actor: match task.kind {
+                    Kind::Task { .. } => None,
+                    Kind::Call { actor, .. } => Some(actor),
+                },
+                stage: match task.stage {
+                    Stage::Sent(worker) => TaskStage::Sent(worker),
+                    _ if task.waiting > 0 => TaskStage::WaitsForArguments,
+                    _ => TaskStage::WaitsForWorker,
+                },
+            };
+            Some((facts, &task.payload))
+        });
+        (facts.collect(), self.tasks.len())
+    }
+
+    /// Returns the objects that are referred to here, own ones first, at most `limit`, and how many there are.
+    pub fn object_facts(&self, limit: usize) -> (Vec<ObjectFacts<'_, V>>, usize) {
+        let objects = self.objects();
+        let fact = |object: &ObjectId| {
+            let (is_result, outcome, local, dependents) = if object.owner == self.process {
+                let owned = self.owned.get(object.index)?;
+                (
+                    owned.task != 0,
+                    &owned.outcome,
+                    owned.handles(),
+                    owned.users(),
+                )
+            } else {
+                let borrowed = self.borrowed.get(object)?;
+                (false, borrowed.outcome(), borrowed.handles(), 0)
+            };
+            Some(ObjectFacts {
+                object: *object,
+                is_result,
+                outcome: outcome.as_ref().map(|outcome| match outcome {
+                    Outcome::Ready(value) => Some(value),
+                    Outcome::Failed(_) => None,
+                }),
+                has_handles: local > 0,
+                is_used: dependents > 0,
+            })
+        };
+        let facts = objects.iter().take(limit).filter_map(fact).collect();
+        (facts, objects.len())
+    }
+}
