@@ -2,6 +2,7 @@
 
 mod bench;
 mod connect;
+mod drain;
 mod job;
 mod list;
 mod logs;
@@ -36,6 +37,8 @@ enum Command {
     Start(start::Options),
     /// End the cluster, or one of its nodes.
     Stop(stop::Options),
+    /// Empty a node: no new work, and it ends once it has none.
+    Drain(drain::Options),
     /// Show whether the cluster is well, what it has, and what waits.
     Status(status::Options),
     /// Show the rows of a table.
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Command::Job(command) => return ended(job::run(command)),
         Command::Start(options) => start::run(options),
         Command::Stop(options) => stop::run(&options),
+        Command::Drain(options) => drain::run(&options),
         Command::Status(options) => status::run(&options),
         Command::List(options) => list::list(&options),
         Command::Get(options) => list::get(&options),

@@ -27,6 +27,23 @@ pub fn size(text: &str) -> Result<u64, String> {
     }
 }
 
+/// Reads a span of time: a whole number of seconds, minutes, hours or days.
+pub fn span(text: &str) -> Result<u64, String> {
+    let wrong = || format!("`{text}` is not of the form 90s, 15m, 8h, 7d");
+    let unit_at = text.len().saturating_sub(1);
+    let (number, unit) = text.split_at_checked(unit_at).ok_or_else(wrong)?;
+    let seconds: u64 = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86400,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let total = number.checked_mul(seconds).filter(|total| *total > 0);
+    total.ok_or_else(wrong)
+}
+
 /// Reads `name=value,name=value`.
 pub fn pairs(text: &str) -> Result<BTreeMap<String, String>, String> {
     let mut pairs = BTreeMap::new();

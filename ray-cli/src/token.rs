@@ -63,19 +63,10 @@ fn ttl(text: &str) -> Result<Ttl, String> {
     if text == "never" {
         return Ok(Ttl(None));
     }
-    let wrong = || format!("`{text}` is not of the form 90s, 15m, 8h, 7d or never");
-    let unit_at = text.len().saturating_sub(1);
-    let (number, unit) = text.split_at_checked(unit_at).ok_or_else(wrong)?;
-    let seconds: u64 = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86400,
-        _ => return Err(wrong()),
-    };
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    let total = number.checked_mul(seconds).filter(|total| *total > 0);
-    total.map(|total| Ttl(Some(total))).ok_or_else(wrong)
+    match crate::options::span(text) {
+        Ok(seconds) => Ok(Ttl(Some(seconds))),
+        Err(wrong) => Err(format!("{wrong} or never")),
+    }
 }
 
 /// Runs `ray token`.

@@ -244,6 +244,10 @@ pub const WORKERS_MAX: usize = 512;
 pub const FAULT_AHEAD_BYTES_MIN: u64 = 8 << 20;
 /// Pages that are made in the background ahead of what is in use, at most; bytes.
 pub const FAULT_AHEAD_BYTES_MAX: u64 = 256 << 20;
+/// A node of which nothing is heard for this long is dead; after a third of it, it gets no new work.
+pub const NODE_SILENCE: Duration = Duration::from_secs(3);
+/// How often a node says that it lives.
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(300);
 /// Tasks or objects that one process names when somebody lists them.
 pub const GATHER_ROWS_MAX: usize = 2000;
 /// A list of tasks or objects waits this long for processes to answer.

@@ -23,6 +23,7 @@ use crate::{
         ControlRole, Current, Role, Token,
         api::{FrontDesk, FrontDeskConfig},
         desk::HeadDesk,
+        health,
         jobs::{JobOffice, OfficePlan},
         store::{ControlStore, redb::RedbStore},
         token_office::TokenOffice,
@@ -60,6 +61,8 @@ pub struct HeadConfig {
     pub port: u16,
     /// How long work that no node can run waits for one that can; `None` for ever. Default 10 s.
     pub infeasible_grace: Option<Duration>,
+    /// How long nothing may be heard of a node before it is taken for dead. Default 3 s.
+    pub node_silence: Duration,
     /// The file of the cluster's state, with its keys in a folder `ca` beside it; default: in the run's
     /// folder. A head that finds both is the same cluster again, and its tokens are good.
     pub store: Option<PathBuf>,
@@ -71,6 +74,7 @@ impl Default for HeadConfig {
             node: NodeOptions::default(),
             port: crate::config::DESK_PORT,
             infeasible_grace: Some(Duration::from_secs(10)),
+            node_silence: crate::config::NODE_SILENCE,
             store: None,
         }
     }
@@ -191,10 +195,12 @@ impl HeadConfig {
             desk.local_addr().port(),
         );
         if let Some(control) = &runtime.control_role {
+            control.set_node_silence(self.node_silence);
             control.keep_jobs(jobs.wishes());
         }
         jobs.set_address(reachable_here(address).to_string());
         jobs.begin(&runtime, wishes)?;
+        health::start(&runtime).map_err(|error| system("could not start a thread")(&error))?;
         let current = Current {
             address: address.to_string(),
             token: admin.clone(),

@@ -572,6 +572,25 @@ pub(crate) enum Message {
         request: u64,
         nodes: Vec<NodeRow>,
     },
+    // Whether nodes live, and how long.
+    /// A node says that it lives.
+    Heartbeat,
+    /// The control role asks a node whether it can reach another.
+    ProbeNode {
+        target: ProcessId,
+        addr: SocketAddr,
+    },
+    /// A node asks another whether it is there.
+    Ping,
+    Pong,
+    ProbeReached {
+        target: ProcessId,
+    },
+    /// The node takes no new work and ends once it has none.
+    Drain,
+    DrainAccepted,
+    /// The node has no work any more.
+    Drained,
     // Somebody looks at the cluster.
     /// The control role asks a node what its processes hold, and the node its workers.
     Gather {
@@ -630,6 +649,10 @@ impl Message {
                 | Message::QueryResources { .. }
                 | Message::QueryNodes { .. }
                 | Message::Gathered { .. }
+                | Message::Heartbeat
+                | Message::ProbeReached { .. }
+                | Message::DrainAccepted
+                | Message::Drained
         )
     }
 }

@@ -26,6 +26,8 @@ pub struct NodeView {
     pub version: u64,
     /// Whether it takes no new work.
     pub is_draining: bool,
+    /// Whether it was not heard of for a while.
+    pub is_doubted: bool,
     /// Whether it refused work since its last report.
     pub is_exhausted: bool,
 }
@@ -76,6 +78,7 @@ impl ClusterView {
             queue_len: 0,
             version: 0,
             is_draining: false,
+            is_doubted: false,
             is_exhausted: false,
         });
     }
@@ -89,6 +92,13 @@ impl ClusterView {
     pub fn drain(&mut self, node: NodeId) {
         if let Some(view) = self.0.get_mut(&node) {
             view.is_draining = true;
+        }
+    }
+
+    /// Notes whether a node is in doubt.
+    pub fn doubt(&mut self, node: NodeId, is_doubted: bool) {
+        if let Some(view) = self.0.get_mut(&node) {
+            view.is_doubted = is_doubted;
         }
     }
 
@@ -132,7 +142,15 @@ impl ClusterView {
     pub fn usable(&self) -> impl Iterator<Item = (NodeId, &NodeView)> {
         self.0
             .iter()
-            .filter(|(_, view)| !view.is_draining)
+            .filter(|(_, view)| !view.is_draining && !view.is_doubted)
+            .map(|(node, view)| (*node, view))
+    }
+
+    /// Returns the nodes that would take new work if they were heard of.
+    pub fn doubted(&self) -> impl Iterator<Item = (NodeId, &NodeView)> {
+        self.0
+            .iter()
+            .filter(|(_, view)| !view.is_draining && view.is_doubted)
             .map(|(node, view)| (*node, view))
     }
 

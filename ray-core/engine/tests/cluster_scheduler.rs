@@ -322,6 +322,35 @@ fn a_draining_node_gets_nothing_new() {
 }
 
 #[test]
+fn a_node_in_doubt_gets_nothing_new_until_it_is_heard_of() {
+    let mut scheduler = scheduler(&[(A, 4), (B, 1)]);
+    scheduler.on_node_doubted(A, NOW);
+    ask(&mut scheduler, 1, Demand::task(cpus(1)));
+    assert_eq!(forwards(&mut scheduler), [(1, B, false)]);
+    ask(&mut scheduler, 2, Demand::task(cpus(4)));
+    ask(&mut scheduler, 3, affine(A, false));
+    assert_eq!(commands(&mut scheduler), []);
+    let busy = [(2, WaitReason::Busy), (3, WaitReason::Busy)];
+    assert_eq!(reasons(&scheduler), busy);
+    scheduler.on_node_trusted(A, NOW);
+    assert_eq!(forwards(&mut scheduler), [(2, A, false), (3, A, true)]);
+}
+
+#[test]
+fn what_only_a_node_in_doubt_could_run_is_refused_when_it_is_dead() {
+    let config = ClusterConfig {
+        infeasible_grace: Some(Duration::ZERO),
+        ..ClusterConfig::default()
+    };
+    let mut scheduler = scheduler_with(config, &[(A, 4), (B, 1)]);
+    scheduler.on_node_doubted(A, NOW);
+    ask(&mut scheduler, 1, Demand::task(cpus(4)));
+    assert_eq!(reasons(&scheduler), [(1, WaitReason::Busy)]);
+    scheduler.on_node_left(A, NOW);
+    assert_eq!(refused(&mut scheduler)[0].0, 1);
+}
+
+#[test]
 fn what_no_node_can_run_waits_for_one_that_can() {
     let mut scheduler = scheduler(&[(A, 1)]);
     ask(&mut scheduler, 1, Demand::task(cpus(8)));

@@ -66,6 +66,16 @@ fn a_silent_node_is_suspect_then_dead_and_fenced() {
 }
 
 #[test]
+fn a_node_whose_process_is_gone_is_dead_at_once_and_once() {
+    let mut directory = directory(&[A]);
+    directory.on_gone(A, NOW);
+    directory.on_gone(A, NOW);
+    directory.on_connection_lost(A, NOW);
+    let dead = NodeState::Dead(Cause::Disconnected);
+    assert_eq!(commands(&mut directory), [published(A, dead)]);
+}
+
+#[test]
 fn a_heartbeat_ends_the_doubt() {
     let mut directory = directory(&[A]);
     directory.on_timeout(after(1_500));

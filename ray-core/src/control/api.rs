@@ -48,6 +48,12 @@ pub(crate) trait Desk: Send + Sync + 'static {
     /// A text for the person who asked.
     fn stop(&self, what: StopRequest) -> Result<(), String>;
 
+    /// Begins to empty a node.
+    ///
+    /// # Errors
+    /// A text for the person who asked.
+    fn drain(&self, node: &str, deadline: Option<Duration>) -> Result<(), String>;
+
     /// Returns who takes jobs on, if somebody does.
     fn jobs(&self) -> Option<&JobOffice>;
 }
@@ -373,6 +379,10 @@ impl Clerk {
             Command::StopJob { job } => {
                 let office = self.desk.jobs().ok_or(NO_JOBS)?;
                 office.stop(job).map(|()| Answer::Done)
+            }
+            Command::DrainNode { node, deadline_s } => {
+                let deadline = deadline_s.map(Duration::from_secs);
+                self.desk.drain(node, deadline).map(|()| Answer::Done)
             }
             Command::Stop(what) => self.desk.stop(what.clone()).map(|()| Answer::Done),
             Command::CreateToken { role, ttl_s, uses } => {

@@ -27,6 +27,7 @@ struct Double {
     ca: ClusterCa,
     admitted: Mutex<Vec<(Role, String)>>,
     stopped: Mutex<Vec<StopRequest>>,
+    drained: Mutex<Vec<String>>,
     full: AtomicBool,
     jobs: Arc<JobOffice>,
 }
@@ -92,6 +93,11 @@ impl Desk for Double {
         Ok(())
     }
 
+    fn drain(&self, node: &str, _deadline: Option<Duration>) -> Result<(), String> {
+        self.drained.lock().push(node.to_owned());
+        Ok(())
+    }
+
     fn jobs(&self) -> Option<&JobOffice> {
         Some(&self.jobs)
     }
@@ -132,6 +138,7 @@ impl Running {
             ca,
             admitted: Mutex::default(),
             stopped: Mutex::default(),
+            drained: Mutex::default(),
             full: AtomicBool::new(false),
             jobs,
         });
@@ -367,6 +374,10 @@ fn each_request_takes_its_role() {
     let worthless = running.tokens.check(worthless.secret(), Role::Viewer);
     let commands = [
         Command::Stop(StopRequest::Node("n1".into())),
+        Command::DrainNode {
+            node: "n1".into(),
+            deadline_s: Some(1),
+        },
         Command::CreateToken {
             role: Role::Viewer,
             ttl_s: None,
@@ -411,6 +422,7 @@ fn each_request_takes_its_role() {
         }
     }
     assert_eq!(running.double.stopped.lock().len(), 1);
+    assert_eq!(*running.double.drained.lock(), ["n1"]);
 }
 
 /// A request to run a program of this content.

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Weak},
+    time::Duration,
 };
 
 use parking_lot::Mutex;
@@ -183,6 +184,21 @@ impl Desk for HeadDesk {
             },
         }
         Ok(())
+    }
+
+    fn drain(&self, node: &str, deadline: Option<Duration>) -> Result<(), String> {
+        let runtime = self.runtime()?;
+        let control = runtime
+            .control_role
+            .as_ref()
+            .ok_or("this process has no control role")?;
+        let process = control.find_node(node)?;
+        if process == runtime.process() {
+            return Err(
+                "the head's own node cannot be drained: `ray stop` ends the cluster".into(),
+            );
+        }
+        control.drain(&runtime, process, deadline)
     }
 
     fn jobs(&self) -> Option<&JobOffice> {

@@ -13,6 +13,7 @@ pub(crate) mod current;
 pub(crate) mod desk;
 mod gather;
 mod groups;
+pub(crate) mod health;
 mod hex;
 pub(crate) mod jobs;
 mod listener;

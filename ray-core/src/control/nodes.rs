@@ -1,6 +1,6 @@
 //! The nodes of the cluster as the control role sees them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use ray_engine::{ids::ProcessId, resources::Resources};
 
@@ -82,6 +82,17 @@ impl Nodes {
             available.give(&node.available);
         }
         (total, available)
+    }
+
+    /// Returns every living node and where it listens.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = (ProcessId, SocketAddr)> {
+        let alive = self.0.iter().filter(|(_, node)| node.row.alive);
+        alive.map(|(process, node)| (*process, node.row.addr))
+    }
+
+    /// Returns where a node listens.
+    pub(super) fn address_of(&self, node: ProcessId) -> Option<SocketAddr> {
+        self.0.get(&node).map(|node| node.row.addr)
     }
 
     /// Returns the address of a process's node, as far as it is known.

@@ -74,6 +74,7 @@ impl Request {
             Request::Command { command, .. } => match command {
                 Command::SubmitJob(_) | Command::StopJob { .. } => Role::Driver,
                 Command::Stop(_)
+                | Command::DrainNode { .. }
                 | Command::CreateToken { .. }
                 | Command::ListTokens
                 | Command::RevokeToken { .. } => Role::Admin,
@@ -195,6 +196,13 @@ pub enum Command {
     },
     /// End a part of the cluster or all of it.
     Stop(StopRequest),
+    /// Empty a node: it takes no new work and ends once it has none.
+    DrainNode {
+        /// The beginning of its id, or its name.
+        node: String,
+        /// How long it may take, in seconds; then it is ended. `None` for as long as it takes.
+        deadline_s: Option<u64>,
+    },
     /// Make a token.
     CreateToken {
         /// What it allows.

@@ -13,6 +13,7 @@ use ray_engine::{
         actors::{ActorDirectory, ActorSpec, Command as ActorCommand, DirectoryState},
         groups::{GroupsConfig, PlacementGroups},
         jobs::{JobDirectory, JobsConfig},
+        nodes::NodeDirectory,
     },
     failure::{Failure, WorkerExit},
     ids::{ActorId, JobId, LeaseId, ProcessId, RequestId},
@@ -21,10 +22,10 @@ use ray_engine::{
     time::Time,
 };
 
-use super::{gather::Gatherings, jobs::Wish, nodes::Nodes};
+use super::{gather::Gatherings, health::health_config, jobs::Wish, nodes::Nodes};
 use crate::{
     actor::CallLimits,
-    config::{ENDED_JOBS_MAX, JOB_STOP_GRACE},
+    config::{ENDED_JOBS_MAX, JOB_STOP_GRACE, NODE_SILENCE},
     runtime::{Runtime, courier::Courier},
     wire::{ActorCreation, ActorStatus, JobSpec, Location, Message},
 };
@@ -41,6 +42,10 @@ pub(super) struct ControlState {
     pub(super) scheduler: ClusterScheduler,
     pub(super) groups: PlacementGroups,
     pub(super) nodes: Nodes,
+    /// Which nodes that run work live.
+    pub(super) health: NodeDirectory,
+    /// Nodes that are dead and must be told so.
+    pub(super) fenced: Vec<ProcessId>,
     /// Whether each newcomer that the desk let in may only be a driver.
     admitted: BTreeMap<ProcessId, bool>,
     pub(super) jobs: JobDirectory,
@@ -92,6 +97,8 @@ impl ControlRole {
                 scheduler: ClusterScheduler::new(config, seed),
                 groups: PlacementGroups::new(GroupsConfig::default(), 1),
                 nodes: Nodes::default(),
+                health: NodeDirectory::new(health_config(NODE_SILENCE)),
+                fenced: Vec::new(),
                 admitted: BTreeMap::new(),
                 jobs: JobDirectory::new(JobsConfig {
                     stop_grace: JOB_STOP_GRACE,
@@ -107,6 +114,11 @@ impl ControlRole {
         }
     }
 
+    /// Takes a node of which nothing is heard for this long for dead.
+    pub(crate) fn set_node_silence(&self, silence: Duration) {
+        self.state.lock().health = NodeDirectory::new(health_config(silence));
+    }
+
     /// Has what submitted jobs need done by whoever listens.
     pub(crate) fn keep_jobs(&self, wishes: Sender<Wish>) {
         self.state.lock().job_wishes = Some(wishes);
@@ -118,7 +130,7 @@ impl ControlRole {
         f: impl FnOnce(&mut ControlState, &mut Outbox) -> R,
     ) -> R {
         let mut out = Outbox::new();
-        let (result, timeout) = {
+        let (result, timeout, fenced) = {
             let mut state = self.state.lock();
             let result = f(&mut state, &mut out);
             state.run_commands(runtime, &mut out);
@@ -127,9 +139,17 @@ impl ControlRole {
                 state.scheduler.poll_timeout(),
                 state.groups.poll_timeout(),
                 state.jobs.poll_timeout(),
+                state.health.poll_timeout(),
             ];
-            (result, timeouts.into_iter().flatten().min())
+            let fenced = std::mem::take(&mut state.fenced);
+            (result, timeouts.into_iter().flatten().min(), fenced)
         };
+        for node in fenced {
+            // What is sent to the dead is thrown away, so this goes past the table of processes.
+            if let Some(peer) = runtime.net().peer(node.0) {
+                runtime.send_to_peer(&peer, &Message::Shutdown);
+            }
+        }
         self.courier.carry(runtime);
         if let Some(at) = timeout {
             runtime.clock.arm(at);
@@ -144,6 +164,7 @@ impl ControlRole {
             state.scheduler.on_timeout(now);
             state.groups.on_timeout(now);
             state.jobs.on_timeout(now);
+            state.health.on_timeout(now);
         });
     }
 
@@ -160,7 +181,7 @@ impl ControlRole {
                 if said_goodbye {
                     state.jobs.on_driver_finished(process, now);
                 }
-                state.on_node_lost(process, now, out)
+                state.on_node_disconnected(process, said_goodbye, now, out)
             });
         }
     }
@@ -179,7 +200,38 @@ impl ControlRole {
             }
             return;
         }
-        self.with_state(runtime, |state, out| match message {
+        self.with_state(runtime, |state, out| {
+            state.on_heard(from, now);
+            state.on_message(runtime, from, message, now, out);
+        });
+    }
+
+    /// Notes what the desk let a newcomer be.
+    pub(crate) fn on_admitted(&self, process: ProcessId, only_drives: bool) {
+        self.state.lock().admitted.insert(process, only_drives);
+    }
+
+    /// Returns where a process is, as far as the control role knows.
+    pub(crate) fn locate(&self, process: ProcessId) -> Location {
+        self.state.lock().nodes.locate(process)
+    }
+}
+
+impl ControlState {
+    fn on_message(
+        &mut self,
+        runtime: &Arc<Runtime>,
+        from: ProcessId,
+        message: Message,
+        now: Time,
+        out: &mut Outbox,
+    ) {
+        let state = self;
+        match message {
+            Message::Heartbeat => state.health.on_heartbeat(from.node(), now),
+            Message::ProbeReached { target } => state.health.on_probe_reached(target.node(), now),
+            Message::DrainAccepted => state.health.on_drain_accepted(from.node(), now),
+            Message::Drained => state.health.on_drained(from.node(), now),
             Message::CreateActor { request, creation } => {
                 let outcome = state.create_actor(from, creation, now);
                 out.push((from, Message::CreateActorReply { request, outcome }));
@@ -280,7 +332,9 @@ impl ControlRole {
                     // Nobody let it in, unless it is this process itself.
                     None => from != runtime.process(),
                 };
-                if row.node.process() == from && (row.is_driver || !only_drives) {
+                let is_allowed = row.node.process() == from && (row.is_driver || !only_drives);
+                let is_own = from == runtime.process();
+                if is_allowed && (is_own || state.on_health_joined(&row, now)) {
                     let (node, total) = (row.node, row.resources.clone());
                     let labels = row.labels.clone();
                     for job in state.specs.values() {
@@ -325,21 +379,9 @@ impl ControlRole {
                 out.push((from, Message::Nodes { request, nodes }));
             }
             other => tracing::warn!(%from, ?other, "the control role has no use for this message"),
-        });
+        }
     }
 
-    /// Notes what the desk let a newcomer be.
-    pub(crate) fn on_admitted(&self, process: ProcessId, only_drives: bool) {
-        self.state.lock().admitted.insert(process, only_drives);
-    }
-
-    /// Returns where a process is, as far as the control role knows.
-    pub(crate) fn locate(&self, process: ProcessId) -> Location {
-        self.state.lock().nodes.locate(process)
-    }
-}
-
-impl ControlState {
     fn create_actor(
         &mut self,
         owner: ProcessId,
@@ -414,7 +456,7 @@ impl ControlState {
     }
 
     /// A node is gone, and with it everything that ran on it.
-    fn on_node_lost(&mut self, process: ProcessId, now: Time, out: &mut Outbox) {
+    pub(super) fn on_node_lost(&mut self, process: ProcessId, now: Time, out: &mut Outbox) {
         if !self.nodes.on_lost(process) {
             return;
         }
@@ -457,6 +499,8 @@ impl ControlState {
                 self.run_placement(command, runtime, out);
             } else if let Some(command) = self.directory.poll_command() {
                 self.run_actor_command(command, runtime, now, out);
+            } else if let Some(command) = self.health.poll_command() {
+                self.run_health_command(command, now, out);
             } else if let Some(command) = self.jobs.poll_command() {
                 self.run_job_command(command, now, out);
             } else {

@@ -21,6 +21,7 @@ impl ControlRole {
     /// Returns how the cluster is doing.
     pub(crate) fn status(&self, runtime: &Arc<Runtime>) -> ClusterStatus {
         let state = self.state.lock();
+        let nodes = state.node_rows(runtime);
         ClusterStatus {
             cluster_id: runtime
                 .node_role
@@ -29,9 +30,9 @@ impl ControlRole {
             version: env!("CARGO_PKG_VERSION").into(),
             uptime_s: runtime.now().0 / 1_000_000_000,
             generation: 1,
-            nodes: state.node_rows(runtime),
+            alarms: nodes.iter().filter_map(alarm_of).collect(),
+            nodes,
             demands: state.demands(),
-            alarms: Vec::new(),
         }
     }
 
@@ -93,20 +94,23 @@ impl ControlRole {
 
 impl ControlState {
     fn node_rows(&self, runtime: &Arc<Runtime>) -> Vec<NodeState> {
-        let row = |node: &super::nodes::Node| NodeState {
-            node_id: node.row.node.to_string(),
-            node_ip: node.row.addr.to_string(),
-            is_head_node: node.row.node == runtime.node(),
-            state: if node.row.alive { "ALIVE" } else { "DEAD" }.into(),
-            state_message: (!node.row.alive).then(|| "its connection is gone".into()),
-            node_name: node.row.name.clone(),
-            resources_total: amounts(&node.row.resources),
-            resources_available: if node.row.alive {
-                amounts(&node.available)
-            } else {
-                BTreeMap::new()
-            },
-            labels: node.row.labels.0.clone(),
+        let row = |node: &super::nodes::Node| {
+            let (health, state_message) = self.health_of(&node.row);
+            NodeState {
+                node_id: node.row.node.to_string(),
+                node_ip: node.row.addr.to_string(),
+                is_head_node: node.row.node == runtime.node(),
+                state: health.into(),
+                state_message,
+                node_name: node.row.name.clone(),
+                resources_total: amounts(&node.row.resources),
+                resources_available: if node.row.alive {
+                    amounts(&node.available)
+                } else {
+                    BTreeMap::new()
+                },
+                labels: node.row.labels.0.clone(),
+            }
         };
         self.nodes.all().map(row).collect()
     }
@@ -195,6 +199,13 @@ impl ControlState {
         }
         demands
     }
+}
+
+/// Returns what a person should know of a node that still counts.
+fn alarm_of(node: &NodeState) -> Option<String> {
+    let is_plain = ["ALIVE", "DEAD"].contains(&node.state.as_str());
+    let why = node.state_message.as_deref().unwrap_or_default();
+    (!is_plain).then(|| format!("node {} is {}: {why}", node.node_name, node.state))
 }
 
 pub(super) fn amounts(resources: &Resources) -> BTreeMap<String, f64> {

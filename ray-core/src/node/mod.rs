@@ -92,7 +92,18 @@ struct NodeState {
     has_lent: bool,
     /// How a worker ended before it was ready.
     failed_start: Option<String>,
+    drain: Drain,
     shutting_down: bool,
+}
+
+/// Whether the node is being emptied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Drain {
+    No,
+    /// It takes no new work.
+    Wanted,
+    /// The control role knows that it has none.
+    Done,
 }
 
 /// A worker process from its start on.
@@ -131,6 +142,7 @@ impl NodeRole {
                 copies: Copies::default(),
                 has_lent: false,
                 failed_start: None,
+                drain: Drain::No,
                 shutting_down: false,
             }),
             courier: Courier::default(),
@@ -166,6 +178,7 @@ impl NodeRole {
             let mut state = self.state.lock();
             let result = f(&mut state, &mut wishes.out);
             state.run_commands(runtime, &mut wishes);
+            state.tell_drained(runtime, &mut wishes.out);
             state.tell_control(runtime, &mut wishes.out);
             let timeout = state.scheduler.poll_timeout();
             self.note_lent(&mut state);
@@ -325,6 +338,13 @@ impl NodeRole {
                 let key = (requester, RequestId(request));
                 let scheduler = &mut state.scheduler;
                 state.placements.on_placed_cancelled(scheduler, key, now)
+            }
+            Message::Drain => {
+                if from == runtime.control_process() && state.drain == Drain::No {
+                    tracing::info!("this node takes no new work and ends once it has none");
+                    state.drain = Drain::Wanted;
+                    out.push((from, Message::DrainAccepted));
+                }
             }
             Message::ReturnLease { lease } => state.scheduler.return_lease(lease, now),
             Message::PrepareBundles {
@@ -594,12 +614,13 @@ impl NodeState {
     ) {
         let asked = (from, request);
         let now = runtime.now();
+        let is_draining = self.drain != Drain::No;
         let NodeState {
             placements,
             scheduler,
             ..
         } = self;
-        if !placements.on_request(scheduler, asked, job, &shape, &placement, now) {
+        if !is_draining && !placements.on_request(scheduler, asked, job, &shape, &placement, now) {
             return;
         }
         let demand = Demand {
@@ -637,12 +658,13 @@ impl NodeState {
     ) {
         let asked = (requester, request);
         let demand = Demand { job, ..demand };
+        let is_draining = self.drain != Drain::No;
         let NodeState {
             placements,
             scheduler,
             ..
         } = self;
-        if !placements.on_placed(scheduler, asked, demand, is_bound, now) {
+        if is_draining || !placements.on_placed(scheduler, asked, demand, is_bound, now) {
             let request = request.0;
             out.push((control, Message::LeaseRejected { requester, request }));
         }

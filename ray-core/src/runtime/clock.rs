@@ -1,7 +1,7 @@
 //! The thread that tells machines that time has passed.
 
 use std::{
-    sync::{Arc, Weak},
+    sync::{Arc, Weak, atomic::Ordering},
     time::Duration,
 };
 
@@ -9,6 +9,7 @@ use parking_lot::{Condvar, Mutex};
 use ray_engine::time::Time;
 
 use super::Runtime;
+use crate::{config::HEARTBEAT_INTERVAL, wire::Message};
 
 /// When the machines want to be told, and the thread that sleeps until then.
 #[derive(Default)]
@@ -66,6 +67,8 @@ impl Clock {
 /// Starts the clock thread of `runtime`.
 pub(crate) fn start(runtime: &Arc<Runtime>) -> std::io::Result<()> {
     let weak = Arc::downgrade(runtime);
+    // The first heartbeat.
+    runtime.clock.arm(runtime.now());
     std::thread::Builder::new()
         .name("ray-clock".into())
         .spawn(move || run(&weak))
@@ -85,9 +88,28 @@ fn run(weak: &Weak<Runtime>) {
 }
 
 impl Runtime {
+    /// Lets the control role hear of this node from time to time.
+    fn say_that_it_lives(self: &Arc<Self>) {
+        if self.node_role.is_none() || self.control_role.is_some() {
+            return;
+        }
+        let now = self.now();
+        let due = self.next_heartbeat.load(Ordering::Relaxed);
+        if now.0 < due {
+            return self.clock.arm(Time(due));
+        }
+        let next = now + HEARTBEAT_INTERVAL;
+        self.next_heartbeat.store(next.0, Ordering::Relaxed);
+        self.clock.arm(next);
+        if self.is_daemon {
+            self.send_to_control(Message::Heartbeat);
+        }
+    }
+
     /// Tells every machine of this process what time it is.
     fn on_tick(self: &Arc<Self>) {
         self.with_core(|core, now| core.owner.on_timeout(now));
+        self.say_that_it_lives();
         self.report_quiesced();
         self.report_dropped_copies();
         if let Some(node) = &self.node_role {

@@ -558,6 +558,12 @@ impl Runtime {
                 }
             }
             Message::RecallSegments => self.return_segments(true),
+            Message::ProbeNode { target, addr } => self.with_core(|core, _| {
+                core.know(target, addr);
+                core.send(target, Message::Ping);
+            }),
+            Message::Ping => self.send(from, Message::Pong),
+            Message::Pong => self.send_to_control(Message::ProbeReached { target: from }),
             Message::Gather {
                 request,
                 wants_objects,

@@ -87,6 +87,10 @@ pub(crate) struct Runtime {
     dropped_copies: Mutex<Vec<ObjectId>>,
     segments_wanted: AtomicBool,
     next_process: AtomicU64,
+    /// Whether it runs nobody's code of its own: a head or a node that joined one.
+    is_daemon: bool,
+    /// When the control role is to hear of it again; as [`Time`].
+    next_heartbeat: AtomicU64,
     head_lost: AtomicBool,
     pub(crate) stop_wanted: AtomicBool,
     /// Notified when a worker is ready or has ended, or the head is gone.

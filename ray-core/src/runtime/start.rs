@@ -273,6 +273,7 @@ pub(crate) fn start_node(plan: NodePlan) -> Result<Arc<Runtime>> {
             net,
             arena,
             executor: None,
+            is_daemon,
             role: role.ok(),
             control,
         })
@@ -408,6 +409,7 @@ struct Parts {
     net: Net,
     arena: Arena,
     executor: Option<Arc<Executor>>,
+    is_daemon: bool,
     role: Option<NodeRole>,
     control: Option<ControlRole>,
 }
@@ -424,6 +426,7 @@ impl Runtime {
             net,
             arena,
             executor,
+            is_daemon,
             role,
             control,
         } = parts;
@@ -454,6 +457,8 @@ impl Runtime {
             dropped_copies: Mutex::default(),
             segments_wanted: AtomicBool::new(false),
             next_process: AtomicU64::new(0),
+            is_daemon,
+            next_heartbeat: AtomicU64::new(0),
             head_lost: AtomicBool::new(false),
             stop_wanted: AtomicBool::new(false),
             worker_ready: Waiter::new(),
@@ -600,6 +605,7 @@ fn start_worker() -> Result<Arc<Runtime>> {
         net,
         arena,
         executor: Some(Arc::new(Executor::new())),
+        is_daemon: false,
         role: None,
         control: None,
     }));

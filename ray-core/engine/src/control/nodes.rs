@@ -301,6 +301,11 @@ impl NodeDirectory {
         }
     }
 
+    /// A node's process is known to be gone.
+    pub fn on_gone(&mut self, id: NodeId, _now: Time) {
+        self.bury(id, Cause::Disconnected);
+    }
+
     /// A node goes by itself.
     pub fn on_left(&mut self, id: NodeId, _now: Time) {
         self.bury(id, Cause::Left);

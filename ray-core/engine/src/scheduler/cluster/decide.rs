@@ -37,6 +37,9 @@ impl ClusterScheduler {
                     affinity::Otherwise::Fail
                 };
                 match affinity::choose(&nodes, shape, *node, otherwise) {
+                    Some(Choice::Infeasible) if self.could_run_again(Some(*node), shape) => {
+                        Choice::Busy
+                    }
                     Some(Choice::Infeasible) => {
                         return Verdict::Refuse(self.unschedulable(demand));
                     }
@@ -66,11 +69,20 @@ impl ClusterScheduler {
                 is_bound: true,
             },
             Choice::Busy => Verdict::Wait(WaitReason::Busy),
+            Choice::Infeasible if self.could_run_again(None, shape) => {
+                Verdict::Wait(WaitReason::Busy)
+            }
             Choice::Infeasible if self.config.infeasible_grace == Some(Duration::ZERO) => {
                 Verdict::Refuse(self.unschedulable(demand))
             }
             Choice::Infeasible => Verdict::Wait(WaitReason::Infeasible),
         }
+    }
+
+    /// Returns whether a node that is in doubt, or this one of them, could run the shape.
+    fn could_run_again(&self, node: Option<NodeId>, shape: &Resources) -> bool {
+        let mut doubted = self.view.doubted();
+        doubted.any(|(id, view)| node.is_none_or(|node| node == id) && view.is_feasible(shape))
     }
 
     /// Finds the bundle that a demand draws from; of several that would do the next in turn.

@@ -220,6 +220,17 @@ impl ClusterScheduler {
         self.retry(now);
     }
 
+    /// A node was not heard of for a while: it gets no new work, and what only it can run waits.
+    pub fn on_node_doubted(&mut self, node: NodeId, _now: Time) {
+        self.view.doubt(node, true);
+    }
+
+    /// A node is heard of again.
+    pub fn on_node_trusted(&mut self, node: NodeId, now: Time) {
+        self.view.doubt(node, false);
+        self.retry(now);
+    }
+
     /// A node is gone: what its processes asked for is not wanted any more, and what others asked for and
     /// it had not settled is placed again.
     pub fn on_node_left(&mut self, node: NodeId, now: Time) {

@@ -1,0 +1,188 @@
+//! Nodes that die, hang or are emptied, with this test as the driver.
+
+mod common;
+
+use std::{path::Path, time::Duration};
+
+use common::{Started, User};
+use ray_core::{Config, Error, Strategy, get_all, prelude::*, runtime_context};
+use rustix::process::{Pid, Signal, kill_process};
+
+#[remote(resources("second" = 1.0))]
+fn hold(begun: String, until: String) -> String {
+    std::fs::write(begun, "begun").expect("written");
+    while !Path::new(&until).exists() {
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    runtime_context().node.to_string()
+}
+
+#[remote]
+fn home() -> String {
+    runtime_context().node.to_string()
+}
+
+fn join(address: &str, user: &User) -> ray_core::Result<ray_core::Ray> {
+    let token = user.ok(&["token", "create", "--role", "driver"]);
+    Config::new()
+        .address(address)
+        .token(token.trim())
+        .object_store_memory(32 << 20)
+        .init()
+}
+
+fn start_node(user: &User, address: &str) -> Started {
+    let token = user.ok(&["token", "create"]);
+    let arguments = ["--address", address, "--num-cpus", "2", "--name", "second"];
+    let mut all = arguments.to_vec();
+    all.extend(["--resources", "second=2", "--token", token.trim()]);
+    user.start(&all)
+}
+
+fn eventually(mut what: impl FnMut() -> bool) -> bool {
+    (0..1200).any(|_| {
+        let holds = what();
+        if !holds {
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+        holds
+    })
+}
+
+/// Returns the row of the second node.
+fn second(user: &User) -> String {
+    user.ok(&["list", "nodes", "--filter", "node_name=second"])
+}
+
+#[ray_core::test]
+fn a_killed_node_is_noticed_by_its_closed_port_and_its_work_goes_elsewhere() -> ray_core::Result<()>
+{
+    let user = User::new();
+    let (_head, address) = user.start_head();
+    let mut node = start_node(&user, &address);
+    let ray = join(&address, &user)?;
+    let homes = (0..20).map(|_| home::remote()).collect::<Vec<_>>();
+    get_all(&homes)?;
+    node.child.kill().expect("it runs");
+    node.child.wait().expect("it is dead");
+    assert!(eventually(|| second(&user).contains("DEAD")));
+    let row = second(&user);
+    assert!(row.contains("its process or its machine is gone"), "{row}");
+    let homes = (0..4).map(|_| home::remote()).collect::<Vec<_>>();
+    let homes = get_all(&homes)?;
+    assert!(homes.iter().all(|home| *home == homes[0]), "{homes:?}");
+    ray.shutdown()
+}
+
+#[test]
+fn a_node_that_hangs_is_in_doubt_then_dead_and_ends_when_it_wakes() {
+    let user = User::new();
+    let (_head, address) = user.start_head();
+    let mut node = start_node(&user, &address);
+    let pid = Pid::from_child(&node.child);
+    kill_process(pid, Signal::STOP).expect("it runs");
+    let mut states = Vec::new();
+    let seen = |states: &mut Vec<&str>, user: &User| {
+        let row = second(user);
+        let state = ["ALIVE", "SUSPECT", "DEAD"]
+            .into_iter()
+            .find(|state| row.contains(state));
+        let state = state.expect("a state");
+        if states.last() != Some(&state) {
+            states.push(state);
+        }
+        state == "DEAD"
+    };
+    let died = eventually(|| seen(&mut states, &user));
+    let row = second(&user);
+    kill_process(pid, Signal::CONT).expect("it is there");
+    assert!(died && states.contains(&"SUSPECT"), "{states:?}");
+    assert!(row.contains("nothing was heard of it"), "{row}");
+    node.child.wait().expect("it was told to end");
+    assert!(second(&user).contains("DEAD"));
+}
+
+#[test]
+fn a_node_that_hangs_for_a_moment_lives_on() {
+    let user = User::new();
+    let (_head, address) = user.start_head();
+    let node = start_node(&user, &address);
+    let pid = Pid::from_child(&node.child);
+    kill_process(pid, Signal::STOP).expect("it runs");
+    let doubted = eventually(|| second(&user).contains("SUSPECT"));
+    let status = user.ok(&["status"]);
+    kill_process(pid, Signal::CONT).expect("it is there");
+    assert!(
+        doubted && status.contains("node second is SUSPECT"),
+        "{status}"
+    );
+    assert!(eventually(|| second(&user).contains("ALIVE")));
+}
+
+#[ray_core::test]
+fn a_draining_node_finishes_what_it_has_takes_nothing_new_and_leaves() -> ray_core::Result<()> {
+    let user = User::new();
+    let (_head, address) = user.start_head();
+    let mut node = start_node(&user, &address);
+    let ray = join(&address, &user)?;
+    let [begun, gate] = ["begun", "gate"].map(|name| user.dir.path().join(name));
+    let path = |path: &Path| path.to_str().expect("UTF-8").to_owned();
+    let held = hold::remote(path(&begun), path(&gate));
+    assert!(eventually(|| begun.exists()));
+    let drained = user.ok(&["drain", "second", "--no-wait"]);
+    assert!(drained.contains("takes no new work"), "{drained}");
+    assert!(eventually(|| second(&user).contains("DRAINING")));
+
+    let nodes = ray_core::nodes()?;
+    let there = nodes.iter().find(|node| node.resources.get("second") > 0.0);
+    let there = there.expect("it is listed").id;
+    let affine = Strategy::NodeAffinity {
+        node: there,
+        soft: false,
+    };
+    let refused = home::options().scheduling(affine).remote().get();
+    assert!(
+        matches!(refused, Err(Error::Unschedulable { .. })),
+        "{refused:?}"
+    );
+    let homes = (0..8).map(|_| home::remote()).collect::<Vec<_>>();
+    for home in get_all(&homes)? {
+        assert_ne!(home, there.to_string());
+    }
+    std::fs::write(&gate, "open").expect("written");
+    assert_eq!(held.get()?, there.to_string());
+    assert!(node.child.wait().expect("it ends").success());
+    assert!(second(&user).contains("it was drained"));
+    ray.shutdown()
+}
+
+#[ray_core::test]
+fn a_drain_ends_at_its_deadline() -> ray_core::Result<()> {
+    let user = User::new();
+    let (_head, address) = user.start_head();
+    let mut node = start_node(&user, &address);
+    let ray = join(&address, &user)?;
+    let [begun, gate] = ["begun", "gate"].map(|name| user.dir.path().join(name));
+    let path = |path: &Path| path.to_str().expect("UTF-8").to_owned();
+    let held = hold::options()
+        .max_retries(0)
+        .remote(path(&begun), path(&gate));
+    assert!(eventually(|| begun.exists()));
+    let said = user.ok(&["drain", "second", "--deadline", "1s"]);
+    assert!(said.contains("its deadline passed"), "{said}");
+    let lost = held.get();
+    assert!(lost.is_err(), "{lost:?}");
+    node.child.wait().expect("it was told to end");
+    ray.shutdown()
+}
+
+#[test]
+fn what_cannot_be_drained_is_said_in_one_line() {
+    let user = User::new();
+    let (_head, _) = user.start_head();
+    assert!(user.fails(&["drain", "third"]).contains("no living node"));
+    let own = user.ok(&["list", "nodes", "--format", "json"]);
+    let id = own.split("\"node_id\":\"").nth(1);
+    let id = id.and_then(|rest| rest.split('"').next()).expect("an id");
+    assert!(user.fails(&["drain", id]).contains("ray stop"));
+}
