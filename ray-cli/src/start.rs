@@ -69,6 +69,9 @@ pub struct Options {
     /// The object store's size, for example 4GiB [default: 30 % of the machine's memory].
     #[arg(long, value_name = "SIZE", value_parser = options::size)]
     object_store_memory: Option<u64>,
+    /// How long to wait for a head that is gone, and the head for the nodes of the one before it.
+    #[arg(long, value_name = "SPAN", value_parser = options::span, default_value = "60s")]
+    reconnect_within: u64,
     /// The folder for logs and state [default: a new temporary one].
     #[arg(long, value_name = "PATH")]
     run_dir: Option<PathBuf>,
@@ -129,6 +132,7 @@ fn start(options: Options) -> Result<Daemon, Failed> {
         return Ok(HeadConfig {
             node,
             port: options.port,
+            returns_within: std::time::Duration::from_secs(options.reconnect_within),
             ..HeadConfig::default()
         }
         .start()?);
@@ -144,6 +148,7 @@ fn start(options: Options) -> Result<Daemon, Failed> {
         node,
         address,
         token,
+        reconnect_within: std::time::Duration::from_secs(options.reconnect_within),
     }
     .start()?)
 }

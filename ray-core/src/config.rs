@@ -248,6 +248,8 @@ pub const FAULT_AHEAD_BYTES_MAX: u64 = 256 << 20;
 pub const NODE_SILENCE: Duration = Duration::from_secs(3);
 /// How often a node says that it lives.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(300);
+/// A node waits this long for a head that is gone, and a head for the nodes of the one before.
+pub const RECONNECT_WITHIN: Duration = Duration::from_secs(60);
 /// Tasks or objects that one process names when somebody lists them.
 pub const GATHER_ROWS_MAX: usize = 2000;
 /// A list of tasks or objects waits this long for processes to answer.

@@ -14,17 +14,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ray_engine::spec::Labels;
+use ray_engine::{ids::ProcessId, spec::Labels};
 use ray_net::Waiter;
 
 use crate::{
     Config, Error, Result,
+    config::RECONNECT_WITHIN,
     control::{
         ControlRole, Current, Role, Token,
         api::{FrontDesk, FrontDeskConfig},
         desk::HeadDesk,
         health,
         jobs::{JobOffice, OfficePlan},
+        roster::{HeadOnRecord, Roster},
         store::{ControlStore, redb::RedbStore},
         token_office::TokenOffice,
     },
@@ -63,6 +65,8 @@ pub struct HeadConfig {
     pub infeasible_grace: Option<Duration>,
     /// How long nothing may be heard of a node before it is taken for dead. Default 3 s.
     pub node_silence: Duration,
+    /// How long nodes and detached actors of the head before have to come back. Default 60 s.
+    pub returns_within: Duration,
     /// The file of the cluster's state, with its keys in a folder `ca` beside it; default: in the run's
     /// folder. A head that finds both is the same cluster again, and its tokens are good.
     pub store: Option<PathBuf>,
@@ -75,13 +79,14 @@ impl Default for HeadConfig {
             port: crate::config::DESK_PORT,
             infeasible_grace: Some(Duration::from_secs(10)),
             node_silence: crate::config::NODE_SILENCE,
+            returns_within: RECONNECT_WITHIN,
             store: None,
         }
     }
 }
 
 /// A node that joins a cluster.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct NodeConfig {
     /// The node.
     pub node: NodeOptions,
@@ -89,6 +94,19 @@ pub struct NodeConfig {
     pub address: String,
     /// A token for nodes.
     pub token: String,
+    /// How long it waits for a head that is gone to be started again. Default 60 s.
+    pub reconnect_within: Duration,
+}
+
+impl Default for NodeConfig {
+    fn default() -> NodeConfig {
+        NodeConfig {
+            node: NodeOptions::default(),
+            address: String::new(),
+            token: String::new(),
+            reconnect_within: RECONNECT_WITHIN,
+        }
+    }
 }
 
 /// A running head or node; dropping it ends its workers and itself.
@@ -98,6 +116,7 @@ pub struct Daemon {
     jobs: Option<Arc<JobOffice>>,
     current: Option<Current>,
     stop: Stopper,
+    reconnect_within: Duration,
     address: SocketAddr,
     token: Option<Token>,
     run_dir: PathBuf,
@@ -146,13 +165,19 @@ impl HeadConfig {
         let store = RedbStore::open(&store_path)
             .map_err(|error| system("could not open the control store")(&error))?;
         // The store is this head's alone by now, so nobody else makes keys beside it.
-        let membership = Membership::found_in(&store_path.with_file_name("ca"))?;
+        let mut membership = Membership::found_in(&store_path.with_file_name("ca"))?;
+        let store: Arc<dyn ControlStore> = Arc::new(store);
+        let roster = Roster::new(store.clone());
+        let before = roster.head()?;
+        if let Some(before) = before {
+            // Nodes and workers look for the head that they know.
+            membership.process = ProcessId(before.process);
+        }
         let (process, fingerprint) = (membership.process, membership.ca.fingerprint());
         let identity = membership
             .ca
             .issue_desk()
             .map_err(|error| system("could not make keys")(&error))?;
-        let store: Arc<dyn ControlStore> = Arc::new(store);
         let tokens = Arc::new(TokenOffice::open(fingerprint, store.clone())?);
         let admin = tokens.create_for_head()?;
         let (jobs, wishes) = JobOffice::open(OfficePlan {
@@ -172,7 +197,17 @@ impl HeadConfig {
             bind: Some(bind),
             advertise: self.node.advertise,
             run_dir: run_dir.clone(),
-            control: Some(ControlRole::new(self.infeasible_grace, process.0)),
+            port: before.map_or(0, |before| before.port),
+            life: roster.generation(),
+            control: Some(ControlRole::new(
+                self.infeasible_grace,
+                process.0,
+                roster.generation(),
+            )),
+        })?;
+        roster.keep_head(HeadOnRecord {
+            process: process.0,
+            port: runtime.net().local_addr().port(),
         })?;
         make_current(&runtime);
         join(&runtime);
@@ -197,6 +232,13 @@ impl HeadConfig {
         if let Some(control) = &runtime.control_role {
             control.set_node_silence(self.node_silence);
             control.keep_jobs(jobs.wishes());
+            control.restore(
+                &runtime,
+                roster.generation(),
+                &roster.nodes()?,
+                roster.actors()?,
+                self.returns_within,
+            );
         }
         jobs.set_address(reachable_here(address).to_string());
         jobs.begin(&runtime, wishes)?;
@@ -216,6 +258,7 @@ impl HeadConfig {
             jobs: Some(jobs),
             current: Some(current),
             stop,
+            reconnect_within: RECONNECT_WITHIN,
             address,
             token: Some(admin),
             run_dir,
@@ -245,6 +288,8 @@ impl NodeConfig {
                 .or_else(|| control.and_then(|(_, addr)| local_address_towards(addr))),
             advertise: self.node.advertise,
             run_dir: run_dir.clone(),
+            port: 0,
+            life: 0,
             control: None,
         })?;
         make_current(&runtime);
@@ -259,6 +304,7 @@ impl NodeConfig {
             jobs: None,
             current: None,
             stop: Stopper::default(),
+            reconnect_within: self.reconnect_within,
             address: control.map_or_else(
                 || SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
                 |(_, addr)| addr,
@@ -301,7 +347,8 @@ impl Daemon {
             if self.stop.is_wanted() || self.runtime.is_stop_wanted() {
                 return StopReason::Asked;
             }
-            if self.runtime.is_head_lost() {
+            let lost_for = self.runtime.head_lost_for();
+            if lost_for.is_some_and(|lost_for| lost_for >= self.reconnect_within) {
                 return StopReason::HeadLost;
             }
             let until = Instant::now() + LOOK_AROUND;

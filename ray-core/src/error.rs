@@ -41,6 +41,13 @@ pub enum Error {
     /// The node that ran the call is gone; raise `max_retries` to run it elsewhere.
     #[error("node {0} died while it ran the call; set `max_retries` to run it again elsewhere")]
     NodeDied(NodeId),
+    /// The head of the cluster is gone; start the program again once a head runs there.
+    ///
+    /// What runs already ends as it does; nothing new can be placed.
+    #[error(
+        "the head of the cluster is gone, and with it this program's place in it; start the program again once a head runs"
+    )]
+    HeadLost,
     /// The actor is dead for good; create a new one or set `max_restarts`.
     #[error("actor {actor} (incarnation {incarnation}) is dead: {cause}")]
     ActorDied {
@@ -284,6 +291,7 @@ impl From<Failure> for Error {
             Failure::Cancelled => Error::Cancelled,
             Failure::WorkerCrashed(exit) => Error::WorkerCrashed(Box::new(exit)),
             Failure::NodeDied(node) => Error::NodeDied(node),
+            Failure::HeadLost => Error::HeadLost,
             Failure::ActorDied {
                 actor,
                 incarnation,

@@ -575,6 +575,10 @@ pub(crate) enum Message {
     // Whether nodes live, and how long.
     /// A node says that it lives.
     Heartbeat,
+    /// A head that was started again asks a node to join anew; it keeps these workers and no others.
+    Introduce {
+        keep: Vec<ProcessId>,
+    },
     /// The control role asks a node whether it can reach another.
     ProbeNode {
         target: ProcessId,

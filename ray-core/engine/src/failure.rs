@@ -24,6 +24,8 @@ pub enum Failure {
     WorkerCrashed(WorkerExit),
     /// The node that ran the call is gone.
     NodeDied(NodeId),
+    /// The head of the cluster is gone, and this driver's place in the cluster with it.
+    HeadLost,
     /// The actor is dead for good.
     ActorDied {
         actor: ActorId,

@@ -13,6 +13,7 @@ use super::{
     api::{Admission, Desk, Newcomer},
     jobs::JobOffice,
     protocol::{Answer, LogFile, Query, StopRequest},
+    roster::NodeOnRecord,
     tables::{Row, Table, TableRow as _},
     token::Role,
 };
@@ -104,6 +105,16 @@ impl Desk for HeadDesk {
             .map_err(|error| error.to_string())?;
         if let Some(control) = &runtime.control_role {
             control.on_admitted(process, role == Role::Driver);
+        }
+        if role == Role::Node {
+            // On record before it is let in, so that it may come back to the next head.
+            let node = NodeOnRecord {
+                process: process.0,
+                name: name.to_owned(),
+                token_id: token.to_string(),
+            };
+            let kept = self.jobs.roster().keep_node(&node);
+            kept.map_err(|error| error.to_string())?;
         }
         let job = match role {
             Role::Driver => self.jobs.claim(token),

@@ -18,7 +18,10 @@ use ray_engine::{
     time::Time,
 };
 
-use super::role::{ControlRole, ControlState, Outbox};
+use super::{
+    jobs::Wish,
+    role::{ControlRole, ControlState, Outbox},
+};
 use crate::{
     runtime::Runtime,
     wire::{Message, NodeRow},
@@ -218,6 +221,8 @@ impl ControlState {
                 }
                 NodeState::Dead(cause) => {
                     tracing::warn!(%node, ?cause, "a node is dead");
+                    self.admitted.remove(&node.process());
+                    self.wish(Wish::ForgetNode(node.process()));
                     self.on_node_lost(node.process(), now, out);
                 }
             },

@@ -20,12 +20,14 @@ mod listener;
 pub(crate) mod logs;
 mod nodes;
 mod protocol;
+mod restored;
 mod role;
+pub(crate) mod roster;
 mod rows;
 mod status;
 #[allow(
     dead_code,
-    reason = "tokens are kept in it; nodes, jobs and actors follow with a head that can be restarted"
+    reason = "leases and watches wait for a store that several heads share"
 )]
 pub(crate) mod store;
 pub(crate) mod tables;

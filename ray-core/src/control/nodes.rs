@@ -1,6 +1,9 @@
 //! The nodes of the cluster as the control role sees them.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
 
 use ray_engine::{ids::ProcessId, resources::Resources};
 
@@ -88,6 +91,12 @@ impl Nodes {
     pub(super) fn addresses(&self) -> impl Iterator<Item = (ProcessId, SocketAddr)> {
         let alive = self.0.iter().filter(|(_, node)| node.row.alive);
         alive.map(|(process, node)| (*process, node.row.addr))
+    }
+
+    /// Returns the workers that a living node last reported.
+    pub(super) fn workers_of(&self, node: ProcessId) -> Option<BTreeSet<ProcessId>> {
+        let node = self.0.get(&node).filter(|node| node.row.alive)?;
+        Some(node.workers.iter().map(|worker| worker.process).collect())
     }
 
     /// Returns where a node listens.

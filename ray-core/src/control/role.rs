@@ -1,7 +1,7 @@
 //! The control role's state, and the messages that change it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     sync::{Arc, mpsc::Sender},
     time::Duration,
@@ -47,7 +47,14 @@ pub(super) struct ControlState {
     /// Nodes that are dead and must be told so.
     pub(super) fenced: Vec<ProcessId>,
     /// Whether each newcomer that the desk let in may only be a driver.
-    admitted: BTreeMap<ProcessId, bool>,
+    pub(super) admitted: BTreeMap<ProcessId, bool>,
+    /// Which start of the head on its store this is.
+    pub(super) generation: u64,
+    /// Nodes of the head before that may come back, and until when.
+    pub(super) returning: BTreeSet<ProcessId>,
+    pub(super) returns_until: Option<Time>,
+    /// The detached actors that the next head would find.
+    pub(super) on_record: BTreeSet<ActorId>,
     pub(super) jobs: JobDirectory,
     /// What nodes must know of the jobs whose drivers live.
     pub(super) specs: BTreeMap<JobId, JobSpec>,
@@ -57,7 +64,7 @@ pub(super) struct ControlState {
     wanted: BTreeMap<(ProcessId, RequestId), JobId>,
     pub(super) actors: BTreeMap<ActorId, ActorNotes>,
     /// The workers that host actors, and the leases under which they do.
-    hosts: BTreeMap<ProcessId, Host>,
+    pub(super) hosts: BTreeMap<ProcessId, Host>,
 }
 
 /// What the directory has no use for.
@@ -66,12 +73,52 @@ pub(super) struct ActorNotes {
     /// What handles found by name must know about calls.
     limits: CallLimits,
     placement: Placement,
+    /// What the next head must know of one that outlives its job.
+    pub(super) detached: Option<Box<ActorCreation>>,
 }
 
-struct Host {
-    addr: SocketAddr,
-    lease: LeaseId,
-    devices: Vec<u32>,
+impl ActorNotes {
+    pub(super) fn of(creation: &ActorCreation) -> ActorNotes {
+        ActorNotes {
+            job: creation.job,
+            limits: creation.limits,
+            placement: creation.placement.clone(),
+            detached: creation.detached.then(|| Box::new(creation.clone())),
+        }
+    }
+}
+
+pub(super) struct Host {
+    pub(super) addr: SocketAddr,
+    pub(super) lease: LeaseId,
+    pub(super) devices: Vec<u32>,
+}
+
+/// A detached actor that runs, as it is kept for the next head.
+#[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, Clone, Debug)]
+pub(crate) struct ActorOnRecord {
+    pub(crate) creation: ActorCreation,
+    pub(crate) owner: ProcessId,
+    pub(crate) worker: ProcessId,
+    pub(crate) addr: SocketAddr,
+    pub(crate) lease: LeaseId,
+    pub(crate) devices: Vec<u32>,
+    pub(crate) incarnation: u64,
+}
+
+/// Returns what the directory must know of an actor.
+pub(super) fn spec_of(creation: ActorCreation, owner: ProcessId) -> ActorSpec {
+    ActorSpec {
+        actor: creation.actor,
+        class: creation.class_name,
+        name: creation.name,
+        shape: creation.shape,
+        running_shape: creation.running,
+        max_restarts: creation.max_restarts,
+        owner,
+        get_if_exists: creation.get_if_exists,
+        detached: creation.detached,
+    }
 }
 
 /// What the directory's questions count from; those of this process's own owner stay below.
@@ -84,7 +131,11 @@ impl ControlRole {
     /// Returns the control role of a cluster without nodes.
     ///
     /// What no node can run is refused after `infeasible_grace`; `None` waits for ever.
-    pub(crate) fn new(infeasible_grace: Option<Duration>, seed: u64) -> ControlRole {
+    pub(crate) fn new(
+        infeasible_grace: Option<Duration>,
+        seed: u64,
+        generation: u64,
+    ) -> ControlRole {
         let config = ClusterConfig {
             infeasible_grace,
             ..ClusterConfig::default()
@@ -93,13 +144,18 @@ impl ControlRole {
             courier: Courier::default(),
             gatherings: Gatherings::default(),
             state: Mutex::new(ControlState {
-                directory: ActorDirectory::new().with_first_request(ACTOR_REQUESTS_FROM),
+                directory: ActorDirectory::new()
+                    .with_first_request(ACTOR_REQUESTS_FROM + (generation << 40)),
                 scheduler: ClusterScheduler::new(config, seed),
                 groups: PlacementGroups::new(GroupsConfig::default(), 1),
                 nodes: Nodes::default(),
                 health: NodeDirectory::new(health_config(NODE_SILENCE)),
                 fenced: Vec::new(),
                 admitted: BTreeMap::new(),
+                generation: 1,
+                returning: BTreeSet::new(),
+                returns_until: None,
+                on_record: BTreeSet::new(),
                 jobs: JobDirectory::new(JobsConfig {
                     stop_grace: JOB_STOP_GRACE,
                     ended_max: ENDED_JOBS_MAX,
@@ -140,6 +196,7 @@ impl ControlRole {
                 state.groups.poll_timeout(),
                 state.jobs.poll_timeout(),
                 state.health.poll_timeout(),
+                state.returns_until,
             ];
             let fenced = std::mem::take(&mut state.fenced);
             (result, timeouts.into_iter().flatten().min(), fenced)
@@ -165,6 +222,7 @@ impl ControlRole {
             state.groups.on_timeout(now);
             state.jobs.on_timeout(now);
             state.health.on_timeout(now);
+            state.on_returns_over(now);
         });
     }
 
@@ -228,6 +286,9 @@ impl ControlState {
     ) {
         let state = self;
         match message {
+            Message::Heartbeat if state.health.state(from.node()).is_none() => {
+                state.on_stranger(from, out)
+            }
             Message::Heartbeat => state.health.on_heartbeat(from.node(), now),
             Message::ProbeReached { target } => state.health.on_probe_reached(target.node(), now),
             Message::DrainAccepted => state.health.on_drain_accepted(from.node(), now),
@@ -341,6 +402,7 @@ impl ControlState {
                         out.push((from, Message::JobAnnounced { job: job.clone() }));
                     }
                     let runs_work = !row.is_driver;
+                    state.returning.remove(&from);
                     state.nodes.on_up(row);
                     if runs_work {
                         state
@@ -352,6 +414,7 @@ impl ControlState {
             }
             Message::NodeView { report, workers } => {
                 state.nodes.on_view(from, report.available.clone(), workers);
+                state.check_restored(from, now);
                 state
                     .scheduler
                     .on_node_view(from.node(), report.clone(), now);
@@ -388,28 +451,9 @@ impl ControlState {
         creation: ActorCreation,
         now: Time,
     ) -> Result<ActorId, Failure> {
-        self.actors.insert(
-            creation.actor,
-            ActorNotes {
-                job: creation.job,
-                limits: creation.limits,
-                placement: creation.placement,
-            },
-        );
-        self.directory.create(
-            ActorSpec {
-                actor: creation.actor,
-                class: creation.class_name,
-                name: creation.name,
-                shape: creation.shape,
-                running_shape: creation.running,
-                max_restarts: creation.max_restarts,
-                owner,
-                get_if_exists: creation.get_if_exists,
-                detached: creation.detached,
-            },
-            now,
-        )
+        self.actors
+            .insert(creation.actor, ActorNotes::of(&creation));
+        self.directory.create(spec_of(creation, owner), now)
     }
 
     fn place(
@@ -433,6 +477,7 @@ impl ControlState {
     fn on_worker_says(&mut self, worker: ProcessId, message: Message, now: Time) {
         match message {
             Message::ActorStarted { actor, incarnation } => {
+                self.keep_on_record(actor, worker, incarnation);
                 self.directory.on_started(actor, worker, incarnation, now);
             }
             Message::ActorStartFailed { actor, failure, .. } => {
@@ -446,7 +491,7 @@ impl ControlState {
     }
 
     /// A process is gone: as the home of an actor, and as an owner of actors.
-    fn on_process_died(&mut self, process: ProcessId, exit: &WorkerExit, now: Time) {
+    pub(super) fn on_process_died(&mut self, process: ProcessId, exit: &WorkerExit, now: Time) {
         self.hosts.remove(&process);
         self.wanted
             .retain(|(requester, _), _| *requester != process);
@@ -504,7 +549,7 @@ impl ControlState {
             } else if let Some(command) = self.jobs.poll_command() {
                 self.run_job_command(command, now, out);
             } else {
-                return;
+                return self.forget_dead_actors();
             }
         }
     }

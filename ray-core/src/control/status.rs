@@ -29,7 +29,7 @@ impl ControlRole {
                 .map_or_else(String::new, |node| format!("{:x}", node.start.ca.cluster())),
             version: env!("CARGO_PKG_VERSION").into(),
             uptime_s: runtime.now().0 / 1_000_000_000,
-            generation: 1,
+            generation: state.generation,
             alarms: nodes.iter().filter_map(alarm_of).collect(),
             nodes,
             demands: state.demands(),

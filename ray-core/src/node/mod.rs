@@ -123,12 +123,13 @@ impl NodeRole {
     pub(crate) fn new(
         settings: NodeSettings,
         process: ProcessId,
+        first_lease: u64,
         own_job: Option<JobOnNode>,
         start: WorkerStart,
     ) -> NodeRole {
         // Leases of different nodes meet in one owner.
         let scheduler = NodeScheduler::new(settings.total.clone(), settings.scheduler)
-            .with_first_lease(process.0 + 1);
+            .with_first_lease(process.0 + first_lease + 1);
         NodeRole {
             state: Mutex::new(NodeState {
                 placements: Placements::new(process, settings.spills),
@@ -505,6 +506,29 @@ impl NodeRole {
                 process,
                 exit: exit.clone(),
             });
+        });
+    }
+
+    /// A head that was started again takes this node in: what ran for jobs of the head before ends.
+    pub(crate) fn on_new_head(&self, runtime: &Arc<Runtime>, keep: &[ProcessId]) {
+        tracing::info!("the head was started again; this node joins it");
+        self.with_state(runtime, |state, _| {
+            let now = runtime.now();
+            for job in state.jobs.values_mut() {
+                job.has_ended = true;
+            }
+            for job in state.jobs.keys() {
+                state.scheduler.on_job_ended(*job, now);
+            }
+            for (group, attempt) in state.scheduler.held_bundles() {
+                state.scheduler.return_bundles(group, attempt, now);
+            }
+            state.placements.on_new_control();
+            let workers = state.workers.iter();
+            for (_, worker) in workers.filter(|(process, _)| !keep.contains(process)) {
+                self.start.kill(worker.pid);
+            }
+            state.forget_ended_jobs();
         });
     }
 

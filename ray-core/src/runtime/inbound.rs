@@ -116,6 +116,9 @@ impl Handler for Inbound {
 
     fn on_connected(&self, peer: &Peer) {
         if let Some(runtime) = self.runtime() {
+            if peer.process() == runtime.control_process().0 {
+                runtime.note_head_found();
+            }
             runtime.with_core(|core, _| core.on_peer(peer));
         }
     }
@@ -558,6 +561,14 @@ impl Runtime {
                 }
             }
             Message::RecallSegments => self.return_segments(true),
+            Message::Introduce { keep } => {
+                if let Some(node) = &self.node_role
+                    && from == self.control_process()
+                {
+                    node.on_new_head(&this, &keep);
+                    node.join(&this);
+                }
+            }
             Message::ProbeNode { target, addr } => self.with_core(|core, _| {
                 core.know(target, addr);
                 core.send(target, Message::Ping);
@@ -664,6 +675,21 @@ impl Runtime {
         }
     }
 
+    /// The connection to the control role is gone: a head that is started again has the same id and port,
+    /// so it is dialed anew. A driver's place in the cluster went with the head.
+    fn on_control_closed(&self, reason: &CloseReason) {
+        tracing::warn!(%reason, "the connection to the head is gone");
+        self.with_core(|core, now| {
+            core.on_control_lost();
+            if self.executor.is_none() && !self.is_daemon() {
+                core.give_up_control(now);
+            }
+        });
+        if self.executor.is_none() {
+            self.note_head_lost();
+        }
+    }
+
     fn on_closed(&self, process: ProcessId, reason: &CloseReason) {
         if self.closed.load(Ordering::Acquire) {
             return;
@@ -673,9 +699,8 @@ impl Runtime {
             std::process::exit(1);
         }
         tracing::debug!(%process, %reason, "a connection closed");
-        if process == self.control_process() && self.executor.is_none() {
-            tracing::error!(%reason, "the head is gone");
-            self.note_head_lost();
+        if process == self.control_process() {
+            return self.on_control_closed(reason);
         }
         if let Some(control) = &self.control_role
             && let Ok(this) = super::current()

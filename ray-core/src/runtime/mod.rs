@@ -91,7 +91,8 @@ pub(crate) struct Runtime {
     is_daemon: bool,
     /// When the control role is to hear of it again; as [`Time`].
     next_heartbeat: AtomicU64,
-    head_lost: AtomicBool,
+    /// Since when the control process is gone.
+    head_lost_since: Mutex<Option<Instant>>,
     pub(crate) stop_wanted: AtomicBool,
     /// Notified when a worker is ready or has ended, or the head is gone.
     worker_ready: Waiter,
@@ -454,8 +455,17 @@ impl Runtime {
 
     /// Notes that the control process is gone.
     pub(crate) fn note_head_lost(&self) {
-        self.head_lost.store(true, Ordering::Release);
+        self.head_lost_since.lock().get_or_insert_with(Instant::now);
         self.worker_ready.notify();
+    }
+
+    /// Notes that the control process is there, perhaps again.
+    pub(crate) fn note_head_found(&self) {
+        *self.head_lost_since.lock() = None;
+    }
+
+    pub(crate) fn is_daemon(&self) -> bool {
+        self.is_daemon
     }
 
     /// Returns where the control process listens.
@@ -469,9 +479,9 @@ impl Runtime {
         SocketAddr::new(self.advertise.unwrap_or(local.ip()), local.port())
     }
 
-    /// Returns whether the control process is gone.
-    pub(crate) fn is_head_lost(&self) -> bool {
-        self.head_lost.load(Ordering::Acquire)
+    /// Returns for how long the control process has been gone.
+    pub(crate) fn head_lost_for(&self) -> Option<Duration> {
+        self.head_lost_since.lock().map(|since| since.elapsed())
     }
 
     /// Returns whether the cluster wants this process to end.

@@ -74,6 +74,14 @@ impl Runtime {
             .lock()
             .insert(request, (cell.clone(), None));
         let (to, question) = question(request);
+        let is_for_nobody = to == self.control_process()
+            && !self.is_daemon()
+            && self.executor.is_none()
+            && self.head_lost_for().is_some();
+        if is_for_nobody {
+            self.requests.waiting.lock().remove(&request);
+            return Err(Error::HeadLost);
+        }
         self.send(to, question);
         if !cell.waiter.is_notified() {
             self.net()

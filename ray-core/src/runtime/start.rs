@@ -172,7 +172,9 @@ fn start_driver(config: &Config) -> Result<Arc<Runtime>> {
             .or_else(|| head.and_then(|(_, addr)| local_address_towards(addr))),
         advertise: None,
         run_dir,
-        control: (!is_joined).then(|| ControlRole::new(Some(Duration::ZERO), random_u64())),
+        port: 0,
+        life: 0,
+        control: (!is_joined).then(|| ControlRole::new(Some(Duration::ZERO), random_u64(), 0)),
     })?;
     if is_joined {
         runtime.send_to_control(Message::JobUp { job: spec });
@@ -191,7 +193,16 @@ pub(crate) struct NodePlan {
     pub(crate) advertise: Option<IpAddr>,
     pub(crate) run_dir: PathBuf,
     pub(crate) control: Option<ControlRole>,
+    /// Where others expect its data connections; another is taken when this one is not free, and 0 is any.
+    pub(crate) port: u16,
+    /// Which life of this node it is; ids of processes and leases of different lives differ.
+    pub(crate) life: u64,
 }
+
+/// Bits of a process's index that count within one life of its node.
+const NODE_LIFE_BITS: u32 = 20;
+/// Lives of a node after which indexes begin anew.
+const NODE_LIVES: u64 = 1 << (ray_net::tls::PROCESS_INDEX_BITS - NODE_LIFE_BITS);
 
 /// Starts a process that is a node.
 pub(crate) fn start_node(plan: NodePlan) -> Result<Arc<Runtime>> {
@@ -203,7 +214,10 @@ pub(crate) fn start_node(plan: NodePlan) -> Result<Arc<Runtime>> {
         advertise,
         run_dir,
         control,
+        port,
+        life,
     } = plan;
+    let first_index = (life % NODE_LIVES) << NODE_LIFE_BITS;
     let Membership {
         process,
         ca,
@@ -248,7 +262,7 @@ pub(crate) fn start_node(plan: NodePlan) -> Result<Arc<Runtime>> {
     let net = start_net(
         process,
         identity,
-        bind.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        SocketAddr::new(bind.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), port),
         silence,
         &inbound,
     )?;
@@ -261,7 +275,7 @@ pub(crate) fn start_node(plan: NodePlan) -> Result<Arc<Runtime>> {
                 host,
                 run_dir: run_dir.display().to_string(),
             };
-            NodeRole::new(settings, process, own_job, start)
+            NodeRole::new(settings, process, first_index, own_job, start)
         });
         Runtime::new(Parts {
             process,
@@ -274,6 +288,7 @@ pub(crate) fn start_node(plan: NodePlan) -> Result<Arc<Runtime>> {
             arena,
             executor: None,
             is_daemon,
+            first_index,
             role: role.ok(),
             control,
         })
@@ -335,12 +350,12 @@ pub(crate) fn host_name() -> String {
 fn start_net(
     process: ProcessId,
     identity: Identity,
-    bind: IpAddr,
+    bind: SocketAddr,
     silence: Duration,
     inbound: &Arc<Inbound>,
 ) -> Result<Net> {
     let mut config = NetConfig::new(process.0, identity, kind::limit);
-    config.bind = SocketAddr::new(bind, 0);
+    config.bind = bind;
     config.hello = inbound.hello_bytes();
     config.idle_timeout = silence;
     config.keep_alive = silence / 6;
@@ -410,6 +425,8 @@ struct Parts {
     arena: Arena,
     executor: Option<Arc<Executor>>,
     is_daemon: bool,
+    /// Indexes of processes up to this one were given by earlier lives of this node.
+    first_index: u64,
     role: Option<NodeRole>,
     control: Option<ControlRole>,
 }
@@ -427,6 +444,7 @@ impl Runtime {
             arena,
             executor,
             is_daemon,
+            first_index,
             role,
             control,
         } = parts;
@@ -456,10 +474,10 @@ impl Runtime {
             quiesced: Mutex::default(),
             dropped_copies: Mutex::default(),
             segments_wanted: AtomicBool::new(false),
-            next_process: AtomicU64::new(0),
+            next_process: AtomicU64::new(first_index),
             is_daemon,
             next_heartbeat: AtomicU64::new(0),
-            head_lost: AtomicBool::new(false),
+            head_lost_since: Mutex::default(),
             stop_wanted: AtomicBool::new(false),
             worker_ready: Waiter::new(),
         }
@@ -594,6 +612,7 @@ fn start_worker() -> Result<Arc<Runtime>> {
         .map_err(|error| system("could not map the object store")(&error))?;
     let inbound = Inbound::new(Hello::of_this_process(given.job)?);
     let bind = given.node_addr.ip();
+    let bind = SocketAddr::new(bind, 0);
     let net = start_net(given.process, identity, bind, LOCAL_SILENCE, &inbound)?;
     let runtime = Arc::new(Runtime::new(Parts {
         process: given.process,
@@ -606,6 +625,7 @@ fn start_worker() -> Result<Arc<Runtime>> {
         arena,
         executor: Some(Arc::new(Executor::new())),
         is_daemon: false,
+        first_index: 0,
         role: None,
         control: None,
     }));

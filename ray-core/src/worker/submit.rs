@@ -15,7 +15,7 @@ use ray_engine::{
 };
 use ray_net::{Flush, HeaderFields, Net, Peer};
 use rkyv::rancor;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
 use crate::{
@@ -86,6 +86,10 @@ pub(crate) struct Core {
     pub(crate) actor_holds: FxHashMap<ObjectId, ActorId>,
     shapes: Vec<Shape>,
     shape_ids: FxHashMap<Shape, ShapeId>,
+    /// Requests for workers that were not answered.
+    asked: FxHashSet<u64>,
+    /// Whether the head is gone, and this driver's place with it.
+    has_no_control: bool,
     /// Requests for a place that the control role chooses, and the groups that they name.
     placed: FxHashMap<u64, Option<GroupId>>,
     /// The workers whose leases came with something.
@@ -134,6 +138,8 @@ impl Core {
             actor_holds: FxHashMap::default(),
             shapes: Vec::new(),
             shape_ids: FxHashMap::default(),
+            asked: FxHashSet::default(),
+            has_no_control: false,
             placed: FxHashMap::default(),
             granted: FxHashMap::default(),
             local: VecDeque::new(),
@@ -250,6 +256,29 @@ impl Core {
             None => Failure::WorkerCrashed(exit),
         };
         self.owner.on_process_died(process, failure, now);
+    }
+
+    /// The connection to the control role is gone; what is said next dials it again.
+    pub(crate) fn on_control_lost(&mut self) {
+        let control = self.control_process;
+        self.peers.remove(&control);
+    }
+
+    /// There is no place for this driver at the head any more: what waits for a place fails.
+    pub(crate) fn give_up_control(&mut self, now: Time) {
+        self.has_no_control = true;
+        for request in std::mem::take(&mut self.asked) {
+            self.on_lease_refused(request, Failure::HeadLost, now);
+        }
+        for actor in self.owner.absent_actors() {
+            let status = ActorStatus::Dead {
+                failure: Failure::HeadLost,
+            };
+            self.on_actor_status(actor, status, now);
+        }
+        for (creation, _) in std::mem::take(&mut self.unready) {
+            self.creations.remove(&creation.actor);
+        }
     }
 
     /// Everything that hung on the processes of a node ends or is retried.
@@ -414,8 +443,27 @@ impl Core {
 
     /// Sends a message to the control role of the cluster.
     pub(crate) fn send_to_control(&mut self, message: Message) {
+        if self.has_no_control {
+            return self.refuse_for_control(message);
+        }
         let control = self.control_process;
         self.send(control, message);
+    }
+
+    /// Answers for a control role that is gone.
+    fn refuse_for_control(&mut self, message: Message) {
+        let failure = Failure::HeadLost;
+        match message {
+            Message::WatchActor { actor }
+            | Message::CreateActor {
+                creation: ActorCreation { actor, .. },
+                ..
+            } => {
+                let status = ActorStatus::Dead { failure };
+                self.local.push_back(Message::ActorState { actor, status });
+            }
+            other => tracing::debug!(?other, "there is no head any more to be told this"),
+        }
     }
 
     /// Carries out what the owner table wishes.
@@ -508,6 +556,17 @@ impl Core {
                         placement,
                     } = self.shapes[shape.0 as usize].clone();
                     let job = self.job;
+                    if self.has_no_control {
+                        let request = request.0;
+                        let failure = Failure::HeadLost;
+                        self.local.push_back(Message::LeaseRefused {
+                            request,
+                            failure,
+                            was_placed: false,
+                        });
+                        continue;
+                    }
+                    self.asked.insert(request.0);
                     if !placement.is_default() {
                         let group = placement.bundle.map(|bundle| bundle.group);
                         self.placed.insert(request.0, group);
@@ -521,6 +580,7 @@ impl Core {
                 }
                 Command::CancelLeaseRequest { request } => {
                     let request = request.0;
+                    self.asked.remove(&request);
                     let was_placed = self.placed.remove(&request).is_some();
                     self.send_to_node(Message::CancelLeaseRequest {
                         request,
@@ -839,6 +899,7 @@ impl Core {
         devices: Vec<u32>,
         now: Time,
     ) {
+        self.asked.remove(&request);
         let group = self.placed.remove(&request).flatten();
         if group.is_some() || !devices.is_empty() {
             let granted = Granted {
@@ -860,6 +921,7 @@ impl Core {
 
     /// A lease will never come.
     pub(crate) fn on_lease_refused(&mut self, request: u64, failure: Failure, now: Time) {
+        self.asked.remove(&request);
         self.placed.remove(&request);
         self.owner
             .on_lease_refused(RequestId(request), failure, now);

@@ -84,6 +84,8 @@ fn node(mut arguments: impl Iterator<Item = String>) -> Result<(), Error> {
     let config = NodeConfig {
         address: arguments.next().unwrap_or_default(),
         token: arguments.next().unwrap_or_default(),
+        // The tests' heads do not come back.
+        reconnect_within: std::time::Duration::ZERO,
         node: options(arguments),
     };
     let node = config.start()?;

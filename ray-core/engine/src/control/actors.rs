@@ -233,6 +233,36 @@ impl ActorDirectory {
         Ok(id)
     }
 
+    /// Takes up an actor that ran under an earlier directory; nobody is left to construct its next life.
+    pub fn restore(
+        &mut self,
+        spec: ActorSpec,
+        incarnation: u64,
+        process: ProcessId,
+        lease: LeaseId,
+        _now: Time,
+    ) {
+        if let Some(name) = &spec.name {
+            self.names.insert(name.clone(), spec.actor);
+        }
+        let id = spec.actor;
+        let actor = Actor {
+            state: DirectoryState::Alive {
+                process,
+                incarnation,
+            },
+            incarnation,
+            restarts_left: 0,
+            worker: Some(process),
+            lease: Some(lease),
+            request: None,
+            watchers: BTreeSet::new(),
+            has_no_handles: false,
+            spec,
+        };
+        self.actors.insert(id, actor);
+    }
+
     fn place(&mut self, id: ActorId) {
         self.next_request += 1;
         let request = RequestId(self.next_request);

@@ -71,6 +71,13 @@ pub(super) struct ActorQueue {
     next_seq: u64,
 }
 
+impl ActorQueue {
+    /// Returns whether its actor takes no calls at the moment and may do so later.
+    pub(super) fn is_absent(&self) -> bool {
+        matches!(self.state, ActorState::Pending | ActorState::Restarting)
+    }
+}
+
 impl<P: Clone, V: Clone> Owner<P, V> {
     fn actor_mut(&mut self, actor: ActorId) -> &mut ActorQueue {
         if !self.actors.contains_key(&actor) {

@@ -76,6 +76,14 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         (facts.collect(), self.tasks.len())
     }
 
+    /// Returns the actors that are not there yet, or not any more.
+    pub fn absent_actors(&self) -> Vec<ActorId> {
+        let absent = self.actors.iter().filter(|(_, queue)| queue.is_absent());
+        let mut absent: Vec<ActorId> = absent.map(|(actor, _)| *actor).collect();
+        absent.sort_unstable();
+        absent
+    }
+
     /// Returns the objects that are referred to here, own ones first, at most `limit`, and how many there are.
     pub fn object_facts(&self, limit: usize) -> (Vec<ObjectFacts<'_, V>>, usize) {
         let objects = self.objects();

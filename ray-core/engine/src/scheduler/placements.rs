@@ -151,6 +151,12 @@ impl Placements {
         self.is_guessed |= self.placed.len() != before;
     }
 
+    /// The control role was started anew: it knows nothing of this node and has asked for nothing.
+    pub fn on_new_control(&mut self) {
+        self.placed.clear();
+        self.is_guessed = true;
+    }
+
     /// The control role says something about bundles: it takes them off its view before it asks for them,
     /// and the whole node when it is refused.
     pub fn on_bundles(&mut self) {

@@ -12,7 +12,10 @@ use std::{
 };
 
 use parking_lot::{Condvar, Mutex};
-use ray_engine::{control::jobs::JobState, ids::JobId};
+use ray_engine::{
+    control::jobs::JobState,
+    ids::{ActorId, JobId, ProcessId},
+};
 use rustix::process::Signal;
 
 use super::{
@@ -27,6 +30,8 @@ use crate::{
     config::{ENDED_JOBS_MAX, JOB_STOP_GRACE},
     control::{
         protocol::Answer,
+        role::ActorOnRecord,
+        roster::Roster,
         store::{ControlStore, Key, Room},
         token_book::TokenId,
         token_office::{TokenOffice, wall_now},
@@ -41,6 +46,11 @@ pub(crate) enum Wish {
     Stop(JobId),
     Kill(JobId),
     WriteDown(JobId, JobState, String),
+    /// A detached actor runs, and must be found again by the next head.
+    KeepActor(Box<ActorOnRecord>),
+    ForgetActor(ActorId),
+    /// A node is gone for good.
+    ForgetNode(ProcessId),
     /// The thread ends.
     End,
 }
@@ -55,6 +65,7 @@ pub(crate) struct OfficePlan {
 /// The office; one a head.
 pub(crate) struct JobOffice {
     plan: OfficePlan,
+    roster: Roster,
     /// Where drivers find the cluster; known once the front desk is open.
     address: OnceLock<String>,
     runtime: OnceLock<Weak<Runtime>>,
@@ -93,6 +104,7 @@ impl JobOffice {
         }
         let (wishes, receiver) = mpsc::channel();
         let office = JobOffice {
+            roster: Roster::new(plan.store.clone()),
             plan,
             address: OnceLock::new(),
             runtime: OnceLock::new(),
@@ -127,6 +139,15 @@ impl JobOffice {
                         Wish::WriteDown(job, state, message) => {
                             office.on_state(job, state, message)
                         }
+                        Wish::KeepActor(actor) => {
+                            office.kept("an actor", office.roster.keep_actor(&actor))
+                        }
+                        Wish::ForgetActor(actor) => {
+                            office.kept("an actor", office.roster.forget_actor(actor))
+                        }
+                        Wish::ForgetNode(node) => {
+                            office.kept("a node", office.roster.forget_node(node))
+                        }
                         Wish::End => return,
                     }
                 }
@@ -134,6 +155,17 @@ impl JobOffice {
             .map_err(|error| Error::System(format!("could not start a thread: {error}")))?;
         *self.thread.lock() = Some(thread);
         Ok(())
+    }
+
+    fn kept(&self, what: &str, written: Result<()>) {
+        if let Err(error) = written {
+            tracing::error!(%error, "the next head will not know how {what} was");
+        }
+    }
+
+    /// Returns what the next head must know.
+    pub(crate) fn roster(&self) -> &Roster {
+        &self.roster
     }
 
     /// Returns where the control role's wishes go.

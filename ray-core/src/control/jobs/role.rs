@@ -127,7 +127,7 @@ impl ControlState {
         }
     }
 
-    fn wish(&self, wish: Wish) {
+    pub(in crate::control) fn wish(&self, wish: Wish) {
         // A driver without a cluster has no submitted jobs and nobody who could start them.
         if let Some(office) = &self.job_wishes
             && office.send(wish).is_err()

@@ -1,0 +1,176 @@
+//! A head that is killed and started again in its folder, with this test as the drivers of its cluster.
+
+mod common;
+
+use std::{path::Path, time::Duration};
+
+use common::{Started, User};
+use ray_core::{Config, Error, Lifetime, prelude::*};
+
+#[remote]
+fn pid() -> u32 {
+    std::process::id()
+}
+
+#[remote(resources("second" = 1.0))]
+fn hold(begun: String, until: String) -> u32 {
+    std::fs::write(begun, "begun").expect("written");
+    while !Path::new(&until).exists() {
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    7
+}
+
+#[actor]
+struct Counter {
+    value: i64,
+}
+
+#[remote]
+impl Counter {
+    pub fn new(start: i64) -> Self {
+        Self { value: start }
+    }
+
+    pub fn add(&mut self, by: i64) -> i64 {
+        self.value += by;
+        self.value
+    }
+}
+
+fn join(address: &str, user: &User) -> ray_core::Result<ray_core::Ray> {
+    let token = user.ok(&["token", "create", "--role", "driver"]);
+    Config::new()
+        .address(address)
+        .token(token.trim())
+        .namespace("here")
+        .object_store_memory(32 << 20)
+        .init()
+}
+
+fn start_node(user: &User, address: &str) -> Started {
+    let token = user.ok(&["token", "create"]);
+    let arguments = ["--address", address, "--num-cpus", "2", "--name", "second"];
+    let mut all = arguments.to_vec();
+    all.extend(["--resources", "second=2", "--token", token.trim()]);
+    user.start(&all)
+}
+
+fn eventually(mut what: impl FnMut() -> bool) -> bool {
+    (0..1500).any(|_| {
+        let holds = what();
+        if !holds {
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+        holds
+    })
+}
+
+fn folder(user: &User) -> [String; 2] {
+    let path = user.dir.path().join("run");
+    ["--run-dir".into(), path.to_str().expect("UTF-8").to_owned()]
+}
+
+fn start_head(user: &User) -> (Started, String) {
+    let folder = folder(user);
+    let folder: Vec<&str> = folder.iter().map(String::as_str).collect();
+    user.start_head_with(&folder)
+}
+
+fn kill(mut head: Started) {
+    head.child.kill().expect("it runs");
+    head.child.wait().expect("it is dead");
+}
+
+#[ray_core::test]
+fn nodes_come_back_to_a_head_that_was_killed_and_new_jobs_run() -> ray_core::Result<()> {
+    let user = User::new();
+    let (head, address) = start_head(&user);
+    let node = start_node(&user, &address);
+    let ray = join(&address, &user)?;
+    pid::options().resource("second", 1.0).remote().get()?;
+    ray.shutdown()?;
+    kill(head);
+
+    let (_head, address) = start_head(&user);
+    let alive = ["list", "nodes", "--filter", "state=ALIVE"];
+    assert!(eventually(|| user.ok(&alive).contains("second")));
+    let status = user.ok(&["status"]);
+    assert!(status.contains("of 3 CPU"), "{status}");
+    let ray = join(&address, &user)?;
+    assert!(pid::options().resource("second", 1.0).remote().get()? > 0);
+    ray.shutdown()?;
+    user.ok(&["stop"]);
+    node.ends_well();
+    Ok(())
+}
+
+#[ray_core::test]
+fn a_detached_actor_outlives_its_driver_and_its_head() -> ray_core::Result<()> {
+    let user = User::new();
+    let (head, address) = start_head(&user);
+    let _node = start_node(&user, &address);
+    let ray = join(&address, &user)?;
+    let counter = || {
+        Counter::options()
+            .name("counter")
+            .lifetime(Lifetime::Detached)
+            .resource("second", 1.0)
+            .get_if_exists(true)
+            .remote(10)
+    };
+    assert_eq!(counter().add(1).get()?, 11);
+    drop(ray);
+
+    let ray = join(&address, &user)?;
+    assert_eq!(CounterHandle::named("counter")?.add(1).get()?, 12);
+    assert_eq!(counter().add(1).get()?, 13, "the one that exists");
+    let taken = Counter::options().name("counter").remote(0).ready().get();
+    assert!(matches!(taken, Err(Error::NameTaken(_))), "{taken:?}");
+    drop(ray);
+    kill(head);
+
+    let (_head, address) = start_head(&user);
+    let ray = join(&address, &user)?;
+    let found = CounterHandle::named("counter")?;
+    assert_eq!(found.add(1).get()?, 14);
+    let alive = ["list", "nodes", "--filter", "state=ALIVE"];
+    assert!(eventually(|| user.ok(&alive).contains("second")));
+    // Its node is here again by now, and has kept it.
+    assert_eq!(found.add(1).get()?, 15);
+    let row = user.ok(&["list", "actors", "--filter", "state=ALIVE"]);
+    assert!(row.contains("Counter"), "{row}");
+    found.kill(KillMode::NoRestart)?;
+    assert!(eventually(|| CounterHandle::named("counter").is_err()));
+    ray.shutdown()
+}
+
+#[ray_core::test]
+fn a_driver_whose_head_is_gone_is_told_so_and_what_runs_ends_well() -> ray_core::Result<()> {
+    let user = User::new();
+    let (head, address) = start_head(&user);
+    let _node = start_node(&user, &address);
+    let ray = join(&address, &user)?;
+    let [begun, gate] = ["begun", "gate"].map(|name| user.dir.path().join(name));
+    let path = |path: &Path| path.to_str().expect("UTF-8").to_owned();
+    let held = hold::remote(path(&begun), path(&gate));
+    let never = pid::options()
+        .num_cpus(3.0)
+        .resource("second", 2.0)
+        .remote();
+    assert!(eventually(|| begun.exists()));
+    kill(head);
+    let lost = never.get();
+    assert!(matches!(lost, Err(Error::HeadLost)), "{lost:?}");
+    let fresh = pid::options().num_cpus(2.0).remote().get();
+    assert!(matches!(fresh, Err(Error::HeadLost)), "{fresh:?}");
+    let asked = ray_core::nodes();
+    assert!(matches!(asked, Err(Error::HeadLost)), "{asked:?}");
+    let found = CounterHandle::named("counter");
+    assert!(matches!(found, Err(Error::HeadLost)), "{:?}", found.err());
+    let made = Counter::remote(1).add(1).get();
+    assert!(matches!(made, Err(Error::HeadLost)), "{made:?}");
+    std::fs::write(&gate, "open").expect("written");
+    assert_eq!(held.get()?, 7);
+    ray.shutdown()
+}

@@ -1,0 +1,158 @@
+//! What a head must find again after it was killed: who it was, whom it let in, which actors outlive jobs.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use ray_engine::ids::{ActorId, ProcessId};
+use rkyv::rancor;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    role::ActorOnRecord,
+    store::{ControlStore, Key, Room},
+};
+use crate::{Error, Result, store::AlignedBytes};
+
+/// The store as the head's memory of its cluster.
+pub(crate) struct Roster {
+    store: Arc<dyn ControlStore>,
+}
+
+/// What a head keeps over its starts, so that nodes and workers find it where it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HeadOnRecord {
+    pub process: u64,
+    /// Where its data connections arrive, UDP.
+    pub port: u16,
+}
+
+/// A node that was let in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NodeOnRecord {
+    pub process: u64,
+    pub name: String,
+    /// What it was let in by.
+    pub token_id: String,
+}
+
+const HEAD: &str = "head";
+
+impl Roster {
+    pub(crate) fn new(store: Arc<dyn ControlStore>) -> Roster {
+        Roster { store }
+    }
+
+    /// Returns which start of the head this is.
+    pub(crate) fn generation(&self) -> u64 {
+        self.store.generation()
+    }
+
+    /// Returns who the head was, if there was one.
+    pub(crate) fn head(&self) -> Result<Option<HeadOnRecord>> {
+        let found = self
+            .store
+            .get(&Key::new(Room::Nodes, HEAD))
+            .map_err(stored)?;
+        Ok(found.and_then(|entry| serde_json::from_slice(&entry.value).ok()))
+    }
+
+    pub(crate) fn keep_head(&self, head: HeadOnRecord) -> Result<()> {
+        self.put(Key::new(Room::Nodes, HEAD), &head)
+    }
+
+    /// Returns the nodes that may come back.
+    pub(crate) fn nodes(&self) -> Result<Vec<NodeOnRecord>> {
+        let (entries, _) = self.store.scan(Room::Nodes, "p").map_err(stored)?;
+        let read = |(key, entry): (Key, super::store::Entry)| {
+            serde_json::from_slice(&entry.value)
+                .map_err(|error| tracing::error!(%key, %error, "a node in the store is unreadable"))
+                .ok()
+        };
+        Ok(entries.into_iter().filter_map(read).collect())
+    }
+
+    pub(crate) fn keep_node(&self, node: &NodeOnRecord) -> Result<()> {
+        self.put(node_key(ProcessId(node.process)), node)
+    }
+
+    /// A node does not come back.
+    pub(crate) fn forget_node(&self, process: ProcessId) -> Result<()> {
+        let deleted = self.store.delete(node_key(process));
+        deleted.map(drop).map_err(stored)
+    }
+
+    /// Returns the actors that outlive their jobs.
+    pub(crate) fn actors(&self) -> Result<BTreeMap<ActorId, ActorOnRecord>> {
+        let (entries, _) = self.store.scan(Room::Actors, "").map_err(stored)?;
+        let read = |(key, entry): (Key, super::store::Entry)| {
+            let mut bytes = AlignedBytes::new();
+            bytes.extend_from_slice(&entry.value);
+            rkyv::from_bytes::<ActorOnRecord, rancor::Error>(&bytes)
+                .map(|actor| (actor.creation.actor, actor))
+                .map_err(
+                    |error| tracing::error!(%key, %error, "an actor in the store is unreadable"),
+                )
+                .ok()
+        };
+        Ok(entries.into_iter().filter_map(read).collect())
+    }
+
+    pub(crate) fn keep_actor(&self, actor: &ActorOnRecord) -> Result<()> {
+        let bytes = rkyv::to_bytes::<rancor::Error>(actor);
+        let bytes = bytes.map_err(|error| Error::System(error.to_string()))?;
+        let key = actor_key(actor.creation.actor);
+        let put = self.store.put(key, bytes.to_vec());
+        put.map(drop).map_err(stored)
+    }
+
+    pub(crate) fn forget_actor(&self, actor: ActorId) -> Result<()> {
+        let deleted = self.store.delete(actor_key(actor));
+        deleted.map(drop).map_err(stored)
+    }
+
+    fn put(&self, key: Key, value: &impl Serialize) -> Result<()> {
+        let value = serde_json::to_vec(value).map_err(|error| Error::System(error.to_string()))?;
+        self.store.put(key, value).map(drop).map_err(stored)
+    }
+}
+
+fn node_key(process: ProcessId) -> Key {
+    Key::new(Room::Nodes, process.to_string())
+}
+
+fn actor_key(actor: ActorId) -> Key {
+    Key::new(Room::Actors, actor.to_string())
+}
+
+fn stored(error: impl std::fmt::Display) -> Error {
+    Error::System(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::store::redb::RedbStore;
+
+    #[test]
+    fn head_and_nodes_are_found_again_until_they_are_forgotten() {
+        let store: Arc<dyn ControlStore> = Arc::new(RedbStore::in_memory().expect("a store"));
+        let roster = Roster::new(store);
+        assert_eq!(roster.head().ok(), Some(None));
+        let head = HeadOnRecord {
+            process: 1 << 28,
+            port: 4242,
+        };
+        roster.keep_head(head).expect("written");
+        let node = NodeOnRecord {
+            process: 2 << 28,
+            name: "second".into(),
+            token_id: "ab".into(),
+        };
+        roster.keep_node(&node).expect("written");
+        assert_eq!(roster.head().ok(), Some(Some(head)));
+        assert_eq!(roster.nodes().ok(), Some(vec![node.clone()]));
+        roster
+            .forget_node(ProcessId(node.process))
+            .expect("written");
+        assert_eq!(roster.nodes().ok(), Some(Vec::new()));
+    }
+}
