@@ -16,7 +16,7 @@ pub enum TokenCommand {
     Create(CreateOptions),
     /// Show the tokens, without their secrets.
     List(ListOptions),
-    /// Make a token worthless; who joined with it stays.
+    /// Make a token worthless, and send everybody away who joined with it.
     Revoke(RevokeOptions),
 }
 

@@ -174,3 +174,30 @@ fn a_driver_whose_head_is_gone_is_told_so_and_what_runs_ends_well() -> ray_core:
     assert_eq!(held.get()?, 7);
     ray.shutdown()
 }
+
+#[ray_core::test]
+fn who_joined_with_a_revoked_token_is_sent_away() -> ray_core::Result<()> {
+    let user = User::new();
+    let (_head, address) = start_head(&user);
+    let mut node = start_node(&user, &address);
+    let ray = join(&address, &user)?;
+    pid::options().resource("second", 1.0).remote().get()?;
+    let listed = user.ok(&["token", "list"]);
+    let id_of = |role: &str| {
+        let line = listed.lines().find(|line| line.contains(role));
+        line.and_then(|line| line.split(' ').next())
+            .expect("it is listed")
+    };
+    user.ok(&["token", "revoke", id_of("node")]);
+    node.child.wait().expect("it is told to end");
+    assert!(eventually(|| {
+        user.ok(&["list", "nodes", "--filter", "state=DEAD"])
+            .contains("second")
+    }));
+    user.ok(&["token", "revoke", id_of("driver")]);
+    assert!(eventually(|| matches!(
+        ray_core::nodes(),
+        Err(Error::HeadLost)
+    )));
+    ray.shutdown()
+}

@@ -48,6 +48,12 @@ pub(crate) trait Desk: Send + Sync + 'static {
     /// A text for the person who asked.
     fn stop(&self, what: StopRequest) -> Result<(), String>;
 
+    /// Sends everybody away who was let in by a token; returns how many there were.
+    ///
+    /// # Errors
+    /// A text for the person who asked.
+    fn on_revoked(&self, token_id: &str) -> Result<usize, String>;
+
     /// Begins to empty a node.
     ///
     /// # Errors
@@ -392,7 +398,11 @@ impl Clerk {
             }
             Command::ListTokens => Ok(Answer::Tokens(self.tokens.list())),
             Command::RevokeToken { token_id } => match self.tokens.revoke(token_id) {
-                Ok(true) => Ok(Answer::Done),
+                Ok(true) => {
+                    let expelled = self.desk.on_revoked(token_id)?;
+                    tracing::info!(token_id, expelled, "a token was revoked");
+                    Ok(Answer::Done)
+                }
                 Ok(false) => Err(format!(
                     "no token has the id `{token_id}`; see `ray token list`"
                 )),

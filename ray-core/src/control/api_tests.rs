@@ -93,6 +93,10 @@ impl Desk for Double {
         Ok(())
     }
 
+    fn on_revoked(&self, _token_id: &str) -> Result<usize, String> {
+        Ok(0)
+    }
+
     fn drain(&self, node: &str, _deadline: Option<Duration>) -> Result<(), String> {
         self.drained.lock().push(node.to_owned());
         Ok(())

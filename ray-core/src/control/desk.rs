@@ -31,6 +31,8 @@ pub(crate) struct HeadDesk {
     jobs: Arc<JobOffice>,
     /// Who was admitted with which key: an answer that was lost is given again.
     admitted: Mutex<BTreeMap<Vec<u8>, ProcessId>>,
+    /// Which token let whom in; those that earlier heads let in are on record.
+    bearers: Mutex<BTreeMap<ProcessId, String>>,
 }
 
 impl HeadDesk {
@@ -40,6 +42,7 @@ impl HeadDesk {
             stopper,
             jobs,
             admitted: Mutex::default(),
+            bearers: Mutex::default(),
         }
     }
 
@@ -116,6 +119,7 @@ impl Desk for HeadDesk {
             let kept = self.jobs.roster().keep_node(&node);
             kept.map_err(|error| error.to_string())?;
         }
+        self.bearers.lock().insert(process, token.to_string());
         let job = match role {
             Role::Driver => self.jobs.claim(token),
             _ => None,
@@ -195,6 +199,37 @@ impl Desk for HeadDesk {
             },
         }
         Ok(())
+    }
+
+    fn on_revoked(&self, token_id: &str) -> Result<usize, String> {
+        let runtime = self.runtime()?;
+        let control = runtime
+            .control_role
+            .as_ref()
+            .ok_or("this process has no control role")?;
+        let on_record = self
+            .jobs
+            .roster()
+            .nodes()
+            .map_err(|error| error.to_string())?;
+        let mut bearers = self.bearers.lock();
+        let mut expelled: BTreeSet<ProcessId> = on_record
+            .iter()
+            .filter(|node| node.token_id == token_id)
+            .map(|node| ProcessId(node.process))
+            .collect();
+        for process in &expelled {
+            let forgotten = self.jobs.roster().forget_node(*process);
+            forgotten.map_err(|error| error.to_string())?;
+        }
+        let mine = bearers.iter().filter(|(_, token)| *token == token_id);
+        expelled.extend(mine.map(|(process, _)| *process));
+        bearers.retain(|process, _| !expelled.contains(process));
+        drop(bearers);
+        for process in &expelled {
+            control.expel(&runtime, *process);
+        }
+        Ok(expelled.len())
     }
 
     fn drain(&self, node: &str, deadline: Option<Duration>) -> Result<(), String> {

@@ -39,18 +39,20 @@ impl ControlRole {
         });
     }
 
-    /// A node that was let in may not be here any more: it is told to end.
+    /// A process that was let in may not take part any more: a node is told to end, a driver is cut off.
     pub(crate) fn expel(&self, runtime: &Arc<Runtime>, process: ProcessId) {
         self.with_state(runtime, |state, out| {
-            state.admitted.remove(&process);
             let now = runtime.now();
-            out.push((process, Message::Shutdown));
+            match state.admitted.remove(&process) {
+                None => return,
+                Some(true) => state.dismissed.push(process),
+                Some(false) => state.fenced.push(process),
+            }
             if state.health.state(process.node()).is_some() {
                 state.health.on_left(process.node(), now);
             } else {
                 state.on_node_lost(process, now, out);
             }
-            state.fenced.push(process);
         });
     }
 }

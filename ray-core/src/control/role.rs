@@ -46,6 +46,8 @@ pub(super) struct ControlState {
     pub(super) health: NodeDirectory,
     /// Nodes that are dead and must be told so.
     pub(super) fenced: Vec<ProcessId>,
+    /// Drivers that may not take part any more.
+    pub(super) dismissed: Vec<ProcessId>,
     /// Whether each newcomer that the desk let in may only be a driver.
     pub(super) admitted: BTreeMap<ProcessId, bool>,
     /// Which start of the head on its store this is.
@@ -151,6 +153,7 @@ impl ControlRole {
                 nodes: Nodes::default(),
                 health: NodeDirectory::new(health_config(NODE_SILENCE)),
                 fenced: Vec::new(),
+                dismissed: Vec::new(),
                 admitted: BTreeMap::new(),
                 generation: 1,
                 returning: BTreeSet::new(),
@@ -199,12 +202,22 @@ impl ControlRole {
                 state.returns_until,
             ];
             let fenced = std::mem::take(&mut state.fenced);
+            let dismissed = std::mem::take(&mut state.dismissed);
+            let fenced: Vec<_> = fenced
+                .into_iter()
+                .map(|node| (node, false))
+                .chain(dismissed.into_iter().map(|driver| (driver, true)))
+                .collect();
             (result, timeouts.into_iter().flatten().min(), fenced)
         };
-        for node in fenced {
+        for (process, and_close) in fenced {
             // What is sent to the dead is thrown away, so this goes past the table of processes.
-            if let Some(peer) = runtime.net().peer(node.0) {
-                runtime.send_to_peer(&peer, &Message::Shutdown);
+            let Some(peer) = runtime.net().peer(process.0) else {
+                continue;
+            };
+            runtime.send_to_peer(&peer, &Message::Shutdown);
+            if and_close {
+                peer.close("it may not take part any more");
             }
         }
         self.courier.carry(runtime);
@@ -259,6 +272,11 @@ impl ControlRole {
             return;
         }
         self.with_state(runtime, |state, out| {
+            let node = from.node_process();
+            if node != runtime.process() && !state.admitted.contains_key(&node) {
+                tracing::warn!(%from, "somebody who was not let in is sent away");
+                return state.fenced.push(node);
+            }
             state.on_heard(from, now);
             state.on_message(runtime, from, message, now, out);
         });
@@ -388,11 +406,8 @@ impl ControlState {
                 state.directory.on_lease_refused(request, failure, now);
             }
             Message::NodeUp { row } => {
-                let only_drives = match state.admitted.get(&from) {
-                    Some(only_drives) => *only_drives,
-                    // Nobody let it in, unless it is this process itself.
-                    None => from != runtime.process(),
-                };
+                // Of those that nobody let in only this process itself comes so far.
+                let only_drives = state.admitted.get(&from) == Some(&true);
                 let is_allowed = row.node.process() == from && (row.is_driver || !only_drives);
                 let is_own = from == runtime.process();
                 if is_allowed && (is_own || state.on_health_joined(&row, now)) {

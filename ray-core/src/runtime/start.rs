@@ -259,13 +259,20 @@ pub(crate) fn start_node(plan: NodePlan) -> Result<Arc<Runtime>> {
     } else {
         LOCAL_SILENCE
     };
-    let net = start_net(
-        process,
-        identity,
-        SocketAddr::new(bind.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), port),
-        silence,
-        &inbound,
-    )?;
+    let bind = bind.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let listen = |port, identity| {
+        let bind = SocketAddr::new(bind, port);
+        start_net(process, identity, bind, silence, &inbound)
+    };
+    let net = match listen(port, identity) {
+        Err(error) if port != 0 => {
+            tracing::warn!(%error, port, "nodes of the head before will not find this one");
+            let identity = ca.issue(process.0);
+            let identity = identity.map_err(|error| system("could not make keys")(&error))?;
+            listen(0, identity)?
+        }
+        listening => listening?,
+    };
     let runtime = Arc::new_cyclic(|weak: &Weak<Runtime>| {
         let events = weak.clone();
         let host = process::ProcessHost::start(move |event| workers::on_event(&events, event));
