@@ -69,6 +69,9 @@ pub struct Options {
     /// The object store's size, for example 4GiB [default: 30 % of the machine's memory].
     #[arg(long, value_name = "SIZE", value_parser = options::size)]
     object_store_memory: Option<u64>,
+    /// How long certificates are good; they are renewed in time [default: 7d].
+    #[arg(long, value_name = "SPAN", value_parser = options::span, conflicts_with = "address")]
+    certificate_life: Option<u64>,
     /// How long to wait for a head that is gone, and the head for the nodes of the one before it.
     #[arg(long, value_name = "SPAN", value_parser = options::span, default_value = "60s")]
     reconnect_within: u64,
@@ -102,6 +105,7 @@ pub fn run(options: Options) -> Result<(), Failed> {
         rustix::process::setsid()?;
     }
     let is_detached = options.detached;
+    let patience = options.reconnect_within;
     let stopper = end_on_signals()?;
     let daemon = start(options)?;
     stopper.set(daemon.stopper()).ok();
@@ -114,9 +118,14 @@ pub fn run(options: Options) -> Result<(), Failed> {
         println!("Ctrl-C ends it");
     }
     let why = daemon.wait_for_stop();
+    let daemon_saw = daemon.last_of_head();
     daemon.stop();
     match why {
-        StopReason::HeadLost => Err("the head is gone, and this node with it".into()),
+        StopReason::HeadLost => Err(format!(
+            "the head is gone, and did not come back within {patience} s: {daemon_saw}; start this node \
+             again once a head runs"
+        )
+        .into()),
         _ => Ok(()),
     }
 }
@@ -133,6 +142,10 @@ fn start(options: Options) -> Result<Daemon, Failed> {
             node,
             port: options.port,
             returns_within: std::time::Duration::from_secs(options.reconnect_within),
+            certificate_life: match options.certificate_life {
+                None => HeadConfig::default().certificate_life,
+                Some(seconds) => std::time::Duration::from_secs(seconds),
+            },
             ..HeadConfig::default()
         }
         .start()?);

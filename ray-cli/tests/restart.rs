@@ -201,3 +201,37 @@ fn who_joined_with_a_revoked_token_is_sent_away() -> ray_core::Result<()> {
     )));
     ray.shutdown()
 }
+
+#[ray_core::test]
+fn certificates_are_renewed_before_they_end_on_nodes_and_workers() -> ray_core::Result<()> {
+    let user = User::new();
+    let (_head, address) = user.start_head_with(&["--certificate-life", "6s"]);
+    let _node = start_node(&user, &address);
+    let ray = join(&address, &user)?;
+    let counter = Counter::options()
+        .name("counter")
+        .lifetime(Lifetime::Detached)
+        .resource("second", 1.0)
+        .remote(0);
+    assert_eq!(counter.add(1).get()?, 1);
+    let files = user.ok(&["logs", "--node", "second"]);
+    let file = files
+        .split_whitespace()
+        .find(|word| word.starts_with("node-"));
+    let file = file.expect("the node's log").to_owned();
+    let renewals = |user: &User| {
+        let log = user.ok(&["logs", "--node", "second", &file]);
+        log.matches("certificates of this node were renewed")
+            .count()
+    };
+    assert!(eventually(|| renewals(&user) >= 2));
+    assert_eq!(counter.add(1).get()?, 2, "connections that are there go on");
+    drop(counter);
+    drop(ray);
+
+    // The first certificates have ended by now; everybody here is dialed anew.
+    let ray = join(&address, &user)?;
+    assert_eq!(CounterHandle::named("counter")?.add(1).get()?, 3);
+    assert!(pid::options().resource("second", 1.0).remote().get()? > 0);
+    ray.shutdown()
+}

@@ -15,7 +15,7 @@ use std::{
 };
 
 use ray_engine::{ids::ProcessId, spec::Labels};
-use ray_net::Waiter;
+use ray_net::{Waiter, tls::CERTIFICATE_LIFE};
 
 use crate::{
     Config, Error, Result,
@@ -67,6 +67,9 @@ pub struct HeadConfig {
     pub node_silence: Duration,
     /// How long nodes and detached actors of the head before have to come back. Default 60 s.
     pub returns_within: Duration,
+    /// How long the certificates of nodes and processes are good; they are renewed when two thirds of it
+    /// are over. Default 7 days.
+    pub certificate_life: Duration,
     /// The file of the cluster's state, with its keys in a folder `ca` beside it; default: in the run's
     /// folder. A head that finds both is the same cluster again, and its tokens are good.
     pub store: Option<PathBuf>,
@@ -80,6 +83,7 @@ impl Default for HeadConfig {
             infeasible_grace: Some(Duration::from_secs(10)),
             node_silence: crate::config::NODE_SILENCE,
             returns_within: RECONNECT_WITHIN,
+            certificate_life: CERTIFICATE_LIFE,
             store: None,
         }
     }
@@ -166,6 +170,7 @@ impl HeadConfig {
             .map_err(|error| system("could not open the control store")(&error))?;
         // The store is this head's alone by now, so nobody else makes keys beside it.
         let mut membership = Membership::found_in(&store_path.with_file_name("ca"))?;
+        membership.ca = membership.ca.with_life(self.certificate_life);
         let store: Arc<dyn ControlStore> = Arc::new(store);
         let roster = Roster::new(store.clone());
         let before = roster.head()?;
@@ -354,6 +359,11 @@ impl Daemon {
             let until = Instant::now() + LOOK_AROUND;
             self.runtime.net().wait(&self.stop.0.waiter, Some(until));
         }
+    }
+
+    /// Returns how the last connection to the head ended, in words.
+    pub fn last_of_head(&self) -> String {
+        self.runtime.last_of_head()
     }
 
     /// Ends the workers, then the daemon.

@@ -575,6 +575,17 @@ pub(crate) enum Message {
     // Whether nodes live, and how long.
     /// A node says that it lives.
     Heartbeat,
+    /// A node wants the certificate of its authority signed anew.
+    RenewCertificate {
+        public_key: Vec<u8>,
+    },
+    CertificateRenewed {
+        delegation: Vec<u8>,
+    },
+    /// A node gives a worker a new certificate, with its key.
+    NewIdentity {
+        identity: Vec<u8>,
+    },
     /// A head that was started again asks a node to join anew; it keeps these workers and no others.
     Introduce {
         keep: Vec<ProcessId>,

@@ -213,6 +213,14 @@ impl Net {
             .with_transport(|transport| transport.connect(process, addr))
     }
 
+    /// Shows another certificate of the same process from now on; connections that are there go on.
+    ///
+    /// # Errors
+    /// When the certificate cannot be used.
+    pub fn renew(&self, identity: Identity) -> Result<(), NetError> {
+        self.0.with_transport(|transport| transport.renew(identity))
+    }
+
     /// Returns the peer for a process that is connected or being dialed.
     pub fn peer(&self, process: u64) -> Option<Peer> {
         self.0.with_transport(|transport| transport.peer(process))

@@ -20,7 +20,7 @@ use rustls::{
     server::WebPkiClientVerifier,
 };
 
-pub use authority::{ClusterCa, NodeKey, fingerprint_of};
+pub use authority::{CERTIFICATE_LIFE, ClusterCa, NodeKey, fingerprint_of};
 
 /// The protocol name and version that both sides must offer.
 const ALPN: &[u8] = b"ray/1";

@@ -222,6 +222,20 @@ impl Transport {
         self.peers.values().cloned().collect()
     }
 
+    /// Shows another certificate from now on; connections that are there go on.
+    pub(crate) fn renew(&mut self, identity: Identity) -> Result<(), NetError> {
+        let wrong = |error: crate::tls::TlsError| NetError::Config(error.to_string());
+        let mut server = ServerConfig::with_crypto(identity.server().map_err(wrong)?);
+        server
+            .transport_config(self.transport.clone())
+            .max_incoming(1024)
+            .migration(false);
+        self.client = identity.client().map_err(wrong)?;
+        self.endpoint.set_server_config(Some(Arc::new(server)));
+        self.identity = identity;
+        Ok(())
+    }
+
     /// Dials a process unless it is known; what this process sends itself arrives without a connection.
     pub(crate) fn connect(&mut self, process: u64, addr: SocketAddr) -> Peer {
         if let Some(peer) = self.peers.get(&process) {

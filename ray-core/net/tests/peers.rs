@@ -179,6 +179,30 @@ fn another_clusters_process_is_not_let_in() {
 }
 
 #[test]
+fn a_certificate_that_has_ended_is_named_and_a_new_one_is_good() {
+    let short = ClusterCa::generate(1).expect("keys");
+    let short = short.with_life(Duration::ZERO);
+    let (old, old_log) = start(config(&short, 1), Log::default());
+    let (other, other_log) = start(config(&short, 2), Log::default());
+    let peer = old.connect(2, other.local_addr());
+    assert!(push(&peer, b"late"));
+    old.flush();
+    let reason = old_log.close_reason().to_string();
+    assert!(reason.contains("expired"), "{reason}");
+
+    let long = short.with_life(Duration::from_secs(3600));
+    old.renew(long.issue(1).expect("a certificate"))
+        .expect("it fits");
+    other
+        .renew(long.issue(2).expect("a certificate"))
+        .expect("it fits");
+    let peer = old.connect(2, other.local_addr());
+    assert!(push(&peer, b"in time"));
+    old.flush();
+    assert_eq!(other_log.bodies(1), [b"in time".to_vec()]);
+}
+
+#[test]
 fn a_process_that_is_not_the_one_dialed_is_refused() {
     let ca = ClusterCa::generate(1).expect("keys");
     let (a, heard_a) = start(config(&ca, 1), Log::default());

@@ -86,6 +86,8 @@ pub(crate) struct Admission {
     /// Who has the control role, and where its data connections arrive; an unspecified address stands
     /// for that of the desk.
     pub(crate) control: (ProcessId, SocketAddr),
+    /// How long certificates are good.
+    pub(crate) certificate_life: Duration,
     /// The job that the newcomer is the driver of, when it was submitted.
     pub(crate) job: Option<u64>,
 }
@@ -315,6 +317,7 @@ impl Clerk {
             root: admission.root,
             control_process: admission.control.0.0,
             control_address: admission.control.1,
+            certificate_life_s: admission.certificate_life.as_secs(),
             job: admission.job,
         })
     }

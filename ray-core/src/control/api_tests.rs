@@ -53,6 +53,7 @@ impl Desk for Double {
             delegation: delegation.map_err(|error| error.to_string())?,
             root: self.ca.root().to_vec(),
             control: (ProcessId(1), (Ipv4Addr::UNSPECIFIED, 4242).into()),
+            certificate_life: Duration::from_secs(3600),
             job: None,
         })
     }

@@ -11,7 +11,7 @@ use std::{
 
 use quinn::{ClientConfig, Connection, ConnectionError, Endpoint, TransportConfig, VarInt};
 use ray_engine::ids::ProcessId;
-use ray_net::tls::{desk, fingerprint_of};
+use ray_net::tls::{CERTIFICATE_LIFE, desk, fingerprint_of};
 use tokio::{net::UdpSocket, time::timeout};
 
 use super::{
@@ -133,6 +133,10 @@ impl Client {
             delegation: joined.delegation,
             root: joined.root,
             control: (ProcessId(joined.control_process), control_address),
+            certificate_life: match joined.certificate_life_s {
+                0 => CERTIFICATE_LIFE,
+                seconds => Duration::from_secs(seconds),
+            },
             job: joined.job,
         })
     }

@@ -131,6 +131,7 @@ impl Desk for HeadDesk {
             delegation,
             root: authority.root().to_vec(),
             control: (runtime.process(), runtime.public_addr()),
+            certificate_life: authority.life(),
             job: job.map(|job| job.0),
         })
     }

@@ -121,6 +121,9 @@ pub(crate) struct Joined {
     pub root: Vec<u8>,
     pub control_process: u64,
     pub control_address: SocketAddr,
+    /// How long what the newcomer's key signs is to be good; seconds, 0 for what it thinks.
+    #[serde(default)]
+    pub certificate_life_s: u64,
     /// The job that a driver with a job's own token belongs to.
     #[serde(default)]
     pub job: Option<u64>,

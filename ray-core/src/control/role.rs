@@ -287,6 +287,11 @@ impl ControlRole {
         self.state.lock().admitted.insert(process, only_drives);
     }
 
+    /// Returns whether a process was let in.
+    pub(crate) fn is_admitted(&self, process: ProcessId) -> bool {
+        self.state.lock().admitted.contains_key(&process)
+    }
+
     /// Returns where a process is, as far as the control role knows.
     pub(crate) fn locate(&self, process: ProcessId) -> Location {
         self.state.lock().nodes.locate(process)

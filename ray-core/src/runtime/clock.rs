@@ -110,6 +110,7 @@ impl Runtime {
     fn on_tick(self: &Arc<Self>) {
         self.with_core(|core, now| core.owner.on_timeout(now));
         self.say_that_it_lives();
+        self.renew_in_time();
         self.report_quiesced();
         self.report_dropped_copies();
         if let Some(node) = &self.node_role {

@@ -561,6 +561,13 @@ impl Runtime {
                 }
             }
             Message::RecallSegments => self.return_segments(true),
+            Message::RenewCertificate { public_key } => {
+                self.on_renew_certificate(from, &public_key)
+            }
+            Message::CertificateRenewed { delegation } => {
+                this.on_certificate_renewed(from, delegation)
+            }
+            Message::NewIdentity { identity } => self.on_new_identity(from, &identity),
             Message::Introduce { keep } => {
                 if let Some(node) = &self.node_role
                     && from == self.control_process()
@@ -686,7 +693,7 @@ impl Runtime {
             }
         });
         if self.executor.is_none() {
-            self.note_head_lost();
+            self.note_head_lost(reason.to_string());
         }
     }
 

@@ -83,7 +83,8 @@ impl Membership {
                 admission.delegation,
                 admission.root,
             )
-            .map_err(|error| system("could not use what the head granted")(&error))?;
+            .map_err(|error| system("could not use what the head granted")(&error))?
+            .with_life(admission.certificate_life);
         Ok(Membership {
             process: admission.process,
             ca,

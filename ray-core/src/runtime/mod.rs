@@ -1,5 +1,6 @@
 //! The one runtime of this process: owner table, executor, node role, and the threads that drive them.
 
+mod certificates;
 pub(crate) mod clock;
 pub(crate) mod courier;
 pub(crate) mod fetch;
@@ -89,10 +90,14 @@ pub(crate) struct Runtime {
     next_process: AtomicU64,
     /// Whether it runs nobody's code of its own: a head or a node that joined one.
     is_daemon: bool,
+    /// When the certificates of this node are renewed, 0 when that was not reckoned yet; as [`Time`].
+    certificate_due: AtomicU64,
     /// When the control role is to hear of it again; as [`Time`].
     next_heartbeat: AtomicU64,
     /// Since when the control process is gone.
     head_lost_since: Mutex<Option<Instant>>,
+    /// How the last connection to it ended.
+    last_of_head: Mutex<String>,
     pub(crate) stop_wanted: AtomicBool,
     /// Notified when a worker is ready or has ended, or the head is gone.
     worker_ready: Waiter,
@@ -454,7 +459,8 @@ impl Runtime {
     }
 
     /// Notes that the control process is gone.
-    pub(crate) fn note_head_lost(&self) {
+    pub(crate) fn note_head_lost(&self, reason: String) {
+        *self.last_of_head.lock() = reason;
         self.head_lost_since.lock().get_or_insert_with(Instant::now);
         self.worker_ready.notify();
     }
@@ -477,6 +483,11 @@ impl Runtime {
     pub(crate) fn public_addr(&self) -> SocketAddr {
         let local = self.net.local_addr();
         SocketAddr::new(self.advertise.unwrap_or(local.ip()), local.port())
+    }
+
+    /// Returns how the last connection to the control process ended.
+    pub(crate) fn last_of_head(&self) -> String {
+        self.last_of_head.lock().clone()
     }
 
     /// Returns for how long the control process has been gone.

@@ -483,8 +483,10 @@ impl Runtime {
             segments_wanted: AtomicBool::new(false),
             next_process: AtomicU64::new(first_index),
             is_daemon,
+            certificate_due: AtomicU64::new(0),
             next_heartbeat: AtomicU64::new(0),
             head_lost_since: Mutex::default(),
+            last_of_head: Mutex::default(),
             stop_wanted: AtomicBool::new(false),
             worker_ready: Waiter::new(),
         }

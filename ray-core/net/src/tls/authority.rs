@@ -5,6 +5,8 @@ use std::{
     io::{ErrorKind, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::Path,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use rcgen::{
@@ -13,10 +15,16 @@ use rcgen::{
 };
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, pem::PemObject as _};
 
+use time::OffsetDateTime;
+
 use super::{Identity, TlsError, desk::DeskIdentity, domain_of, name_of};
 
 /// The file inside the authority's folder that holds its certificate and key.
 const FILE: &str = "cluster-ca.pem";
+/// How long the certificates of nodes and processes are good, unless somebody says otherwise.
+pub const CERTIFICATE_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How far the clock of another machine may be behind.
+const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
 /// The first word of that file, before the cluster's number.
 const FILE_HEADER: &str = "ray-cluster";
 
@@ -25,8 +33,10 @@ pub struct ClusterCa {
     cluster: u64,
     issuer: Issuer<'static, KeyPair>,
     root: CertificateDer<'static>,
-    /// What the cluster's authority signed, when this is a node's.
-    delegation: Option<CertificateDer<'static>>,
+    /// What the cluster's authority signed last, when this is a node's.
+    delegation: Mutex<Option<CertificateDer<'static>>>,
+    /// How long what it signs is good.
+    life: Duration,
     /// What the file of a cluster's authority holds: the cluster's number, the certificate, the key.
     pem: Option<String>,
 }
@@ -76,7 +86,8 @@ impl NodeKey {
             cluster,
             issuer: Issuer::new(delegation_params(cluster, node)?, self.0),
             root: CertificateDer::from(root),
-            delegation: Some(CertificateDer::from(delegation)),
+            delegation: Mutex::new(Some(CertificateDer::from(delegation))),
+            life: CERTIFICATE_LIFE,
             pem: None,
         })
     }
@@ -100,7 +111,8 @@ impl ClusterCa {
             cluster,
             issuer: Issuer::new(params, key),
             root: root.der().clone(),
-            delegation: None,
+            delegation: Mutex::new(None),
+            life: CERTIFICATE_LIFE,
             pem: Some(pem),
         })
     }
@@ -146,7 +158,8 @@ impl ClusterCa {
             cluster,
             issuer: Issuer::new(root_params(cluster)?, key),
             root: certificate,
-            delegation: None,
+            delegation: Mutex::new(None),
+            life: CERTIFICATE_LIFE,
             pem: Some(text),
         }))
     }
@@ -185,6 +198,34 @@ impl ClusterCa {
         })
     }
 
+    /// Returns the authority with another life of what it signs.
+    pub fn with_life(mut self, life: Duration) -> ClusterCa {
+        self.life = life;
+        self
+    }
+
+    /// Returns how long what it signs is good.
+    pub fn life(&self) -> Duration {
+        self.life
+    }
+
+    /// Returns the public half of its key: a point of P-256, uncompressed.
+    pub fn public(&self) -> Vec<u8> {
+        self.issuer.key().der_bytes().to_vec()
+    }
+
+    /// Takes what the cluster's authority signed anew for this node's.
+    pub fn renew(&self, delegation: Vec<u8>) {
+        *self.delegation() = Some(CertificateDer::from(delegation));
+    }
+
+    fn delegation(&self) -> MutexGuard<'_, Option<CertificateDer<'static>>> {
+        // Nothing panics while it is held.
+        self.delegation
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Returns the number of the cluster.
     pub fn cluster(&self) -> u64 {
         self.cluster
@@ -208,8 +249,9 @@ impl ClusterCa {
         if public_key.len() != 65 || public_key[0] != 4 {
             return Err(TlsError::Use("the key is not a point of P-256".into()));
         }
-        let certificate = delegation_params(self.cluster, node)?
-            .signed_by(&PublicKey(public_key), &self.issuer)?;
+        let mut params = delegation_params(self.cluster, node)?;
+        limit(&mut params, self.life);
+        let certificate = params.signed_by(&PublicKey(public_key), &self.issuer)?;
         Ok(certificate.der().to_vec())
     }
 
@@ -228,13 +270,14 @@ impl ClusterCa {
             ExtendedKeyUsagePurpose::ServerAuth,
             ExtendedKeyUsagePurpose::ClientAuth,
         ];
+        limit(&mut params, self.life);
         let certificate = params.signed_by(&key, &self.issuer)?;
         Ok(Identity {
             cluster: self.cluster,
             process,
             certificate: certificate.der().to_vec(),
             key: key.serialize_der(),
-            delegation: self.delegation.as_deref().unwrap_or_default().to_vec(),
+            delegation: self.delegation().as_deref().unwrap_or_default().to_vec(),
             authority: self.root.to_vec(),
         })
     }
@@ -258,6 +301,13 @@ impl ClusterCa {
             key.serialize_der(),
         ))
     }
+}
+
+/// Lets a certificate end; it begins a little ago, since the clocks of two machines differ.
+fn limit(params: &mut CertificateParams, life: Duration) {
+    let now = OffsetDateTime::now_utc();
+    params.not_before = now - CLOCK_SKEW;
+    params.not_after = now + life;
 }
 
 /// Returns the SHA-256 of a certificate.
