@@ -98,7 +98,7 @@ const READY: &str = "ray: ready";
 /// What kept it from starting, or that a node lost its head.
 pub fn run(options: Options) -> Result<(), Failed> {
     if options.daemon {
-        return detach();
+        return detach(options.head);
     }
     let address = options.address.clone();
     if options.detached {
@@ -220,7 +220,7 @@ fn config(options: &Options) -> Config {
 }
 
 /// Starts this command again in a session of its own; returns when that one is ready.
-fn detach() -> Result<(), Failed> {
+fn detach(is_head: bool) -> Result<(), Failed> {
     let arguments = std::env::args_os()
         .skip(1)
         .filter(|argument| argument != "--daemon");
@@ -235,8 +235,13 @@ fn detach() -> Result<(), Failed> {
         let line = line?;
         if line == READY {
             println!(
-                "it runs in the background as process {}; `ray stop` ends the cluster",
-                child.id()
+                "it runs in the background as process {}; {}",
+                child.id(),
+                if is_head {
+                    "`ray stop` ends the cluster"
+                } else {
+                    "SIGTERM ends it, and so does `ray stop --node` at the head"
+                }
             );
             return Ok(());
         }

@@ -48,6 +48,28 @@ pub(crate) fn start(runtime: &Arc<Runtime>) -> std::io::Result<()> {
     thread.spawn(move || run(&weak)).map(drop)
 }
 
+/// Starts the thread that tries the head's port: a head that is gone is dialed anew at once.
+pub(crate) fn watch_head(runtime: &Arc<Runtime>) -> std::io::Result<()> {
+    let weak = Arc::downgrade(runtime);
+    let mut port = Port::of(runtime.control_addr());
+    let watch = move || {
+        while let Some(runtime) = weak.upgrade() {
+            if runtime.closed.load(Ordering::Acquire) {
+                return;
+            }
+            if port.is_closed()
+                && let Some(peer) = runtime.net().peer(runtime.control_process().0)
+            {
+                peer.close("nobody listens at the head's port");
+            }
+            drop(runtime);
+            std::thread::park_timeout(PROBE_INTERVAL);
+        }
+    };
+    let thread = std::thread::Builder::new().name("ray-health".into());
+    thread.spawn(watch).map(drop)
+}
+
 fn run(weak: &Weak<Runtime>) {
     let mut ports: BTreeMap<ProcessId, Port> = BTreeMap::new();
     loop {

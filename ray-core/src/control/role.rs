@@ -60,6 +60,8 @@ pub(super) struct ControlState {
     pub(super) jobs: JobDirectory,
     /// What nodes must know of the jobs whose drivers live.
     pub(super) specs: BTreeMap<JobId, JobSpec>,
+    /// The arguments of the drivers that connected.
+    pub(super) command_lines: BTreeMap<JobId, String>,
     /// Who starts and ends submitted jobs.
     pub(super) job_wishes: Option<Sender<Wish>>,
     /// Whose worker each request wants that was not settled.
@@ -165,6 +167,7 @@ impl ControlRole {
                     ..JobsConfig::default()
                 }),
                 specs: BTreeMap::new(),
+                command_lines: BTreeMap::new(),
                 job_wishes: None,
                 wanted: BTreeMap::new(),
                 actors: BTreeMap::new(),

@@ -32,6 +32,7 @@ use crate::{
     control::{
         ControlRole, Role,
         current::{private_folder, temporary_folder},
+        health,
     },
     node::{
         NodeRole, NodeSettings, WorkerStart,
@@ -309,6 +310,7 @@ pub(crate) fn start_node(plan: NodePlan) -> Result<Arc<Runtime>> {
     clock::start(&runtime).map_err(|error| system("could not start a thread")(&error))?;
     if let Some((control, addr)) = head {
         runtime.with_core(|core, _| core.know(control, addr));
+        health::watch_head(&runtime).map_err(|error| system("could not start a thread")(&error))?;
     }
     Ok(runtime)
 }

@@ -401,9 +401,13 @@ impl ActorDirectory {
                     format!("its process {} was ended by signal {signal}", exit.pid)
                 }
                 (None, Some(code)) => format!("its process {} exited with code {code}", exit.pid),
+                // Nobody saw it end: what is known of it is the reason.
+                (None, None) if exit.pid == 0 && !exit.last_stderr.is_empty() => {
+                    exit.last_stderr.clone()
+                }
                 (None, None) => format!("its process {} ended", exit.pid),
             };
-            let last = if exit.last_stderr.is_empty() {
+            let last = if exit.last_stderr.is_empty() || exit.pid == 0 {
                 String::new()
             } else {
                 format!("; its last lines:\n{}", exit.last_stderr)

@@ -94,6 +94,11 @@ impl ControlState {
         }
         self.nodes
             .tell_others(from, out, &|| Message::JobAnnounced { job: job.clone() });
+        let words = job.args.iter().map(|arg| String::from_utf8_lossy(arg));
+        let words = words.collect::<Vec<_>>().join(" ");
+        self.command_lines
+            .retain(|job, _| self.jobs.job(*job).is_some());
+        self.command_lines.insert(job.job, words);
         self.specs.insert(job.job, job);
     }
 
@@ -141,10 +146,8 @@ impl ControlState {
         let wall = wall_now().0;
         let at = |time: Time| wall.saturating_sub(now.since(time).as_secs());
         let row = |info: &JobInfo| {
-            let spec = self.specs.get(&info.job);
-            let args = spec.iter().flat_map(|spec| &spec.args);
-            let words = args.map(|arg| String::from_utf8_lossy(arg).into_owned());
-            let words = words.collect::<Vec<_>>().join(" ");
+            let words = self.command_lines.get(&info.job);
+            let words = words.cloned().unwrap_or_default();
             JobRow {
                 job_id: info.job.to_string(),
                 entrypoint: if info.entrypoint.is_empty() {
