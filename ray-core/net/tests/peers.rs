@@ -182,13 +182,31 @@ fn another_clusters_process_is_not_let_in() {
 fn a_certificate_that_has_ended_is_named_and_a_new_one_is_good() {
     let short = ClusterCa::generate(1).expect("keys");
     let short = short.with_life(Duration::ZERO);
-    let (old, old_log) = start(config(&short, 1), Log::default());
-    let (other, other_log) = start(config(&short, 2), Log::default());
-    let peer = old.connect(2, other.local_addr());
-    assert!(push(&peer, b"late"));
-    old.flush();
-    let reason = old_log.close_reason().to_string();
-    assert!(reason.contains("expired"), "{reason}");
+    let identities = [1, 2].map(|process| short.issue(process).expect("a certificate"));
+    let begin = |process: usize| {
+        let identity = identities[process - 1].clone();
+        start(
+            NetConfig::new(process as u64, identity, limit),
+            Log::default(),
+        )
+    };
+    // They are good within the second in which they end.
+    let deadline = Instant::now() + PATIENCE;
+    let (old, other, other_log) = loop {
+        let ((old, old_log), (other, other_log)) = (begin(1), begin(2));
+        let peer = old.connect(2, other.local_addr());
+        assert!(push(&peer, b"late"));
+        old.flush();
+        let ended = old_log.until(|heard| {
+            let reason = heard.closed.first().map(|(_, reason)| reason.to_string());
+            (reason.is_some() || !heard.connected.is_empty()).then_some(reason)
+        });
+        if let Some(reason) = ended {
+            assert!(reason.contains("expired"), "{reason}");
+            break (old, other, other_log);
+        }
+        assert!(Instant::now() < deadline, "it never ended");
+    };
 
     let long = short.with_life(Duration::from_secs(3600));
     old.renew(long.issue(1).expect("a certificate"))
