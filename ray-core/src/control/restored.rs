@@ -74,6 +74,7 @@ impl ControlState {
             devices,
         };
         self.hosts.insert(worker, host);
+        self.restored.insert(worker);
         self.actors
             .insert(creation.actor, ActorNotes::of(&creation));
         let spec = super::role::spec_of(creation, owner);
@@ -98,14 +99,19 @@ impl ControlState {
 
     /// A node reports its workers: restored actors whose workers are not among them are dead.
     pub(super) fn check_restored(&mut self, node: ProcessId, now: Time) {
+        let theirs = self.restored.iter();
+        let theirs = theirs.filter(|worker| worker.node_process() == node);
+        let theirs: Vec<ProcessId> = theirs.copied().collect();
+        if theirs.is_empty() {
+            return;
+        }
         let Some(reported) = self.nodes.workers_of(node) else {
             return;
         };
-        let hosts = self.hosts.keys();
-        let gone: Vec<ProcessId> = hosts
-            .filter(|worker| worker.node_process() == node && !reported.contains(worker))
-            .copied()
-            .collect();
+        // From here on their node says so itself when one of them dies.
+        self.restored.retain(|worker| worker.node_process() != node);
+        let gone = theirs.into_iter();
+        let gone: Vec<ProcessId> = gone.filter(|worker| !reported.contains(worker)).collect();
         for worker in gone {
             self.lose_host(worker, now);
         }
@@ -121,13 +127,7 @@ impl ControlState {
             self.admitted.remove(&node);
             self.wish(Wish::ForgetNode(node));
         }
-        let alive: std::collections::BTreeSet<ProcessId> = self.nodes.alive().into_iter().collect();
-        let hosts = self.hosts.keys();
-        let gone: Vec<ProcessId> = hosts
-            .filter(|worker| !alive.contains(&worker.node_process()))
-            .copied()
-            .collect();
-        for worker in gone {
+        for worker in std::mem::take(&mut self.restored) {
             self.lose_host(worker, now);
         }
     }

@@ -55,6 +55,8 @@ pub(super) struct ControlState {
     /// Nodes of the head before that may come back, and until when.
     pub(super) returning: BTreeSet<ProcessId>,
     pub(super) returns_until: Option<Time>,
+    /// Workers with detached actors of the head before, until their nodes have reported.
+    pub(super) restored: BTreeSet<ProcessId>,
     /// The detached actors that the next head would find.
     pub(super) on_record: BTreeSet<ActorId>,
     pub(super) jobs: JobDirectory,
@@ -160,6 +162,7 @@ impl ControlRole {
                 generation: 1,
                 returning: BTreeSet::new(),
                 returns_until: None,
+                restored: BTreeSet::new(),
                 on_record: BTreeSet::new(),
                 jobs: JobDirectory::new(JobsConfig {
                     stop_grace: JOB_STOP_GRACE,
