@@ -232,6 +232,14 @@ pub const WORKER_START_TIMEOUT: Duration = Duration::from_secs(30);
 pub const STORE_FULL_TIMEOUT: Duration = Duration::from_secs(10);
 /// A read of another node's object waits this long for its copy.
 pub const FETCH_TIMEOUT: Duration = Duration::from_secs(600);
+/// One part of an object on its way between nodes; bytes.
+pub const CHUNK_BYTES: u64 = 4 << 20;
+/// Nodes that one node sends parts of one object to at a time; others are sent to newer holders.
+pub const SERVED_AT_ONCE: usize = 2;
+/// A node that asked for nothing this long makes room for another to be served.
+pub const SERVED_PAUSE: Duration = Duration::from_millis(50);
+/// Parts of objects that wait to be sent to one node before the sender waits; bytes.
+pub const BULK_QUEUE_BYTES: usize = 8 << 20;
 /// A process of this machine that says nothing for this long is lost.
 pub const LOCAL_SILENCE: Duration = Duration::from_secs(30);
 /// A process of a cluster of several nodes that says nothing for this long is lost.

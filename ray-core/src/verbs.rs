@@ -249,6 +249,46 @@ pub fn available_resources() -> Result<Resources> {
     query_resources().map(|(_, available)| available)
 }
 
+/// What the object store of this process's node holds and has done for the job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ObjectStoreStats {
+    /// Its size; bytes.
+    pub capacity: u64,
+    /// What processes have leased of it; bytes.
+    pub lent_bytes: u64,
+    /// Copies of other nodes' objects.
+    pub copies: u64,
+    /// Their size; bytes.
+    pub copied_bytes: u64,
+    /// What came from other nodes so far; bytes.
+    pub fetched_bytes: u64,
+    /// What went to other nodes so far; bytes.
+    pub served_bytes: u64,
+}
+
+/// Describes the object store of the node that this runs on.
+///
+/// # Errors
+/// When the runtime is not running or the node does not answer.
+pub fn object_store_stats() -> Result<ObjectStoreStats> {
+    let reply =
+        runtime::current()?.request(QUERY_TIMEOUT, |request| Message::QueryStore { request })?;
+    let Message::Store { store, .. } = reply else {
+        return Err(Error::System(
+            "asked for the state of the store and got something else".into(),
+        ));
+    };
+    Ok(ObjectStoreStats {
+        capacity: store.capacity,
+        lent_bytes: store.lent,
+        copies: store.copies,
+        copied_bytes: store.copied_bytes,
+        fetched_bytes: store.fetched_bytes,
+        served_bytes: store.served_bytes,
+    })
+}
+
 fn query_resources() -> Result<(Resources, Resources)> {
     let reply = runtime::current()?
         .request(QUERY_TIMEOUT, |request| Message::QueryResources { request })?;

@@ -33,3 +33,4 @@ mod strategies;
 mod streaming_methods;
 mod streams;
 mod tasks;
+mod transfers;

@@ -161,6 +161,11 @@ pub struct WriteGuard {
 }
 
 impl WriteGuard {
+    /// Returns where the object will lie.
+    pub fn slot(&self) -> Slot {
+        self.slot
+    }
+
     /// Ends the writing; from here on the bytes are immutable until they are freed.
     pub fn seal(mut self) -> Slot {
         self.sealed = true;

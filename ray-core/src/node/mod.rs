@@ -3,11 +3,14 @@
 //! Embedded in the driver it is called under no lock of the owner's; its answers to this process go
 //! through the runtime's mail box, its answers to others over their connections.
 
+mod bulk;
 mod commands;
 mod copies;
 pub(crate) mod jobs;
 pub(crate) mod process;
+mod pulls;
 mod segments;
+mod serve;
 pub(crate) mod workers;
 
 use std::{
@@ -20,7 +23,7 @@ use std::{
 
 use parking_lot::{Condvar, Mutex};
 use ray_engine::{
-    failure::WorkerExit,
+    failure::{Failure, WorkerExit},
     ids::{GroupId, JobId, ProcessId, RequestId},
     resources::Resources,
     scheduler::{NodeScheduler, Placements, SchedulerConfig},
@@ -33,15 +36,17 @@ use ray_shm::ArenaOwner;
 pub(crate) use workers::WorkerStart;
 
 use self::{
+    bulk::Bulk,
     commands::Wishes,
-    copies::Copies,
+    copies::{Copies, Wish},
     jobs::{Code, JobOnNode, Progress},
     segments::Quiescing,
+    serve::Wanted,
 };
 use crate::{
     config::{FAULT_AHEAD_BYTES_MAX, FAULT_AHEAD_BYTES_MIN},
     runtime::{Runtime, courier::Courier},
-    wire::{JobSpec, Location, Message, NodeRow},
+    wire::{JobSpec, Location, Message, NodeRow, StoreRow},
 };
 
 /// What the node knows and decides.
@@ -49,6 +54,7 @@ pub(crate) struct NodeRole {
     state: Mutex<NodeState>,
     courier: Courier,
     pages: PageDemand,
+    bulk: Bulk,
     pub(crate) start: WorkerStart,
 }
 
@@ -128,7 +134,7 @@ impl NodeRole {
                 workers: BTreeMap::new(),
                 segment_queue: VecDeque::new(),
                 quiescing: BTreeMap::new(),
-                copies: Copies::default(),
+                copies: Copies::new(process.node()),
                 has_lent: false,
                 failed_start: None,
                 shutting_down: false,
@@ -138,6 +144,7 @@ impl NodeRole {
                 lent: Mutex::new(Some(0)),
                 changed: Condvar::new(),
             },
+            bulk: Bulk::default(),
             start,
         }
     }
@@ -166,8 +173,15 @@ impl NodeRole {
             let mut state = self.state.lock();
             let result = f(&mut state, &mut wishes.out);
             state.run_commands(runtime, &mut wishes);
+            state.run_pulls(runtime.now(), &mut wishes.out);
             state.tell_control(runtime, &mut wishes.out);
-            let timeout = state.scheduler.poll_timeout();
+            let pulls = state.copies.pulls.poll_timeout();
+            let timeout = state
+                .scheduler
+                .poll_timeout()
+                .into_iter()
+                .chain(pulls)
+                .min();
             self.note_lent(&mut state);
             self.courier.queue(std::mem::take(&mut wishes.out));
             (result, timeout)
@@ -209,6 +223,14 @@ impl NodeRole {
         self.with_state(runtime, |state, _| {
             let now = runtime.now();
             state.scheduler.on_timeout(now);
+            if state
+                .copies
+                .pulls
+                .poll_timeout()
+                .is_some_and(|at| at <= now)
+            {
+                state.copies.pulls.on_timeout(now);
+            }
         });
     }
 
@@ -275,6 +297,10 @@ impl NodeRole {
         message: Message,
     ) {
         let now = runtime.now();
+        let message = match self.on_bulk_message(runtime, from, peer, message) {
+            Some(message) => message,
+            None => return,
+        };
         self.with_state(runtime, |state, out| match message {
             Message::RequestLease {
                 request,
@@ -384,7 +410,7 @@ impl NodeRole {
                 if let Some(ended) = state.jobs.get_mut(&job) {
                     ended.has_ended = true;
                 }
-                state.forget_ended_jobs();
+                state.forget_ended_jobs(now);
             }
             Message::FetchExecutable { offset } => {
                 let job = state.own_job;
@@ -409,16 +435,25 @@ impl NodeRole {
             Message::ReturnSegments { first, count } => {
                 state.on_segments_returned(from, first, count, out, runtime.process())
             }
-            Message::Fetch {
-                request,
+            Message::ObjectLocated { object, outcome } => {
+                state.on_located(object, outcome, runtime.process(), now)
+            }
+            Message::ChunkRefused {
                 object,
-                offset,
-                len,
-                writer,
+                chunk,
+                is_busy,
             } => {
-                let source = ray_shm::Slot { offset, len };
-                let here = runtime.process();
-                state.on_fetch((from, request), object, source, writer, here, out)
+                let pulls = &mut state.copies.pulls;
+                match is_busy {
+                    true => pulls.on_holder_busy(object, chunk, from.node(), now),
+                    false => pulls.on_chunk_refused(object, chunk, from.node(), now),
+                }
+            }
+            Message::DropCopy { object } => state.on_copy_unwanted(object, now),
+            Message::KeepCopy { object } => state.on_copy_is_last(object, out),
+            Message::QueryStore { request } => {
+                let store = state.store_row(from);
+                out.push((from, Message::Store { request, store }));
             }
             Message::ReleaseCopy { object } => state.on_copy_released(from, object),
             // The writer is gone; its segments come back whole, once nobody reads them.
@@ -426,6 +461,90 @@ impl NodeRole {
             Message::Quiesced { dead } => state.on_quiesced(dead, from, out, runtime.process()),
             other => tracing::warn!(%from, ?other, "the node has no use for this message"),
         });
+    }
+
+    /// Handles what needs the second endpoint; gives everything else back.
+    fn on_bulk_message(
+        &self,
+        runtime: &Arc<Runtime>,
+        from: ProcessId,
+        peer: Option<&Peer>,
+        message: Message,
+    ) -> Option<Message> {
+        let (now, here) = (runtime.now(), runtime.process());
+        match message {
+            Message::Fetch {
+                request,
+                object,
+                offset,
+                len,
+                writer,
+                purpose,
+            } => {
+                let wish = Wish {
+                    asker: (from, request),
+                    object,
+                    source: ray_shm::Slot { offset, len },
+                    writer,
+                    purpose,
+                };
+                let net = self.bulk_net(runtime);
+                self.with_state(runtime, |state, out| match net {
+                    Ok(net) => {
+                        state.copies.port = net.local_addr().port();
+                        state.on_fetch(wish, here, now, out);
+                    }
+                    Err(reason) => {
+                        let text = format!("no endpoint for objects of other nodes: {reason}");
+                        out.push((
+                            from,
+                            Message::Fetched {
+                                request,
+                                object,
+                                outcome: Err(Failure::System(text)),
+                            },
+                        ));
+                    }
+                });
+            }
+            Message::ReadChunk {
+                job,
+                object,
+                offset,
+                len,
+                writer,
+                chunk,
+                port,
+            } => {
+                let source = ray_shm::Slot { offset, len };
+                let wanted = Wanted {
+                    job,
+                    object,
+                    source,
+                    writer,
+                    chunk,
+                };
+                // The port is on the machine that the asker connects from.
+                let addr = peer.map(|peer| SocketAddr::new(peer.addr().ip(), port))?;
+                if let Err(reason) = self.bulk_net(runtime) {
+                    tracing::error!(%reason, "no endpoint for objects of this node");
+                    return None;
+                }
+                let part = self.with_state(runtime, |state, out| {
+                    state.on_chunk_wanted(from, &wanted, here, now, out)
+                });
+                if let Some(part) = part {
+                    self.send_part(part, addr);
+                }
+            }
+            Message::CancelChunk { object, chunk } => {
+                if let Some(part) = self.take_part_back(object, chunk, from) {
+                    self.with_state(runtime, |state, _| state.on_part_sent(&part, now));
+                }
+            }
+            other => return Some(other),
+        }
+        None
     }
 
     /// A worker process ended.
@@ -453,9 +572,10 @@ impl NodeRole {
                 process,
                 exit: exit.clone(),
             });
-            state.on_reader_gone(process);
+            state.on_reader_gone(process, now);
+            state.on_owner_gone(process, now);
             state.orphan(process, worker.job, runtime.process());
-            state.forget_ended_jobs();
+            state.forget_ended_jobs(now);
             true
         });
         if known {
@@ -474,6 +594,7 @@ impl NodeRole {
     ) {
         self.with_state(runtime, |state, out| {
             state.on_process_gone(process, runtime.now());
+            state.on_owner_gone(process, runtime.now());
             state.tell_workers(out, &|| Message::ProcessDied {
                 process,
                 exit: exit.clone(),
@@ -490,7 +611,7 @@ impl NodeRole {
                     state.on_process_gone(process, now);
                 }
             }
-            state.on_holder_gone(node, out);
+            state.on_holder_gone(node, now);
             state.tell_workers(out, &|| Message::NodeDied { process: node });
         });
     }
@@ -697,7 +818,7 @@ impl NodeState {
     }
 
     /// Gives up what was kept for jobs that have ended and have no process here.
-    fn forget_ended_jobs(&mut self) {
+    fn forget_ended_jobs(&mut self, now: Time) {
         let is_over = |id: &JobId, job: &JobOnNode| {
             job.has_ended && !self.workers.values().any(|worker| worker.job == *id)
         };
@@ -709,8 +830,19 @@ impl NodeState {
             .collect();
         for id in over {
             self.jobs.remove(&id);
-            self.forget_copies_of(id);
+            self.forget_copies_of(id, now);
         }
+    }
+
+    /// Describes the store of the asker's job.
+    fn store_row(&self, asker: ProcessId) -> StoreRow {
+        let mut row = StoreRow::default();
+        if let Some(job) = self.jobs.get(&self.job_of(asker)) {
+            row.capacity = job.arena.capacity();
+            row.lent = job.arena.lent_bytes();
+        }
+        self.copies.fill_row(&mut row);
+        row
     }
 
     fn tell_workers(&self, out: &mut Outbox, message: &dyn Fn() -> Message) {

@@ -100,7 +100,7 @@ impl NodeState {
                     out.push((asker, Message::SegmentsGranted { request, outcome }));
                 }
                 // Copies of other nodes' objects give way to what is made here.
-                None if self.drop_idle_copy(id) => {}
+                None if self.drop_idle_copy(id, out) => {}
                 None => {
                     let ready = self
                         .workers

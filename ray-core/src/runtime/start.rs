@@ -514,6 +514,7 @@ impl Runtime {
                 }
             }
             node.start.host.stop();
+            node.end_bulk();
         }
         self.net.shutdown(Duration::from_millis(100));
         self.clock.stop();

@@ -13,7 +13,7 @@ use crate::{
     Error, Result,
     object_ref::AnyRef,
     store::Value,
-    wire::Message,
+    wire::{FetchFor, Message},
     worker::{context, submit::Core},
 };
 
@@ -118,7 +118,8 @@ impl Runtime {
 
     /// Returns a value whose bytes are on this node.
     fn read(self: &Arc<Self>, value: Value, timeout: Option<Duration>) -> Result<Value> {
-        self.localize(&value, timeout.map(|timeout| Instant::now() + timeout))?;
+        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        self.localize(&value, FetchFor::Get, deadline)?;
         Ok(value)
     }
 
@@ -158,7 +159,7 @@ impl Runtime {
             }
             let Some(cell) = cell else {
                 for value in &values {
-                    self.localize(value, deadline)?;
+                    self.localize(value, FetchFor::Get, deadline)?;
                 }
                 return Ok(values);
             };

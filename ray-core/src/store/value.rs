@@ -124,6 +124,14 @@ impl Value {
         }))
     }
 
+    /// Returns the value under the name that its owner knows it by.
+    pub(crate) fn named(self, object: ObjectId) -> Value {
+        match &self.0.bytes {
+            Bytes::Remote { slot, writer, .. } => Value::remote(object, *slot, *writer),
+            Bytes::Heap(_) | Bytes::Shared { .. } => self,
+        }
+    }
+
     /// Wraps an object that `writer` put into the node's arena.
     pub(crate) fn shared(
         slot: ray_shm::Slot,

@@ -861,7 +861,7 @@ pub(super) fn running_of(execution: &Execution, method: &'static Method) -> Runn
 /// Brings the arguments that lie on other nodes to this one.
 fn fetch_arguments(runtime: &Arc<Runtime>, call: &Call) -> Result<(), Ended> {
     for value in call.values() {
-        if let Err(error) = runtime.localize(value, None) {
+        if let Err(error) = runtime.localize(value, crate::wire::FetchFor::Arguments, None) {
             let failure = value
                 .fetch_failure()
                 .unwrap_or_else(|| Failure::System(error.to_string()));

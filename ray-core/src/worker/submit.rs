@@ -262,6 +262,7 @@ impl Core {
             .collect();
         gone.sort_unstable();
         gone.dedup();
+        let left = self.owner.on_holding_node_died(node.node());
         for process in gone {
             let exit = WorkerExit {
                 worker: process,
@@ -270,6 +271,14 @@ impl Core {
             };
             self.on_process_died(process, exit, now);
         }
+        for object in left {
+            self.keep_last_copy(object);
+        }
+    }
+
+    /// Returns whether a process is known to be gone.
+    pub(super) fn is_dead(&self, process: ProcessId) -> bool {
+        self.dead.contains_key(&process)
     }
 
     /// Returns the number of the shape that tasks have by default.
@@ -570,6 +579,9 @@ impl Core {
     }
 
     fn free(&mut self, object: ObjectId, value: &Value) {
+        for node in self.owner.take_holders(object) {
+            self.send(node.process(), Message::DropCopy { object });
+        }
         if !self.actor_holds.is_empty()
             && let Some(actor) = self.actor_holds.remove(&object)
         {

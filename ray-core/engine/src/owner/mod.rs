@@ -19,6 +19,7 @@
 
 mod calls;
 mod leases;
+mod locations;
 mod references;
 mod streams;
 mod tasks;
@@ -38,11 +39,13 @@ use crate::{
 };
 
 pub use calls::{ActorState, CallSubmit};
+pub use locations::Held;
 pub use streams::NextItem;
 pub use tasks::TaskSubmit;
 
 use calls::ActorQueue;
 use leases::{Lease, ShapeQueue};
+use locations::Locations;
 use references::{Borrowed, Owned};
 use streams::Stream;
 use tasks::Task;
@@ -183,6 +186,7 @@ pub struct Owner<P, V> {
     idle: VecDeque<(Time, LeaseId)>,
     actors: FxHashMap<ActorId, ActorQueue>,
     streams: FxHashMap<u64, Stream>,
+    locations: Locations,
     /// Processes that ever had a credit of ours.
     borrowers: FxHashSet<ProcessId>,
     /// Processes that are gone; an id is never used twice.
@@ -207,6 +211,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             idle: VecDeque::new(),
             actors: FxHashMap::default(),
             streams: FxHashMap::default(),
+            locations: Locations::default(),
             borrowers: FxHashSet::default(),
             dead: FxHashSet::default(),
             commands: VecDeque::new(),
