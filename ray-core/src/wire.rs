@@ -185,6 +185,10 @@ pub(crate) struct StoreRow {
     pub copied_bytes: u64,
     pub fetched_bytes: u64,
     pub served_bytes: u64,
+    pub in_memory: u64,
+    pub on_disk: u64,
+    pub spilled_bytes: u64,
+    pub restored_bytes: u64,
 }
 
 /// How an actor is doing, as its callers see it.
@@ -232,6 +236,8 @@ pub(crate) enum Message {
         job: JobId,
         shape: Resources,
         placement: Placement,
+        /// The node that has most of the arguments, when that is another one.
+        near: Option<NodeId>,
     },
     CancelLeaseRequest {
         request: u64,
@@ -548,11 +554,25 @@ pub(crate) enum Message {
         first: u32,
         count: u32,
     },
+    /// A process finds a value away that it wants to read.
+    BringBack {
+        request: u64,
+        offset: u64,
+    },
+    BroughtBack {
+        request: u64,
+        outcome: Result<(), Failure>,
+    },
     /// Somebody waits for segments: give the empty ones back.
     RecallSegments,
-    /// Says that this process reads nothing any more that `dead` had written.
+    /// Says that this process, or every one of this node, reads nothing any more that `dead` had written.
     Quiesced {
         dead: ProcessId,
+    },
+    /// The control role tells a node which others know of the death of one of its processes.
+    DeathTold {
+        process: ProcessId,
+        nodes: Vec<ProcessId>,
     },
     // Objects of other nodes.
     /// A process wants a copy in its own node's arena.

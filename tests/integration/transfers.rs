@@ -1,7 +1,7 @@
 //! Objects on their way between nodes: from any holder, once a node, over the death of a holder.
 
-use ray_core::{get_all, object_store_stats, prelude::*, put};
-use ray_tests::{Cluster, eventually};
+use ray_core::{get_all, object_store_stats, prelude::*, put, runtime_context};
+use ray_tests::{Cluster, eventually, kill9};
 
 const DRILL: &str = env!("CARGO_BIN_EXE_drill");
 const MIB: usize = 1 << 20;
@@ -27,6 +27,34 @@ fn traffic() -> Result<(u64, u64), ray_core::Error> {
 #[remote(num_cpus = 0)]
 fn copies() -> Result<u64, ray_core::Error> {
     Ok(object_store_stats()?.copies)
+}
+
+#[remote(num_cpus = 0)]
+fn lent() -> Result<u64, ray_core::Error> {
+    Ok(object_store_stats()?.lent_bytes)
+}
+
+#[remote]
+fn home_of(_bytes: &Archived<Vec<u8>>) -> String {
+    runtime_context().node.to_string()
+}
+
+#[actor]
+struct Maker;
+
+#[remote]
+impl Maker {
+    pub fn new() -> Self {
+        Maker
+    }
+
+    pub fn pid(&self) -> u32 {
+        std::process::id()
+    }
+
+    pub fn make(&self, len: u64) -> Vec<u8> {
+        pattern(len as usize)
+    }
 }
 
 /// Returns bytes of which no two parts are alike.
@@ -151,5 +179,41 @@ fn many_readers_of_a_node_fetch_once() -> ray_core::Result<()> {
         (SIZE..SIZE + MIB).contains(&(fetched as usize)),
         "{fetched}"
     );
+    ray.shutdown()
+}
+
+// 150
+#[ray_core::test]
+fn a_task_runs_where_its_large_argument_is() -> ray_core::Result<()> {
+    let mut cluster = Cluster::start(DRILL, &["0"]);
+    let homes = [cluster.join(&["4", "a=4"]), cluster.join(&["4", "b=4"])];
+    let ray = cluster.driver().init()?;
+    for (name, home) in ["a", "b"].into_iter().zip(&homes) {
+        let object = large::options().resource(name, 1.0).remote(10 << 20);
+        for _ in 0..4 {
+            assert_eq!(home_of::remote(&object).get()?, *home);
+        }
+        let (fetched, _) = traffic::options().resource(name, 1.0).remote().get()?;
+        assert_eq!(fetched, 0, "nothing came to {name}");
+    }
+    ray.shutdown()
+}
+
+#[ray_core::test]
+fn a_dead_writers_room_comes_back_when_nobody_reads_it() -> ray_core::Result<()> {
+    let cluster = cluster_of(&["a", "b"]);
+    let ray = cluster.driver().init()?;
+    let maker = Maker::options().resource("a", 1.0).remote();
+    let object = maker.make(SIZE as u64);
+    let on_b = digest_of::options().resource("b", 1.0).remote(&object);
+    assert_eq!(on_b.get()?, digest(&pattern(SIZE)));
+    kill9(maker.pid().get()?);
+    let lent_on_a = || lent::options().resource("a", 1.0).remote().get();
+    assert_eq!(digest(&object.view()?), digest(&pattern(SIZE)));
+    assert!(lent_on_a()? >= SIZE as u64, "it outlives its writer");
+    drop(object);
+    assert!(eventually(
+        || lent_on_a().is_ok_and(|lent| lent < SIZE as u64)
+    ));
     ray.shutdown()
 }

@@ -163,6 +163,8 @@ impl ControlRole {
                             process,
                             exit: exit.clone(),
                         });
+                    let nodes = state.nodes.others(from);
+                    out.push((from, Message::DeathTold { process, nodes }));
                 }
             }
             Message::WatchActor { actor } => state.directory.watch(actor, from, now),

@@ -5,7 +5,7 @@
 //! the node meanwhile.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     net::SocketAddr,
     sync::{Arc, Weak},
     time::{Duration, Instant},
@@ -16,6 +16,7 @@ use ray_engine::ids::{ObjectId, ProcessId};
 use ray_net::{
     CloseReason, Flush, Frame, FrameBatch, Handler, HeaderFields, Net, NetConfig, Peer, Refusal,
 };
+use ray_shm::Slot;
 use rkyv::rancor;
 
 use super::{
@@ -106,6 +107,7 @@ impl NodeRole {
     pub(crate) fn end_bulk(&self) {
         self.bulk.queue.parts.lock().has_ended = true;
         self.bulk.queue.changed.notify_all();
+        self.spill_io.end();
         let net = self.bulk.net.lock().take();
         if let Some(net) = net {
             net.shutdown(Duration::ZERO);
@@ -195,14 +197,26 @@ impl Handler for Arrivals {
     fn on_connected(&self, _: &Peer) {}
 
     fn on_closed(&self, peer: &Peer, reason: &CloseReason) {
-        // What was on its way is asked for again; who is dead, the control role says.
         tracing::debug!(peer = peer.process(), %reason, "a connection for parts of objects closed");
+        let Some(runtime) = self.0.upgrade() else {
+            return;
+        };
+        if let Some(node) = &runtime.node_role
+            && !matches!(reason, CloseReason::Local(_))
+        {
+            // What was on its way is asked for again; who is dead, the control role says.
+            let from = ProcessId(peer.process()).node();
+            node.with_state(&runtime, |state, _| {
+                state.ask_others(from, runtime.now());
+            });
+        }
     }
 }
 
 /// Sends parts in their order until the node ends.
 fn send_parts(queue: &Queue, weak: &Weak<Runtime>, net: &Net) {
-    while let Some(next) = queue.next(net) {
+    let mut peers: BTreeMap<ProcessId, Peer> = BTreeMap::new();
+    while let Some(next) = queue.next(&peers) {
         let (part, addr) = match next {
             Next::Send(part, addr) => (part, addr),
             Next::WaitFor(peer) => {
@@ -213,14 +227,16 @@ fn send_parts(queue: &Queue, weak: &Weak<Runtime>, net: &Net) {
             }
         };
         let peer = net.connect(part.to.0, addr);
-        let was_sent = send_part(&peer, &part);
-        peer.flush_hint(Flush::Now);
+        peers.retain(|_, peer| !peer.is_closed());
+        peers.insert(part.to, peer.clone());
         let Some(runtime) = weak.upgrade() else {
             return;
         };
         let Some(node) = &runtime.node_role else {
             return;
         };
+        let was_sent = node.push_part(&peer, &part);
+        peer.flush_hint(Flush::Now);
         let now = runtime.now();
         node.with_state(&runtime, |state, out| {
             state.on_part_sent(&part, now);
@@ -240,7 +256,7 @@ enum Next {
 
 impl Queue {
     /// Waits for something to do; `None` at the end.
-    fn next(&self, net: &Net) -> Option<Next> {
+    fn next(&self, peers: &BTreeMap<ProcessId, Peer>) -> Option<Next> {
         let mut parts = self.parts.lock();
         while parts.waiting.is_empty() && !parts.has_ended {
             self.changed.wait(&mut parts);
@@ -250,8 +266,9 @@ impl Queue {
         }
         // More would only lie in memory; whoever is slow holds nobody else up.
         let is_full = |part: &Part| {
-            let peer = net.peer(part.to.0)?;
-            (peer.queued_bytes() >= BULK_QUEUE_BYTES && !peer.is_closed()).then_some(peer)
+            let peer = peers.get(&part.to)?;
+            let is_full = peer.queued_bytes() >= BULK_QUEUE_BYTES && !peer.is_closed();
+            is_full.then(|| peer.clone())
         };
         let free = parts
             .waiting
@@ -276,32 +293,80 @@ impl Queue {
     }
 }
 
-/// Pushes a part; returns false when its bytes are gone.
-fn send_part(peer: &Peer, part: &Part) -> bool {
-    let push = |bytes: &[u8]| {
-        let header = HeaderFields {
-            kind: kind::CHUNK,
-            request: part.object.index,
-            incarnation: 0,
-            trace: 0,
-        };
-        let meta = ChunkMeta {
-            object: part.object,
-            chunk: part.chunk,
-            hash: *blake3::hash(bytes).as_bytes(),
-        };
-        push_frame(peer, &header, &meta, &[bytes]);
-    };
-    match &part.source {
-        Source::Whole(bytes) => push(&bytes[part.range.clone()]),
-        Source::Arriving(landing) => match &*landing.lock() {
-            Landed::Open(guard) => push(&guard[part.range.clone()]),
-            Landed::Sealed(bytes) => push(&bytes[part.range.clone()]),
-            Landed::GivenUp => return false,
-        },
+impl NodeRole {
+    /// Pushes a part; returns false when its bytes are gone.
+    fn push_part(&self, peer: &Peer, part: &Part) -> bool {
+        match &part.source {
+            Source::Whole(slot) => self.push_whole(peer, part, *slot),
+            Source::Arriving(landing) => {
+                let landed = landing.lock();
+                match &*landed {
+                    Landed::Open(guard) => push(peer, part, &guard[part.range.clone()]),
+                    Landed::Sealed(slot) => {
+                        let slot = *slot;
+                        drop(landed);
+                        return self.push_whole(peer, part, slot);
+                    }
+                    Landed::GivenUp => return false,
+                }
+                true
+            }
+        }
     }
-    true
+
+    /// Pushes a part of a whole object, from memory or from where it was spilled to.
+    fn push_whole(&self, peer: &Peer, part: &Part, slot: Slot) -> bool {
+        // It may come back, or leave, between the two looks.
+        for _ in 0..SOURCE_LOOKS {
+            if let Some(pin) = part.arena.pin(slot) {
+                let bytes = part.arena.slice(slot);
+                let wanted = bytes
+                    .as_ref()
+                    .and_then(|bytes| bytes.get(part.range.clone()));
+                if let Some(wanted) = wanted {
+                    push(peer, part, wanted);
+                }
+                drop(pin);
+                return wanted.is_some();
+            }
+            let saved = self.state.lock().saved(part.job, slot.offset);
+            let Some((file, saved, within)) = saved else {
+                continue;
+            };
+            let start = within + part.range.start as u64;
+            match saved.read(&file, start..start + part.range.len() as u64) {
+                Ok(bytes) => {
+                    push(peer, part, &bytes);
+                    return true;
+                }
+                Err(error) => {
+                    let object = part.object;
+                    tracing::error!(%error, %object, "a spilled object cannot be read for another node");
+                    return false;
+                }
+            }
+        }
+        false
+    }
 }
+
+fn push(peer: &Peer, part: &Part, bytes: &[u8]) {
+    let header = HeaderFields {
+        kind: kind::CHUNK,
+        request: part.object.index,
+        incarnation: 0,
+        trace: 0,
+    };
+    let meta = ChunkMeta {
+        object: part.object,
+        chunk: part.chunk,
+        hash: *blake3::hash(bytes).as_bytes(),
+    };
+    push_frame(peer, &header, &meta, &[bytes]);
+}
+
+/// How often a part is looked for in memory and on disk.
+const SOURCE_LOOKS: usize = 8;
 
 #[cfg(test)]
 mod tests {

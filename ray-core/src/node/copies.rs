@@ -13,9 +13,9 @@ use ray_engine::{
     pull::{Priority, PullConfig, PullId, Pulls},
     time::Time,
 };
-use ray_shm::{Arena, ObjectBytes, Slot, WriteGuard, Writer};
+use ray_shm::{Arena, NotLent, SegmentRange, Slot, WriteGuard, Writer};
 
-use super::{JobOnNode, NodeRole, NodeState, Outbox, serve::Serving};
+use super::{JobOnNode, NodeRole, NodeState, Outbox, segments::Asker, serve::Serving};
 use crate::{
     config::{CHUNK_BYTES, SEGMENT_LEASE_BYTES},
     wire::{FetchFor, Message, StoreRow},
@@ -56,6 +56,11 @@ pub(super) struct Copy {
 
 /// Where a copy lies, and whether all of it is there.
 pub(super) enum Place {
+    /// There is no room for it yet.
+    Homeless {
+        waiting: Vec<(ProcessId, u64)>,
+        purpose: FetchFor,
+    },
     Arriving(Arriving),
     Here(Slot),
 }
@@ -73,7 +78,7 @@ pub(super) type Landing = Arc<Mutex<Landed>>;
 /// How far a copy is.
 pub(super) enum Landed {
     Open(WriteGuard),
-    Sealed(ObjectBytes),
+    Sealed(Slot),
     /// Nobody wants it any more.
     GivenUp,
 }
@@ -125,28 +130,54 @@ impl Copies {
     }
 }
 
+impl Place {
+    /// Returns who waits for a copy that is not here.
+    fn waiting(&mut self) -> Option<&mut Vec<(ProcessId, u64)>> {
+        match self {
+            Place::Homeless { waiting, .. } => Some(waiting),
+            Place::Arriving(arriving) => Some(&mut arriving.waiting),
+            Place::Here(_) => None,
+        }
+    }
+}
+
 impl JobOnNode {
     /// Returns the job's arena, mapped in this process.
     pub(super) fn mapped(&mut self) -> std::io::Result<&(Arena, Writer)> {
         if self.mapped.is_none() {
-            let arena = Arena::map(self.arena_fd.try_clone()?)?;
+            let arena = Arena::map(self.arena_fd.try_clone()?, self.here.0)?;
             self.mapped = Some((arena.clone(), Writer::new(arena)));
         }
         Ok(self.mapped.as_ref().expect("made above"))
     }
 
-    /// Takes room in the arena for this process; `None` when there is none.
-    fn alloc(&mut self, len: usize, here: ProcessId) -> Option<WriteGuard> {
+    /// Lends room when there is some and nobody waits for it.
+    pub(super) fn lend_now(
+        &mut self,
+        bytes: u64,
+        holder: ProcessId,
+        now: Time,
+    ) -> Option<SegmentRange> {
+        self.spill.lend_now(&mut self.arena, bytes, holder, now)
+    }
+
+    /// Takes lent room back.
+    pub(super) fn release(&mut self, range: SegmentRange, now: Time) -> Result<(), NotLent> {
+        self.spill.release(&mut self.arena, range, now)
+    }
+
+    /// Takes room in the arena for this process; `None` when it must be waited for.
+    fn alloc(&mut self, len: usize, now: Time) -> Option<WriteGuard> {
         let writer = self.mapped().ok()?.1.clone();
         loop {
             let needed = match writer.alloc(len) {
                 Ok(guard) => return Some(guard),
                 Err(needed) => needed.bytes,
             };
+            let here = self.here;
             let range = self
-                .arena
-                .grant(needed.max(SEGMENT_LEASE_BYTES), here.0)
-                .or_else(|| self.arena.grant(needed, here.0))?;
+                .lend_now(needed.max(SEGMENT_LEASE_BYTES), here, now)
+                .or_else(|| self.lend_now(needed, here, now))?;
             if let Err(error) = writer.add_segments(range) {
                 tracing::error!(%error, "segments could not be mapped");
                 return None;
@@ -163,7 +194,7 @@ impl NodeRole {
         let held = state.copies.pulls.held_chunks(object)?;
         match &copy.place {
             Place::Arriving(arriving) if !held.contains(chunk) => Some(arriving.landing.clone()),
-            Place::Arriving(_) | Place::Here(_) => None,
+            Place::Arriving(_) | Place::Here(_) | Place::Homeless { .. } => None,
         }
     }
 }
@@ -172,6 +203,9 @@ impl NodeState {
     /// A process wants to read an object of another node.
     pub(super) fn on_fetch(&mut self, wish: Wish, here: ProcessId, now: Time, out: &mut Outbox) {
         let (process, request) = wish.asker;
+        if self.jobs.get(&self.job_of(process)).is_none() {
+            return;
+        }
         let (id, object) = (self.job_of(process), wish.object);
         if let Some(copy) = self.copies.by_object.get_mut(&object) {
             match &mut copy.place {
@@ -185,43 +219,88 @@ impl NodeState {
                     arriving.waiting.push(wish.asker);
                     self.begin_pull(object, wish.purpose, now);
                 }
+                Place::Homeless { waiting, .. } => waiting.push(wish.asker),
             }
             return;
         }
-        let Some(guard) = self.room_for_copy(id, wish.source.len, here, out) else {
-            let capacity = self.jobs.get(&id).map_or(0, |job| job.arena.capacity());
-            let failure = Failure::ObjectStoreFull {
-                needed: wish.source.len,
-                capacity,
-                holders: "; the copy of an object of another node found no room".into(),
-            };
-            out.push((process, fetched(request, object, Err(failure))));
-            return;
-        };
-        let arriving = Arriving {
-            landing: Arc::new(Mutex::new(Landed::Open(guard))),
-            waiting: vec![wish.asker],
-            pulls: Vec::new(),
-        };
         self.copies.by_object.insert(
             object,
             Copy {
                 job: id,
                 source: wish.source,
                 writer: wish.writer,
-                place: Place::Arriving(arriving),
+                place: Place::Homeless {
+                    waiting: vec![wish.asker],
+                    purpose: wish.purpose,
+                },
                 readers: BTreeMap::new(),
                 serving: 0,
                 is_last: false,
                 is_unwanted: false,
             },
         );
-        self.begin_pull(object, wish.purpose, now);
-        let (pulls, node) = (&mut self.copies.pulls, wish.writer.node());
-        let is_there = !self.copies.dead.contains(&wish.writer.node_process());
-        if is_there && wish.writer.node_process() != here {
-            let all = ray_engine::chunks::Chunks::all(pulls.chunk_count(wish.source.len));
-            pulls.on_holder(object, node, all, now);
+        let len = usize::try_from(wish.source.len).unwrap_or(usize::MAX);
+        match self.jobs.get_mut(&id).and_then(|job| job.alloc(len, now)) {
+            Some(guard) => self.begin_arrival(object, guard, here, now),
+            None => {
+                let least = wish.source.len;
+                let bytes = least.max(SEGMENT_LEASE_BYTES);
+                self.queue_segments(Asker::Copy(object), id, bytes, least);
+                self.grant_segments(id, here, now, out);
+            }
+        }
+    }
+
+    /// There is room for a copy that had none.
+    pub(super) fn on_room_for_copy(
+        &mut self,
+        object: ObjectId,
+        range: SegmentRange,
+        here: ProcessId,
+        now: Time,
+        out: &mut Outbox,
+    ) {
+        let Some(copy) = self.copies.by_object.get(&object) else {
+            return;
+        };
+        let len = usize::try_from(copy.source.len).unwrap_or(usize::MAX);
+        let Some(job) = self.jobs.get_mut(&copy.job) else {
+            return;
+        };
+        let guard = job.mapped().and_then(|(_, writer)| {
+            writer.add_segments(range)?;
+            writer.alloc(len).map_err(std::io::Error::other)
+        });
+        match guard {
+            Ok(guard) => self.begin_arrival(object, guard, here, now),
+            Err(error) => {
+                let failure = Failure::System(format!("no place for a copy of {object}: {error}"));
+                self.fail_copy(object, &failure, now, out);
+            }
+        }
+    }
+
+    /// Begins to pull a copy into its place.
+    fn begin_arrival(&mut self, object: ObjectId, guard: WriteGuard, here: ProcessId, now: Time) {
+        let Some(copy) = self.copies.by_object.get_mut(&object) else {
+            return;
+        };
+        let Place::Homeless { waiting, purpose } = &mut copy.place else {
+            return;
+        };
+        let (waiting, purpose) = (std::mem::take(waiting), *purpose);
+        let (source, writer) = (copy.source, copy.writer);
+        copy.place = Place::Arriving(Arriving {
+            landing: Arc::new(Mutex::new(Landed::Open(guard))),
+            waiting,
+            pulls: Vec::new(),
+        });
+        self.begin_pull(object, purpose, now);
+        let pulls = &mut self.copies.pulls;
+        let home = writer.node_process();
+        if home != here && !self.copies.dead.contains(&home) {
+            let all = ray_engine::chunks::Chunks::all(pulls.chunk_count(source.len));
+            pulls.on_holder(object, home.node(), all, now);
         }
     }
 
@@ -249,29 +328,10 @@ impl NodeState {
         copies.pulls.pull(pull, &[wanted], priority, now);
     }
 
-    /// Finds room for a copy, if need be by dropping copies that nobody reads.
-    fn room_for_copy(
-        &mut self,
-        id: JobId,
-        len: u64,
-        here: ProcessId,
-        out: &mut Outbox,
-    ) -> Option<WriteGuard> {
-        let len = usize::try_from(len).ok()?;
-        loop {
-            if let Some(guard) = self.jobs.get_mut(&id)?.alloc(len, here) {
-                return Some(guard);
-            }
-            if !self.drop_idle_copy(id, out) {
-                return None;
-            }
-        }
-    }
-
     /// Drops the copy of a job that has been unread the longest; returns whether there was one.
     ///
     /// One that is the last of its object stays.
-    pub(super) fn drop_idle_copy(&mut self, id: JobId, out: &mut Outbox) -> bool {
+    pub(super) fn drop_idle_copy(&mut self, id: JobId, now: Time, out: &mut Outbox) -> bool {
         let position = self.copies.idle.iter().position(|object| {
             let copy = self.copies.by_object.get(object);
             let may_go = copy.is_some_and(|copy| copy.job == id && !copy.is_last);
@@ -280,13 +340,13 @@ impl NodeState {
         let Some(object) = position.and_then(|position| self.copies.idle.remove(position)) else {
             return false;
         };
-        self.drop_copy(object);
+        self.drop_copy(object, now);
         out.push((object.owner, Message::CopyDropped { object }));
         true
     }
 
     /// Gives the room of a copy back.
-    fn drop_copy(&mut self, object: ObjectId) {
+    fn drop_copy(&mut self, object: ObjectId, now: Time) {
         let Some(copy) = self.copies.by_object.remove(&object) else {
             return;
         };
@@ -298,30 +358,28 @@ impl NodeState {
             return;
         };
         let writer = writer.clone();
+        let mut empty = None;
         match copy.place {
-            Place::Here(slot) => {
-                if let Err(error) = writer.free(slot) {
-                    tracing::error!(%error, %object, "a copy could not be dropped");
-                }
-            }
+            Place::Here(slot) => match writer.free(slot) {
+                Ok(range) => empty = range,
+                Err(error) => tracing::error!(%error, %object, "a copy could not be dropped"),
+            },
             Place::Arriving(arriving) => *arriving.landing.lock() = Landed::GivenUp,
+            Place::Homeless { .. } => {}
         }
-        for range in writer.take_empty() {
-            if let Err(error) = job.arena.release(range) {
+        for range in writer.take_empty().into_iter().chain(empty) {
+            if let Err(error) = job.release(range, now) {
                 tracing::error!(%error, "segments of copies could not be given back");
             }
         }
     }
 
     /// All parts of a copy are here.
-    pub(super) fn seal_copy(&mut self, object: ObjectId, out: &mut Outbox) {
+    pub(super) fn seal_copy(&mut self, object: ObjectId, now: Time, out: &mut Outbox) {
         let Some(copy) = self.copies.by_object.get_mut(&object) else {
             return;
         };
         let Place::Arriving(arriving) = &mut copy.place else {
-            return;
-        };
-        let Some(job) = self.jobs.get_mut(&copy.job) else {
             return;
         };
         let mut landed = arriving.landing.lock();
@@ -329,9 +387,7 @@ impl NodeState {
             return;
         };
         let slot = guard.seal();
-        if let Some(bytes) = job.mapped().ok().and_then(|(arena, _)| arena.slice(slot)) {
-            *landed = Landed::Sealed(bytes);
-        }
+        *landed = Landed::Sealed(slot);
         drop(landed);
         let waiting = std::mem::take(&mut arriving.waiting);
         copy.place = Place::Here(slot);
@@ -341,23 +397,29 @@ impl NodeState {
             out.push((process, fetched(request, object, outcome)));
         }
         out.push((object.owner, Message::CopyHeld { object, held: None }));
-        self.settle_copy(object);
+        self.settle_copy(object, now);
     }
 
     /// A copy will not arrive.
-    pub(super) fn fail_copy(&mut self, object: ObjectId, failure: &Failure, out: &mut Outbox) {
+    pub(super) fn fail_copy(
+        &mut self,
+        object: ObjectId,
+        failure: &Failure,
+        now: Time,
+        out: &mut Outbox,
+    ) {
         if let Some(copy) = self.copies.by_object.get_mut(&object)
-            && let Place::Arriving(arriving) = &mut copy.place
+            && let Some(waiting) = copy.place.waiting()
         {
-            for (process, request) in std::mem::take(&mut arriving.waiting) {
+            for (process, request) in std::mem::take(waiting) {
                 out.push((process, fetched(request, object, Err(failure.clone()))));
             }
-            self.drop_copy(object);
+            self.drop_copy(object, now);
         }
     }
 
     /// A process reads its copy no more.
-    pub(super) fn on_copy_released(&mut self, process: ProcessId, object: ObjectId) {
+    pub(super) fn on_copy_released(&mut self, process: ProcessId, object: ObjectId, now: Time) {
         let Some(copy) = self.copies.by_object.get_mut(&object) else {
             return;
         };
@@ -367,16 +429,16 @@ impl NodeState {
                 copy.readers.remove(&process);
             }
         }
-        self.settle_copy(object);
+        self.settle_copy(object, now);
     }
 
     /// Lists a copy as idle, or drops it, when nobody reads it any more.
-    pub(super) fn settle_copy(&mut self, object: ObjectId) {
+    pub(super) fn settle_copy(&mut self, object: ObjectId, now: Time) {
         if !self.copies.is_idle(object) {
             return;
         }
         if self.copies.by_object[&object].is_unwanted {
-            self.drop_copy(object);
+            self.drop_copy(object, now);
         } else if !self.copies.idle.contains(&object) {
             self.copies.idle.push_back(object);
         }
@@ -386,7 +448,7 @@ impl NodeState {
     pub(super) fn on_copy_unwanted(&mut self, object: ObjectId, now: Time) {
         if let Some(copy) = self.copies.by_object.get_mut(&object) {
             copy.is_unwanted = true;
-            self.settle_copy(object);
+            self.settle_copy(object, now);
             self.cancel_if_unread(object, now);
         }
     }
@@ -401,14 +463,19 @@ impl NodeState {
 
     /// Ends the pull of a copy that nobody waits for.
     fn cancel_if_unread(&mut self, object: ObjectId, now: Time) {
-        if let Some(copy) = self.copies.by_object.get(&object)
-            && let Place::Arriving(arriving) = &copy.place
-            && arriving.waiting.is_empty()
+        if let Some(copy) = self.copies.by_object.get_mut(&object)
+            && copy
+                .place
+                .waiting()
+                .is_some_and(|waiting| waiting.is_empty())
         {
-            for pull in arriving.pulls.clone() {
-                self.copies.pulls.cancel(pull, now);
+            if let Place::Arriving(arriving) = &copy.place {
+                for pull in arriving.pulls.clone() {
+                    self.copies.pulls.cancel(pull, now);
+                }
             }
-            self.drop_copy(object);
+            self.unqueue_segments(|asker| asker == Asker::Copy(object), now);
+            self.drop_copy(object, now);
         }
     }
 
@@ -417,13 +484,13 @@ impl NodeState {
         let mut touched = Vec::new();
         for (object, copy) in &mut self.copies.by_object {
             copy.readers.remove(&process);
-            if let Place::Arriving(arriving) = &mut copy.place {
-                arriving.waiting.retain(|(waiting, _)| *waiting != process);
+            if let Some(waiting) = copy.place.waiting() {
+                waiting.retain(|(waiting, _)| *waiting != process);
             }
             touched.push(*object);
         }
         for object in touched {
-            self.settle_copy(object);
+            self.settle_copy(object, now);
             self.cancel_if_unread(object, now);
         }
     }

@@ -11,10 +11,13 @@ pub(crate) mod process;
 mod pulls;
 mod segments;
 mod serve;
+mod spill;
+mod spill_io;
 pub(crate) mod workers;
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    fs::File,
     net::SocketAddr,
     path::PathBuf,
     sync::Arc,
@@ -31,7 +34,7 @@ use ray_engine::{
     time::Time,
 };
 use ray_net::{CloseReason, Peer};
-use ray_shm::ArenaOwner;
+use ray_shm::{ArenaOwner, SegmentRange};
 
 pub(crate) use workers::WorkerStart;
 
@@ -40,8 +43,9 @@ use self::{
     commands::Wishes,
     copies::{Copies, Wish},
     jobs::{Code, JobOnNode, Progress},
-    segments::Quiescing,
+    segments::{Asker, Quiescing},
     serve::Wanted,
+    spill_io::SpillIo,
 };
 use crate::{
     config::{FAULT_AHEAD_BYTES_MAX, FAULT_AHEAD_BYTES_MIN},
@@ -55,6 +59,7 @@ pub(crate) struct NodeRole {
     courier: Courier,
     pages: PageDemand,
     bulk: Bulk,
+    spill_io: SpillIo,
     pub(crate) start: WorkerStart,
 }
 
@@ -72,6 +77,8 @@ pub(crate) struct NodeSettings {
     pub(crate) spills: bool,
     /// Where executables of jobs are kept.
     pub(crate) cache: PathBuf,
+    /// Where objects go that memory has no room for.
+    pub(crate) spill_dir: PathBuf,
 }
 
 /// How much of this process's own arena was lent so far, for the thread that makes pages ahead of it.
@@ -94,6 +101,8 @@ struct NodeState {
     /// Dead writers whose values may still be read.
     quiescing: BTreeMap<ProcessId, Quiescing>,
     copies: Copies,
+    /// What is to be written or read once the lock is given back.
+    spill_jobs: Vec<spill_io::Job>,
     /// Whether segments were lent since the page thread was told.
     has_lent: bool,
     /// How a worker ended before it was ready.
@@ -135,6 +144,7 @@ impl NodeRole {
                 segment_queue: VecDeque::new(),
                 quiescing: BTreeMap::new(),
                 copies: Copies::new(process.node()),
+                spill_jobs: Vec::new(),
                 has_lent: false,
                 failed_start: None,
                 shutting_down: false,
@@ -145,6 +155,7 @@ impl NodeRole {
                 changed: Condvar::new(),
             },
             bulk: Bulk::default(),
+            spill_io: SpillIo::default(),
             start,
         }
     }
@@ -169,22 +180,19 @@ impl NodeRole {
         f: impl FnOnce(&mut NodeState, &mut Outbox) -> R,
     ) -> R {
         let mut wishes = Wishes::default();
-        let (result, timeout) = {
+        let (result, timeout, jobs) = {
             let mut state = self.state.lock();
             let result = f(&mut state, &mut wishes.out);
             state.run_commands(runtime, &mut wishes);
             state.run_pulls(runtime.now(), &mut wishes.out);
             state.tell_control(runtime, &mut wishes.out);
             let pulls = state.copies.pulls.poll_timeout();
-            let timeout = state
-                .scheduler
-                .poll_timeout()
-                .into_iter()
-                .chain(pulls)
-                .min();
+            let pressure = state.pressure_timeout(runtime.now());
+            let timeout = state.scheduler.poll_timeout();
+            let timeout = [timeout, pulls, pressure].into_iter().flatten().min();
             self.note_lent(&mut state);
             self.courier.queue(std::mem::take(&mut wishes.out));
-            (result, timeout)
+            (result, timeout, state.take_spill_jobs())
         };
         for pid in wishes.kill {
             self.start.kill(pid);
@@ -194,6 +202,13 @@ impl NodeRole {
             if let Err(error) = self.spawn_worker(runtime, spawn) {
                 tracing::error!(%error, "a worker process could not be started");
                 self.on_worker_start_failed(runtime, process);
+            }
+        }
+        for job in jobs {
+            if let Err((job, error)) = self.spill_io.submit(runtime, job) {
+                tracing::error!(%error, "nothing can be spilled or read back");
+                let (job, outcome) = job.failed(error);
+                self.on_spill_io(runtime, job, outcome);
             }
         }
         self.courier.carry(runtime);
@@ -220,9 +235,10 @@ impl NodeRole {
 
     /// Lets the machines act on time.
     pub(crate) fn on_tick(&self, runtime: &Arc<Runtime>) {
-        self.with_state(runtime, |state, _| {
+        self.with_state(runtime, |state, out| {
             let now = runtime.now();
             state.scheduler.on_timeout(now);
+            state.on_pressure_timeout(runtime.process(), now, out);
             if state
                 .copies
                 .pulls
@@ -307,10 +323,18 @@ impl NodeRole {
                 job,
                 shape,
                 placement,
+                near,
             } => {
                 let job = state.job_asked_for(runtime, from, job);
-                let request = RequestId(request);
-                state.on_request(runtime, (from, request), job, shape, placement, out)
+                let demand = Demand {
+                    job,
+                    strategy: placement.strategy,
+                    bundle: placement.bundle,
+                    origin: Some(runtime.node()),
+                    locality: near.map(|node| (node, NEAR_BYTES)).into_iter().collect(),
+                    ..Demand::task(shape)
+                };
+                state.on_request(runtime, (from, RequestId(request)), demand, out)
             }
             Message::CancelLeaseRequest {
                 request,
@@ -404,7 +428,7 @@ impl NodeRole {
                     message: Box::new(said),
                 },
             )),
-            Message::JobAnnounced { job } => state.on_job(job),
+            Message::JobAnnounced { job } => state.on_job(job, runtime.process()),
             Message::JobEnded { job } => {
                 state.scheduler.on_job_ended(job, now);
                 if let Some(ended) = state.jobs.get_mut(&job) {
@@ -428,12 +452,20 @@ impl NodeRole {
                 request,
                 bytes,
                 least,
-            } => state.on_segments_wanted(from, request, bytes, least, out, runtime.process()),
+            } => {
+                let asker = (from, request);
+                state.on_segments_wanted(asker, bytes, least, runtime.process(), now, out)
+            }
             Message::CancelSegments { request } => {
-                state.on_segments_unwanted(from, request, out, runtime.process())
+                let asker = Asker::Process(from, request);
+                state.unqueue_segments(|other| other == asker, now)
+            }
+            Message::BringBack { request, offset } => {
+                state.on_bring_back((from, request), offset, runtime.process(), now, out)
             }
             Message::ReturnSegments { first, count } => {
-                state.on_segments_returned(from, first, count, out, runtime.process())
+                let range = SegmentRange { first, count };
+                state.on_segments_returned(from, range, runtime.process(), now, out)
             }
             Message::ObjectLocated { object, outcome } => {
                 state.on_located(object, outcome, runtime.process(), now)
@@ -455,10 +487,15 @@ impl NodeRole {
                 let store = state.store_row(from);
                 out.push((from, Message::Store { request, store }));
             }
-            Message::ReleaseCopy { object } => state.on_copy_released(from, object),
+            Message::ReleaseCopy { object } => state.on_copy_released(from, object, now),
             // The writer is gone; its segments come back whole, once nobody reads them.
             Message::FreeSlot { .. } => {}
-            Message::Quiesced { dead } => state.on_quiesced(dead, from, out, runtime.process()),
+            Message::DeathTold { process, nodes } => {
+                state.on_death_told(process, nodes, runtime.process(), now, out)
+            }
+            Message::Quiesced { dead } => {
+                state.on_quiesced(dead, from, runtime.process(), now, out)
+            }
             other => tracing::warn!(%from, ?other, "the node has no use for this message"),
         });
     }
@@ -574,6 +611,7 @@ impl NodeRole {
             });
             state.on_reader_gone(process, now);
             state.on_owner_gone(process, now);
+            state.on_mourner_gone(process, runtime.process(), now, out);
             state.orphan(process, worker.job, runtime.process());
             state.forget_ended_jobs(now);
             true
@@ -595,6 +633,7 @@ impl NodeRole {
         self.with_state(runtime, |state, out| {
             state.on_process_gone(process, runtime.now());
             state.on_owner_gone(process, runtime.now());
+            state.mourn(process, runtime.process());
             state.tell_workers(out, &|| Message::ProcessDied {
                 process,
                 exit: exit.clone(),
@@ -612,6 +651,7 @@ impl NodeRole {
                 }
             }
             state.on_holder_gone(node, now);
+            state.on_mourner_gone(node, runtime.process(), now, out);
             state.tell_workers(out, &|| Message::NodeDied { process: node });
         });
     }
@@ -680,6 +720,14 @@ impl NodeRole {
         runtime.note_worker_ready();
     }
 
+    /// The threads have written something down or read it back.
+    fn on_spill_io(&self, runtime: &Arc<Runtime>, job: JobId, outcome: spill_io::Outcome) {
+        let (here, now) = (runtime.process(), runtime.now());
+        self.with_state(runtime, |state, out| {
+            state.on_spill_io(job, outcome, here, now, out)
+        });
+    }
+
     /// Returns how the last worker ended that was never ready.
     pub(crate) fn failed_start(&self) -> Option<String> {
         self.state.lock().failed_start.clone()
@@ -696,39 +744,39 @@ impl NodeState {
         }
     }
 
-    /// A process of this node wants a worker: here if there can be one soon, else anywhere.
+    /// A process of this node wants a worker: here if there can be one soon and no other node has the
+    /// arguments, else anywhere.
     fn on_request(
         &mut self,
         runtime: &Arc<Runtime>,
         (from, request): (ProcessId, RequestId),
-        job: JobId,
-        shape: Resources,
-        placement: Placement,
+        demand: Demand,
         out: &mut Outbox,
     ) {
         let asked = (from, request);
         let now = runtime.now();
+        let (job, shape) = (demand.job, &demand.shape);
+        let placement = Placement {
+            strategy: demand.strategy.clone(),
+            bundle: demand.bundle,
+        };
         let NodeState {
             placements,
             scheduler,
             ..
         } = self;
-        if !placements.on_request(scheduler, asked, job, &shape, &placement, now) {
+        // Large arguments on another node are for the control role to weigh.
+        if demand.locality.is_empty()
+            && !placements.on_request(scheduler, asked, job, shape, &placement, now)
+        {
             return;
         }
-        let demand = Demand {
-            job,
-            strategy: placement.strategy,
-            bundle: placement.bundle,
-            origin: Some(runtime.node()),
-            ..Demand::task(shape)
-        };
         out.push((
             runtime.control_process(),
             Message::SpillLease {
                 requester: from,
                 request: request.0,
-                job,
+                job: demand.job,
                 demand,
             },
         ));
@@ -763,13 +811,13 @@ impl NodeState {
     }
 
     /// A job is announced: its workers can be started from now on.
-    fn on_job(&mut self, spec: JobSpec) {
+    fn on_job(&mut self, spec: JobSpec, here: ProcessId) {
         if self.jobs.contains_key(&spec.job) {
             return;
         }
         let job = spec.job;
         match ArenaOwner::create(self.settings.store_bytes)
-            .and_then(|arena| JobOnNode::new(spec, None, arena))
+            .and_then(|arena| JobOnNode::new(spec, None, arena, here))
         {
             Ok(made) => {
                 self.jobs.insert(job, made);
@@ -814,7 +862,8 @@ impl NodeState {
     fn on_process_gone(&mut self, process: ProcessId, now: Time) {
         self.scheduler.on_process_died(process, now);
         self.placements.on_process_gone(process);
-        self.segment_queue.retain(|asked| asked.asker != process);
+        let is_its = |asker| matches!(asker, Asker::Process(asker, _) if asker == process);
+        self.unqueue_segments(is_its, now);
     }
 
     /// Gives up what was kept for jobs that have ended and have no process here.
@@ -840,9 +889,15 @@ impl NodeState {
         if let Some(job) = self.jobs.get(&self.job_of(asker)) {
             row.capacity = job.arena.capacity();
             row.lent = job.arena.lent_bytes();
+            job.spill.fill_row(&mut row);
         }
         self.copies.fill_row(&mut row);
         row
+    }
+
+    /// Returns where a value of a job was written down.
+    fn saved(&self, job: JobId, offset: u64) -> Option<(Arc<File>, spill_io::Part, u64)> {
+        self.jobs.get(&job)?.spill.saved(offset)
     }
 
     fn tell_workers(&self, out: &mut Outbox, message: &dyn Fn() -> Message) {
@@ -868,3 +923,5 @@ fn describe(exit: &WorkerExit) -> String {
 
 /// How long `init` waits for its first workers.
 pub(crate) const FIRST_WORKERS_TIMEOUT: Duration = Duration::from_secs(20);
+/// Stands for the bytes of a task's arguments on the node that has most of them: enough to follow.
+const NEAR_BYTES: u64 = 1 << 20;

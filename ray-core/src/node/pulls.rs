@@ -53,10 +53,10 @@ impl NodeState {
                 let held = Some(chunks);
                 out.push((object.owner, Message::CopyHeld { object, held }));
             }
-            Command::Seal { object } => self.seal_copy(object, out),
+            Command::Seal { object } => self.seal_copy(object, now, out),
             Command::Fail {
                 object, failure, ..
-            } => self.fail_copy(object, &failure, out),
+            } => self.fail_copy(object, &failure, now, out),
             // A copy has its place before its pull begins, and loses it with its last reader.
             Command::Create { .. } | Command::Abandon { .. } | Command::Done { .. } => {}
             Command::MakeRoom { bytes } => {
@@ -116,7 +116,12 @@ impl NodeState {
     /// A node is gone: its parts are asked of others, and what its processes owned is lost.
     pub(super) fn on_holder_gone(&mut self, node: ProcessId, now: Time) {
         self.on_owner_gone(node, now);
-        self.copies.pulls.on_node_died(node.node(), now);
+        self.ask_others(node.node(), now);
+    }
+
+    /// What a node was asked for will not come from it this time.
+    pub(super) fn ask_others(&mut self, node: NodeId, now: Time) {
+        self.copies.pulls.on_node_died(node, now);
         let pulls = &mut self.copies.pulls;
         for object in self.copies.by_object.keys() {
             // Whether a copy is left, its owner knows.

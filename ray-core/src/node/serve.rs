@@ -6,7 +6,7 @@ use ray_engine::{
     ids::{JobId, NodeId, ObjectId, ProcessId},
     time::Time,
 };
-use ray_shm::{ObjectBytes, Slot};
+use ray_shm::{Arena, Slot};
 
 use super::{
     NodeState, Outbox,
@@ -42,6 +42,8 @@ pub(super) struct Part {
     pub(super) to: ProcessId,
     pub(super) object: ObjectId,
     pub(super) chunk: u32,
+    pub(super) job: JobId,
+    pub(super) arena: Arena,
     pub(super) source: Source,
     pub(super) range: std::ops::Range<usize>,
     /// Whether it is of a copy, which stays until the part is sent.
@@ -50,7 +52,7 @@ pub(super) struct Part {
 
 /// Where the bytes of a part are.
 pub(super) enum Source {
-    Whole(ObjectBytes),
+    Whole(Slot),
     /// In a copy of which this part has arrived.
     Arriving(Landing),
 }
@@ -124,6 +126,7 @@ impl NodeState {
             out.push((from, refused(object, chunk, is_inside)));
             return None;
         }
+        let arena = self.jobs.get_mut(&wanted.job)?.mapped().ok()?.0.clone();
         let copy = self.copies.by_object.get_mut(&object);
         let is_of_copy = copy.is_some();
         if let Some(copy) = copy {
@@ -134,6 +137,8 @@ impl NodeState {
             to: from,
             object,
             chunk,
+            job: wanted.job,
+            arena,
             source,
             range,
             is_of_copy,
@@ -146,6 +151,7 @@ impl NodeState {
         let slot = match self.copies.by_object.get(&object) {
             Some(copy) => match &copy.place {
                 Place::Here(slot) => *slot,
+                Place::Homeless { .. } => return None,
                 Place::Arriving(arriving) => {
                     let held = self.copies.pulls.held_chunks(object)?;
                     let landing = arriving.landing.clone();
@@ -157,9 +163,7 @@ impl NodeState {
             None if wanted.writer.node_process() == here => wanted.source,
             None => return None,
         };
-        let job = self.jobs.get_mut(&wanted.job)?;
-        let bytes = job.mapped().ok()?.0.slice(slot)?;
-        Some((Source::Whole(bytes), slot.len))
+        Some((Source::Whole(slot), slot.len))
     }
 
     /// A part has left, or its receiver is gone.
@@ -169,7 +173,7 @@ impl NodeState {
             && let Some(copy) = self.copies.by_object.get_mut(&part.object)
         {
             copy.serving = copy.serving.saturating_sub(1);
-            self.settle_copy(part.object);
+            self.settle_copy(part.object, now);
         }
     }
 }

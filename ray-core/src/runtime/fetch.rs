@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, task::Waker, time::Instant};
 
+use ray_shm::Pin;
+
 use ray_engine::{
     failure::Failure,
     ids::{ObjectId, ProcessId},
@@ -11,49 +13,110 @@ use super::Runtime;
 use crate::{
     Error, Result,
     config::FETCH_TIMEOUT,
-    store::Value,
+    store::{HeldValue, Value},
     wire::{FetchFor, Message},
 };
 
 impl Runtime {
-    /// Sees to it that the bytes of a value are on this node.
+    /// Sees to it that the bytes of a value are on this node, in memory, and keeps them there.
     ///
     /// # Errors
-    /// `GetTimeout` at the deadline; `ObjectLost` when the node that had it is gone.
+    /// `GetTimeout` at the deadline; `ObjectLost` when the node that had it is gone or its disk is broken.
     pub(crate) fn localize(
         self: &Arc<Self>,
         value: &Value,
         purpose: FetchFor,
         deadline: Option<Instant>,
-    ) -> Result<()> {
+    ) -> Result<Option<Pin>> {
         if let Some((object, slot, writer)) = value.missing() {
             let fetched = self.fetch(object, slot, writer, purpose, deadline)?;
             value.set_copy(fetched);
         }
         match value.fetch_failure() {
             Some(failure) => Err(failure.into()),
-            None => Ok(()),
+            None => self.bring_back(value, deadline),
         }
     }
 
-    /// Fetches a value on a thread of its own and wakes a future then; returns whether it is here already.
-    pub(crate) fn localize_for(self: &Arc<Self>, value: &Value, waker: &Waker) -> Result<bool> {
+    /// Keeps a value of this node in memory, from disk if need be.
+    fn bring_back(
+        self: &Arc<Self>,
+        value: &Value,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Pin>> {
+        loop {
+            let offset = match value.pin(&self.arena) {
+                Ok(pin) => return Ok(pin),
+                Err(offset) => offset,
+            };
+            let left = deadline.map_or(FETCH_TIMEOUT, |deadline| {
+                deadline.saturating_duration_since(Instant::now())
+            });
+            match self.request(left, |request| Message::BringBack { request, offset }) {
+                // It may have left again before it was seen: then it is asked for again.
+                Ok(Message::BroughtBack {
+                    outcome: Ok(()), ..
+                }) => {}
+                Ok(Message::BroughtBack {
+                    outcome: Err(failure),
+                    ..
+                }) => return Err(failure.into()),
+                Ok(other) => {
+                    return Err(Error::System(format!(
+                        "asked for spilled bytes and got {other:?}"
+                    )));
+                }
+                Err(_) => return Err(Error::GetTimeout(left)),
+            }
+        }
+    }
+
+    /// Returns the value, here and held.
+    pub(crate) fn hold(
+        self: &Arc<Self>,
+        value: Value,
+        deadline: Option<Instant>,
+    ) -> Result<HeldValue> {
+        let pin = self.localize(&value, FetchFor::Get, deadline)?;
+        Ok(HeldValue::new(value, pin))
+    }
+
+    /// Fetches a value on a thread of its own and wakes a future then; returns it when it is here already.
+    pub(crate) fn localize_for(
+        self: &Arc<Self>,
+        value: &Value,
+        waker: &Waker,
+    ) -> Result<Option<HeldValue>> {
         if value.missing().is_none() {
-            return self.localize(value, FetchFor::Get, None).map(|()| true);
+            if let Some(failure) = value.fetch_failure() {
+                return Err(failure.into());
+            }
+            if let Some(failure) = value.take_fault() {
+                return Err(failure.into());
+            }
+            if let Ok(pin) = value.pin(&self.arena) {
+                return Ok(Some(HeldValue::new(value.clone(), pin)));
+            }
         }
         let (runtime, value, waker) = (self.clone(), value.clone(), waker.clone());
-        if value.begin_fetch() {
+        if value.begin_fetch() || value.missing().is_none() {
             std::thread::Builder::new()
                 .name("ray-fetch".into())
                 .spawn(move || {
                     if let Err(error) = runtime.localize(&value, FetchFor::Get, None) {
-                        value.set_copy(Err(Failure::System(error.to_string())));
+                        let failure = Failure::System(error.to_string());
+                        if value.missing().is_some() {
+                            value.set_copy(Err(failure));
+                        } else {
+                            value.set_fault(failure);
+                        }
                     }
+                    // The future looks again; what left meanwhile is brought back again.
                     waker.wake();
                 })
                 .map_err(|error| Error::System(format!("could not start a thread: {error}")))?;
         }
-        Ok(false)
+        Ok(None)
     }
 
     fn fetch(

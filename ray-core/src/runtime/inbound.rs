@@ -575,6 +575,7 @@ impl Runtime {
             | Message::Fetched { request, .. }
             | Message::Resources { request, .. }
             | Message::Store { request, .. }
+            | Message::BroughtBack { request, .. }
             | Message::Nodes { request, .. } => match self.requests.on_reply(request, message) {
                 Some(Message::SegmentsGranted {
                     outcome: Ok((first, count)),

@@ -376,7 +376,7 @@ impl Runtime {
         if writer.node_process() == self.node_process {
             self.mapped_value(slot, writer, None, layout)
         } else {
-            Ok(Value::remote(object, slot, writer, layout))
+            Ok(Value::remote(object, slot, self.writer_of(writer), layout))
         }
     }
 
@@ -395,13 +395,22 @@ impl Runtime {
                 slot.offset.saturating_add(slot.len)
             ))
         })?;
-        let writer = self
-            .writers
-            .lock()
+        Ok(Value::shared(
+            slot,
+            bytes,
+            self.writer_of(writer),
+            copy_of,
+            layout,
+        ))
+    }
+
+    /// Returns the count of values of a writer that this process has.
+    fn writer_of(&self, writer: ProcessId) -> Arc<WriterLive> {
+        let mut writers = self.writers.lock();
+        let live = writers
             .entry(writer)
-            .or_insert_with(|| WriterLive::new(writer))
-            .clone();
-        Ok(Value::shared(slot, bytes, writer, copy_of, layout))
+            .or_insert_with(|| WriterLive::new(writer));
+        live.clone()
     }
 
     /// Tells the node which dead writers' space is not read here any more.

@@ -161,6 +161,7 @@ fn start_driver(config: &Config) -> Result<Arc<Runtime>> {
         is_drivers: is_joined,
         spills: is_joined,
         cache: run_dir.join("executables"),
+        spill_dir: config.spill_folder(&run_dir),
     };
     let runtime = start_node(NodePlan {
         membership,
@@ -218,7 +219,7 @@ pub(crate) fn start_node(plan: NodePlan) -> Result<Arc<Runtime>> {
     let arena = arena_owner
         .fd()
         .try_clone_to_owned()
-        .and_then(Arena::map)
+        .and_then(|fd| Arena::map(fd, process.0))
         .map_err(|error| store(&error))?;
     let (job, namespace) = own_job
         .as_ref()
@@ -227,7 +228,7 @@ pub(crate) fn start_node(plan: NodePlan) -> Result<Arc<Runtime>> {
         });
     let is_daemon = own_job.is_none();
     let own_job = own_job
-        .map(|(spec, executable)| JobOnNode::new(spec, Some(executable), arena_owner))
+        .map(|(spec, executable)| JobOnNode::new(spec, Some(executable), arena_owner, process))
         .transpose()
         .map_err(|error| store(&error))?;
     let identity = ca
@@ -585,7 +586,7 @@ fn start_worker() -> Result<Arc<Runtime>> {
     panics::install();
     let identity = Identity::from_bytes(&given.identity)
         .ok_or_else(|| Error::System("the node gave no usable certificate".into()))?;
-    let arena = Arena::map(bootstrap.arena)
+    let arena = Arena::map(bootstrap.arena, given.process.0)
         .map_err(|error| system("could not map the object store")(&error))?;
     let inbound = Inbound::new(Hello::of_this_process(given.job)?);
     let bind = given.node_addr.ip();

@@ -7,7 +7,7 @@ use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 
 use ray_engine::{
     failure::{Failure, WorkerExit},
-    ids::{ActorId, GroupId, JobId, LeaseId, ObjectId, ProcessId, RequestId, TaskId},
+    ids::{ActorId, GroupId, JobId, LeaseId, NodeId, ObjectId, ProcessId, RequestId, TaskId},
     owner::{ActorState, Command, ObjectState, Owner, ShapeId},
     resources::{Amount, Resources},
     spec::Placement,
@@ -84,7 +84,7 @@ pub(crate) struct Core {
     pub(crate) creations: FxHashMap<ActorId, Creation>,
     /// The objects whose end means that nobody holds a handle of the actor any more.
     pub(crate) actor_holds: FxHashMap<ObjectId, ActorId>,
-    shapes: Vec<Shape>,
+    shapes: FxHashMap<ShapeId, Shape>,
     shape_ids: FxHashMap<Shape, ShapeId>,
     /// Requests for a place that the control role chooses, and the groups that they name.
     placed: FxHashMap<u64, Option<GroupId>>,
@@ -118,8 +118,10 @@ impl Core {
         control_process: ProcessId,
         net: Net,
     ) -> Core {
+        let mut owner = Owner::new(process, ray_engine::owner::Limits::default());
+        owner.locate_with(place_of);
         Core {
-            owner: Owner::new(process, ray_engine::owner::Limits::default()),
+            owner,
             waiters: Waiters::new(process),
             process,
             job,
@@ -132,7 +134,7 @@ impl Core {
             locating: FxHashMap::default(),
             creations: FxHashMap::default(),
             actor_holds: FxHashMap::default(),
-            shapes: Vec::new(),
+            shapes: FxHashMap::default(),
             shape_ids: FxHashMap::default(),
             placed: FxHashMap::default(),
             granted: FxHashMap::default(),
@@ -154,8 +156,8 @@ impl Core {
         if let Some(id) = self.shape_ids.get(shape) {
             return *id;
         }
-        let id = ShapeId(u32::try_from(self.shapes.len()).expect("fewer than 2^32 shapes"));
-        self.shapes.push(shape.clone());
+        let id = self.owner.fresh_shape(shape.placement.is_default());
+        self.shapes.insert(id, shape.clone());
         self.shape_ids.insert(shape.clone(), id);
         id
     }
@@ -512,10 +514,11 @@ impl Core {
                     );
                 }
                 Command::RequestLease { request, shape, .. } => {
+                    let (shape, near) = self.owner.base_of(shape);
                     let Shape {
                         resources: shape,
                         placement,
-                    } = self.shapes[shape.0 as usize].clone();
+                    } = self.shapes[&shape].clone();
                     let job = self.job;
                     if !placement.is_default() {
                         let group = placement.bundle.map(|bundle| bundle.group);
@@ -526,6 +529,7 @@ impl Core {
                         job,
                         shape,
                         placement,
+                        near,
                     });
                 }
                 Command::CancelLeaseRequest { request } => {
@@ -891,6 +895,12 @@ impl Core {
         self.locating.clear();
         self.creations.clear();
     }
+}
+
+/// Returns on which node a value lies, when it does not travel with the call.
+fn place_of(value: &Value) -> Option<(NodeId, u64)> {
+    let (slot, writer) = value.arena()?;
+    Some((writer.node(), slot.len))
 }
 
 /// The pieces of a frame's body, each at a multiple of 16.

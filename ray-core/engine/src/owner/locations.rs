@@ -20,7 +20,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     ///
     /// Returns false when the object is gone, and the copy of no use.
     pub fn on_holder(&mut self, object: ObjectId, node: NodeId, held: Held) -> bool {
-        if object.owner != self.process || !self.owned.contains_key(&object.index) {
+        if object.owner != self.process || self.owned.get(object.index).is_none() {
             return false;
         }
         let holders = self.locations.0.entry(object.index).or_default();
