@@ -203,7 +203,7 @@ impl NodeState {
     /// A process wants to read an object of another node.
     pub(super) fn on_fetch(&mut self, wish: Wish, here: ProcessId, now: Time, out: &mut Outbox) {
         let (process, request) = wish.asker;
-        if self.jobs.get(&self.job_of(process)).is_none() {
+        if !self.jobs.contains_key(&self.job_of(process)) {
             return;
         }
         let (id, object) = (self.job_of(process), wish.object);

@@ -81,7 +81,7 @@ impl Runtime {
         Ok(HeldValue::new(value, pin))
     }
 
-    /// Fetches a value on a thread of its own and wakes a future then; returns it when it is here already.
+    /// Fetches a value on a thread of its own and wakes the futures that wait for it then; returns it when it is here already.
     pub(crate) fn localize_for(
         self: &Arc<Self>,
         value: &Value,
@@ -99,7 +99,14 @@ impl Runtime {
             }
         }
         let (runtime, value, waker) = (self.clone(), value.clone(), waker.clone());
-        if value.begin_fetch() || value.missing().is_none() {
+        let key = value.key();
+        let is_first = {
+            let mut awaited = self.awaited.lock();
+            let wakers = awaited.entry(key).or_default();
+            wakers.push(waker);
+            wakers.len() == 1
+        };
+        if is_first {
             std::thread::Builder::new()
                 .name("ray-fetch".into())
                 .spawn(move || {
@@ -111,10 +118,14 @@ impl Runtime {
                             value.set_fault(failure);
                         }
                     }
-                    // The future looks again; what left meanwhile is brought back again.
-                    waker.wake();
+                    // The futures look again; what left meanwhile is brought back again.
+                    let wakers = runtime.awaited.lock().remove(&value.key());
+                    wakers.into_iter().flatten().for_each(Waker::wake);
                 })
-                .map_err(|error| Error::System(format!("could not start a thread: {error}")))?;
+                .map_err(|error| {
+                    self.awaited.lock().remove(&key);
+                    Error::System(format!("could not start a thread: {error}"))
+                })?;
         }
         Ok(None)
     }

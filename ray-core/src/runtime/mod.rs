@@ -19,6 +19,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    task::Waker,
     time::{Duration, Instant},
 };
 
@@ -82,6 +83,8 @@ pub(crate) struct Runtime {
     pub(crate) writers: Mutex<FxHashMap<ProcessId, Arc<WriterLive>>>,
     /// Dead writers of whose values this process has dropped the last.
     quiesced: Mutex<Vec<ProcessId>>,
+    /// Futures that wait for the bytes of a value, by its key.
+    awaited: Mutex<FxHashMap<usize, Vec<Waker>>>,
     /// Copies of other nodes' objects that this process reads no more.
     dropped_copies: Mutex<Vec<ObjectId>>,
     segments_wanted: AtomicBool,

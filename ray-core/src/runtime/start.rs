@@ -451,6 +451,7 @@ impl Runtime {
             closed: AtomicBool::new(false),
             writers: Mutex::default(),
             quiesced: Mutex::default(),
+            awaited: Mutex::default(),
             dropped_copies: Mutex::default(),
             segments_wanted: AtomicBool::new(false),
             next_process: AtomicU64::new(0),

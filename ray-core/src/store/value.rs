@@ -45,7 +45,6 @@ enum Bytes {
         slot: ray_shm::Slot,
         writer: Arc<WriterLive>,
         copy: OnceLock<Result<Value, Failure>>,
-        is_fetched: AtomicBool,
     },
 }
 
@@ -146,7 +145,6 @@ impl Value {
                 slot,
                 writer,
                 copy: OnceLock::new(),
-                is_fetched: AtomicBool::new(false),
             },
             layout,
         }))
@@ -211,12 +209,9 @@ impl Value {
         }
     }
 
-    /// Returns whether the caller is the first who wants to fetch it.
-    pub(crate) fn begin_fetch(&self) -> bool {
-        match &self.0.bytes {
-            Bytes::Remote { is_fetched, .. } => !is_fetched.swap(true, Ordering::AcqRel),
-            _ => false,
-        }
+    /// Returns what stands for this value while somebody has it.
+    pub(crate) fn key(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
     }
 
     /// Takes the copy of a value of another node, or why there is none.
