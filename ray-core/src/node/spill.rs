@@ -32,6 +32,7 @@ pub(super) struct Spill {
     /// Ranges that were given back while they were read back.
     leaving: BTreeMap<ObjectId, SegmentRange>,
     next_room: u64,
+    next_range: u64,
     /// What the disk said last.
     fault: String,
     spilled_bytes: u64,
@@ -76,6 +77,7 @@ impl Spill {
             returning: BTreeMap::new(),
             leaving: BTreeMap::new(),
             next_room: 0,
+            next_range: 0,
             fault: String::new(),
             spilled_bytes: 0,
             restored_bytes: 0,
@@ -118,9 +120,11 @@ impl Spill {
             self.cache.cancel(room, now);
             return None;
         };
+        self.next_range += 1;
+        // Never the same again: answers about an earlier range of these segments are ignored.
         let id = ObjectId {
             owner: holder,
-            index: u64::from(range.first),
+            index: (self.next_range << 32) | u64::from(range.first),
         };
         self.lent.insert(
             range.first,
@@ -335,7 +339,7 @@ impl Spill {
     }
 
     fn lent_mut(&mut self, id: ObjectId) -> Option<&mut Lent> {
-        let first = u32::try_from(id.index).ok()?;
+        let first = id.index as u32;
         self.lent.get_mut(&first).filter(|lent| lent.id == id)
     }
 

@@ -237,3 +237,38 @@ fn nameless_file(dir: &Path) -> io::Result<File> {
     fs::remove_file(&path)?;
     Ok(file)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ray_shm::{Arena, ArenaOwner, Writer};
+
+    #[test]
+    fn what_was_written_is_read_in_pieces_and_a_changed_byte_is_noticed() {
+        let mut owner = ArenaOwner::create(4 * SEGMENT_BYTES).expect("a memfd");
+        let fd = owner.fd().try_clone_to_owned().expect("a descriptor");
+        let writer = Writer::new(Arena::map(fd, 1).expect("a map"));
+        let range = owner.grant(3 * SEGMENT_BYTES, 1).expect("room");
+        writer.add_segments(range).expect("mapped");
+        let mut guard = writer.alloc(3 * SEGMENT_BYTES as usize).expect("room");
+        for (at, byte) in guard.iter_mut().enumerate() {
+            *byte = (at % 251) as u8;
+        }
+        let _slot = guard.seal();
+        let bytes = owner.close(range).expect("nobody reads");
+        let dir = tempfile::tempdir().expect("a folder");
+        let id = ObjectId::default();
+        let (file, parts) = write(&dir.path().join("new"), &[(id, bytes)]).expect("written");
+        let part = &parts[0].1;
+        assert_eq!(part.len(), 3 * SEGMENT_BYTES);
+        let from = SEGMENT_BYTES - 10;
+        let piece = part.read(&file, from..from + 20).expect("the bytes");
+        let expected: Vec<u8> = (from..from + 20).map(|at| (at % 251) as u8).collect();
+        assert_eq!(piece, expected);
+        file.write_all_at(&[255], 2 * SEGMENT_BYTES)
+            .expect("a fault");
+        assert!(part.read(&file, from..from + 20).is_ok(), "it lies before");
+        let last = part.read(&file, 2 * SEGMENT_BYTES..2 * SEGMENT_BYTES + 1);
+        assert!(last.is_err(), "the byte is not the one that was written");
+    }
+}
