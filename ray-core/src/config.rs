@@ -1,6 +1,10 @@
 //! Every limit and knob of the runtime: name, unit, default.
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use ray_engine::resources::{Amount, Resources};
 
@@ -37,6 +41,7 @@ pub struct Config {
     pub(crate) log_level: Option<String>,
     pub(crate) bind: Option<IpAddr>,
     pub(crate) run_dir: Option<PathBuf>,
+    pub(crate) spill_dir: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -62,6 +67,7 @@ impl Config {
             log_level: None,
             bind: None,
             run_dir: None,
+            spill_dir: None,
         }
     }
 
@@ -141,6 +147,20 @@ impl Config {
     pub fn run_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.run_dir = Some(path.into());
         self
+    }
+
+    /// Sets the folder for objects that the store has no room for; default one in the run's folder.
+    ///
+    /// Its files have no names: they vanish with the process, however it ends.
+    pub fn spill_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.spill_dir = Some(path.into());
+        self
+    }
+
+    /// Returns where objects go that the store has no room for.
+    pub(crate) fn spill_folder(&self, run_dir: &Path) -> PathBuf {
+        let own = || run_dir.join("spill");
+        self.spill_dir.clone().unwrap_or_else(own)
     }
 
     /// Starts the runtime with this configuration; see [`crate::init`].
@@ -230,8 +250,28 @@ pub const PEER_QUEUE_BYTES_MAX: usize = 64 << 20;
 pub const WORKER_START_TIMEOUT: Duration = Duration::from_secs(30);
 /// A put waits this long for room in the store before it fails.
 pub const STORE_FULL_TIMEOUT: Duration = Duration::from_secs(10);
+/// A process waits this long for its node to decide about room.
+pub const STORE_ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
+/// Processes have this long to give back what they have leased and do not use, before objects are spilled.
+pub const RECALL_PAUSE: Duration = Duration::from_millis(10);
+/// While somebody waits for room, the node looks this often at what is read.
+pub const PRESSURE_LOOK: Duration = Duration::from_millis(10);
+/// What was read back for somebody stays in memory at least this long.
+pub const RESTORED_KEPT: Duration = Duration::from_millis(20);
+/// A file of spilled objects holds about this much, or an eighth of the store if that is less; bytes.
+pub const SPILL_FILE_BYTES_MAX: u64 = 100 << 20;
+/// Threads that write spilled objects and read them back.
+pub const SPILL_THREADS: usize = 2;
 /// A read of another node's object waits this long for its copy.
 pub const FETCH_TIMEOUT: Duration = Duration::from_secs(600);
+/// One part of an object on its way between nodes; bytes.
+pub const CHUNK_BYTES: u64 = 4 << 20;
+/// Nodes that one node sends parts of one object to at a time; others are sent to newer holders.
+pub const SERVED_AT_ONCE: usize = 2;
+/// A node that asked for nothing this long makes room for another to be served.
+pub const SERVED_PAUSE: Duration = Duration::from_millis(50);
+/// Parts of objects that wait to be sent to one node before the sender waits; bytes.
+pub const BULK_QUEUE_BYTES: usize = 8 << 20;
 /// A process of this machine that says nothing for this long is lost.
 pub const LOCAL_SILENCE: Duration = Duration::from_secs(30);
 /// A process of a cluster of several nodes that says nothing for this long is lost.

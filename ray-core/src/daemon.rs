@@ -422,6 +422,7 @@ fn settings_of(options: &NodeOptions, run_dir: &std::path::Path) -> Result<NodeS
         is_drivers: false,
         spills: true,
         cache: run_dir.join("executables"),
+        spill_dir: options.config.spill_folder(run_dir),
     })
 }
 

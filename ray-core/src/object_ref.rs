@@ -16,7 +16,7 @@ use ray_engine::ids::ObjectId;
 use crate::{
     Data, Result, data,
     runtime::{self, Runtime, waiters::WaitCell},
-    store::Value,
+    store::HeldValue,
 };
 
 /// A reference to a value of any type; see [`ObjectRef::erase`].
@@ -150,13 +150,13 @@ impl<T: Data> ObjectRef<T> {
 
 /// The archive of a value where it lies: shared memory when it is large.
 pub struct ObjectView<T: Data> {
-    value: Value,
+    value: HeldValue,
     _any: AnyRef,
     marker: PhantomData<fn() -> T>,
 }
 
 impl<T: Data> ObjectView<T> {
-    fn new(value: Value, any: AnyRef) -> Result<ObjectView<T>> {
+    fn new(value: HeldValue, any: AnyRef) -> Result<ObjectView<T>> {
         data::access::<T>(&value)?;
         Ok(ObjectView {
             value,
@@ -222,8 +222,8 @@ impl<T: Data> Future for ObjectFuture<T> {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Ready(Ok(value)) => match runtime.localize_for(&value, cx.waker()) {
-                Ok(true) => Poll::Ready(data::decode::<T>(&value).map_err(Into::into)),
-                Ok(false) => Poll::Pending,
+                Ok(Some(held)) => Poll::Ready(data::decode::<T>(&held).map_err(Into::into)),
+                Ok(None) => Poll::Pending,
                 Err(error) => Poll::Ready(Err(error)),
             },
         }

@@ -74,10 +74,15 @@ const PUT_INLINE_BYTES: usize = 0;
 /// As [`ObjectRef::get`].
 pub fn get_all<T: Data>(refs: &[ObjectRef<T>]) -> Result<Vec<T>> {
     let ids = refs.iter().map(ObjectRef::id).collect::<Vec<_>>();
-    let values = runtime::current()?.get_values(&ids, None)?;
+    let runtime = runtime::current()?;
+    let values = runtime.get_values(&ids, None)?;
+    // One after the other: all of them together may be more than the store holds.
     values
-        .iter()
-        .map(|value| Ok(data::decode::<T>(value)?))
+        .into_iter()
+        .map(|value| {
+            let held = runtime.hold(value, None)?;
+            Ok(data::decode::<T>(&held)?)
+        })
         .collect()
 }
 
@@ -247,6 +252,58 @@ pub fn cluster_resources() -> Result<Resources> {
 /// When the runtime is not running or the node does not answer.
 pub fn available_resources() -> Result<Resources> {
     query_resources().map(|(_, available)| available)
+}
+
+/// What the object store of this process's node holds and has done for the job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ObjectStoreStats {
+    /// Its size; bytes.
+    pub capacity: u64,
+    /// What processes have leased of it; bytes.
+    pub lent_bytes: u64,
+    /// Copies of other nodes' objects.
+    pub copies: u64,
+    /// Their size; bytes.
+    pub copied_bytes: u64,
+    /// What came from other nodes so far; bytes.
+    pub fetched_bytes: u64,
+    /// What went to other nodes so far; bytes.
+    pub served_bytes: u64,
+    /// What is lent and in memory; bytes.
+    pub memory_bytes: u64,
+    /// What is on disk, in memory too or not; bytes.
+    pub disk_bytes: u64,
+    /// What was written to disk so far; bytes.
+    pub spilled_bytes: u64,
+    /// What was read back so far; bytes.
+    pub restored_bytes: u64,
+}
+
+/// Describes the object store of the node that this runs on.
+///
+/// # Errors
+/// When the runtime is not running or the node does not answer.
+pub fn object_store_stats() -> Result<ObjectStoreStats> {
+    let reply =
+        runtime::current()?.request(QUERY_TIMEOUT, |request| Message::QueryStore { request })?;
+    let Message::Store { store, .. } = reply else {
+        return Err(Error::System(
+            "asked for the state of the store and got something else".into(),
+        ));
+    };
+    Ok(ObjectStoreStats {
+        capacity: store.capacity,
+        lent_bytes: store.lent,
+        copies: store.copies,
+        copied_bytes: store.copied_bytes,
+        fetched_bytes: store.fetched_bytes,
+        served_bytes: store.served_bytes,
+        memory_bytes: store.in_memory,
+        disk_bytes: store.on_disk,
+        spilled_bytes: store.spilled_bytes,
+        restored_bytes: store.restored_bytes,
+    })
 }
 
 fn query_resources() -> Result<(Resources, Resources)> {

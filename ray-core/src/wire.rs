@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 
 use ray_engine::{
+    chunks::Chunks,
     failure::{Failure, WorkerExit},
     ids::{ActorId, GroupId, JobId, LeaseId, NodeId, ObjectId, ProcessId, TaskId},
     resources::Resources,
@@ -38,7 +39,14 @@ pub(crate) mod kind {
         match kind {
             CONTROL => 1 << 20,
             CALL | DONE | ANSWER | ITEM => 12 << 20,
-            CHUNK => (1 << 20) + (1 << 10),
+            _ => 0,
+        }
+    }
+
+    /// The same for the connections that carry nothing but parts of objects.
+    pub(crate) fn bulk_limit(kind: u8) -> u32 {
+        match kind {
+            CHUNK => crate::config::CHUNK_BYTES as u32 + (1 << 10),
             _ => 0,
         }
     }
@@ -155,11 +163,32 @@ pub(crate) struct AnswerMeta {
 #[derive(Archive, Serialize, Deserialize, Clone, Debug)]
 pub(crate) struct ChunkMeta {
     pub object: ObjectId,
-    pub from: u64,
+    pub chunk: u32,
     /// BLAKE3 of the bytes.
     pub hash: [u8; 32],
-    /// Why there are no bytes, when there are none.
-    pub failure: Option<Failure>,
+}
+
+/// For what an object of another node is wanted; the first is served first.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FetchFor {
+    Get,
+    Wait,
+    Arguments,
+}
+
+/// What a node's store holds and has done since it began.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct StoreRow {
+    pub capacity: u64,
+    pub lent: u64,
+    pub copies: u64,
+    pub copied_bytes: u64,
+    pub fetched_bytes: u64,
+    pub served_bytes: u64,
+    pub in_memory: u64,
+    pub on_disk: u64,
+    pub spilled_bytes: u64,
+    pub restored_bytes: u64,
 }
 
 /// How an actor is doing, as its callers see it.
@@ -207,6 +236,8 @@ pub(crate) enum Message {
         job: JobId,
         shape: Resources,
         placement: Placement,
+        /// The node that has most of the arguments, when that is another one.
+        near: Option<NodeId>,
     },
     CancelLeaseRequest {
         request: u64,
@@ -523,11 +554,25 @@ pub(crate) enum Message {
         first: u32,
         count: u32,
     },
+    /// A process finds a value away that it wants to read.
+    BringBack {
+        request: u64,
+        offset: u64,
+    },
+    BroughtBack {
+        request: u64,
+        outcome: Result<(), Failure>,
+    },
     /// Somebody waits for segments: give the empty ones back.
     RecallSegments,
-    /// Says that this process reads nothing any more that `dead` had written.
+    /// Says that this process, or every one of this node, reads nothing any more that `dead` had written.
     Quiesced {
         dead: ProcessId,
+    },
+    /// The control role tells a node which others know of the death of one of its processes.
+    DeathTold {
+        process: ProcessId,
+        nodes: Vec<ProcessId>,
     },
     // Objects of other nodes.
     /// A process wants a copy in its own node's arena.
@@ -537,6 +582,7 @@ pub(crate) enum Message {
         offset: u64,
         len: u64,
         writer: ProcessId,
+        purpose: FetchFor,
     },
     Fetched {
         request: u64,
@@ -547,16 +593,61 @@ pub(crate) enum Message {
     ReleaseCopy {
         object: ObjectId,
     },
-    /// A node wants a part of an object from the node that has it.
+    /// A node wants a part of an object from a node that has it.
     ReadChunk {
         job: JobId,
         object: ObjectId,
-        slot_offset: u64,
-        slot_len: u64,
-        from: u64,
-        len: u32,
+        /// Where the object lies at the node where it was made.
+        offset: u64,
+        len: u64,
+        writer: ProcessId,
+        chunk: u32,
+        /// The port to which the part is sent.
+        port: u16,
+    },
+    /// The part is not wanted any more.
+    CancelChunk {
+        object: ObjectId,
+        chunk: u32,
+    },
+    /// The part is not here, or enough others are served.
+    ChunkRefused {
+        object: ObjectId,
+        chunk: u32,
+        is_busy: bool,
+    },
+    /// A node asks an object's owner who has it.
+    LocateObject {
+        object: ObjectId,
+    },
+    ObjectLocated {
+        object: ObjectId,
+        outcome: Result<Vec<(NodeId, Option<Chunks>)>, Failure>,
+    },
+    /// A node tells an object's owner which parts it has; `None` stands for all.
+    CopyHeld {
+        object: ObjectId,
+        held: Option<Chunks>,
+    },
+    CopyDropped {
+        object: ObjectId,
+    },
+    /// The owner tells a node that nobody needs its copy.
+    DropCopy {
+        object: ObjectId,
+    },
+    /// The owner tells a node that its copy is the last one.
+    KeepCopy {
+        object: ObjectId,
     },
     // Questions of the state.
+    QueryStore {
+        request: u64,
+    },
+    Store {
+        request: u64,
+        store: StoreRow,
+    },
     QueryResources {
         request: u64,
     },

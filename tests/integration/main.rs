@@ -2,8 +2,8 @@
 //!
 //! The cases are drawn from the behaviour that users of Ray rely on (numbers of the conformance list):
 //! 1, 2, 4-6, 9, 11, 12, 14-17, 19-22, 25, 27, 29, 32, 34-37, 39-42, 44, 45, 49-51, 54-57, 60-62, 64-67,
-//! 69, 70, 76, 79-82, 84-87, 89-91, 94-97, 99, 101, 102, 104-107, 109-112, 115-117, 119, 120, 151, 152, 155,
-//! 156, 159-162.
+//! 69, 70, 76, 79-82, 84-87, 89-91, 94-97, 99, 101, 102, 104-107, 109-112, 115-117, 119, 120, 126,
+//! 134-136, 139, 150-152, 155, 156, 159-162.
 //!
 //! Left out because Rust's compiler or ownership answers them: 2 where the value is a literal and 37 (compile
 //! errors, see the macro's own tests), 7 (cyclic values cannot be made without `Rc`, which is no
@@ -31,7 +31,9 @@ mod remote_python;
 mod restart;
 mod retries;
 mod rl;
+mod spilling;
 mod strategies;
 mod streaming_methods;
 mod streams;
 mod tasks;
+mod transfers;

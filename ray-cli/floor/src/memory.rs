@@ -13,7 +13,7 @@ use crate::FloorError;
 pub fn arena_put(bytes: usize, count: usize) -> Result<f64, FloorError> {
     let source = vec![7u8; bytes];
     let mut owner = ArenaOwner::create(4 * (bytes as u64).next_multiple_of(SEGMENT_BYTES))?;
-    let writer = Writer::new(Arena::map(owner.fd().try_clone_to_owned()?)?);
+    let writer = Writer::new(Arena::map(owner.fd().try_clone_to_owned()?, 1)?);
     let range = owner
         .grant(2 * bytes as u64, 1)
         .ok_or("the arena has no room")?;

@@ -415,3 +415,76 @@ fn a_copy_that_somebody_waits_for_is_not_dropped_before_it_is_held() {
         assert_eq!(commands(&mut cache), after, "pinned: {is_pinned}");
     }
 }
+
+#[test]
+fn what_was_taken_up_before_it_was_written_is_not_in_the_file() {
+    let mut cache = store(&[(40, CopyKind::Primary), (40, CopyKind::Primary)]);
+    need(&mut cache, 50);
+    assert_eq!(commands(&mut cache), [spill(1, &[1])]);
+    cache.on_spill_skipped(FileId(1), id(1));
+    cache.on_spilled(FileId(1), NOW);
+    let commands = commands(&mut cache);
+    assert!(commands.contains(&Command::DeleteFile { file: FileId(1) }));
+    assert!(commands.contains(&spill(2, &[2])), "the other one goes");
+    assert!(cache.is_in_memory(id(1)));
+}
+
+#[test]
+fn what_was_taken_up_before_it_was_dropped_stays_in_memory() {
+    let mut cache = store(&[(40, CopyKind::Primary), (40, CopyKind::Primary)]);
+    need(&mut cache, 50);
+    assert_eq!(commands(&mut cache), [spill(1, &[1])]);
+    cache.on_spilled(FileId(1), NOW);
+    assert_eq!(commands(&mut cache), [dropped(1), granted()]);
+    cache.on_drop_refused(id(1), NOW);
+    assert!(cache.is_in_memory(id(1)));
+    assert_eq!(cache.memory_bytes(), 40 + 40 + 50);
+    cache.unpin(id(1), NOW);
+    need(&mut cache, 1);
+    assert!(commands(&mut cache).contains(&dropped(1)));
+}
+
+#[test]
+fn what_is_on_a_full_disk_stays_readable_one_at_a_time() {
+    let all = [(40, CopyKind::Primary); 2];
+    let mut cache = store(&all);
+    need(&mut cache, 90);
+    assert_eq!(commands(&mut cache), [spill(1, &[1]), spill(2, &[2])]);
+    cache.on_spilled(FileId(1), NOW);
+    cache.on_spilled(FileId(2), NOW);
+    commands(&mut cache);
+    cache.on_created(RoomId(99), id(3), 90, CopyKind::Primary, NOW);
+    // A producer waits in vain meanwhile.
+    need(&mut cache, 50);
+    assert_eq!(commands(&mut cache), [spill(3, &[3])]);
+    cache.on_spill_failed(FileId(3), NOW);
+    commands(&mut cache);
+    cache.restore(id(1), NOW);
+    cache.restore(id(2), NOW);
+    let restore = |index| Command::Restore {
+        object: id(index),
+        file: FileId(index),
+    };
+    assert_eq!(commands(&mut cache), [restore(1)]);
+    cache.on_restored(id(1), NOW);
+    assert_eq!(commands(&mut cache), [dropped(1), restore(2)]);
+    cache.pin(id(2));
+    cache.on_restored(id(2), NOW);
+    assert_eq!(commands(&mut cache), []);
+    cache.restore(id(1), NOW);
+    assert_eq!(commands(&mut cache), [], "there is one over already");
+    cache.unpin(id(2), NOW);
+    assert_eq!(commands(&mut cache), [dropped(2), restore(1)]);
+}
+
+#[test]
+fn a_reader_goes_before_who_waits_to_create() {
+    let mut cache = spilled();
+    cache.cancel(RoomId(99), NOW);
+    cache.need(RoomId(5), 100, NOW);
+    cache.need(RoomId(6), 50, NOW);
+    commands(&mut cache);
+    cache.restore(id(1), NOW);
+    let (object, file) = (id(1), FileId(1));
+    assert_eq!(commands(&mut cache), [Command::Restore { object, file }]);
+}

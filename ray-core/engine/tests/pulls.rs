@@ -217,6 +217,44 @@ fn a_refused_chunk_is_asked_of_another() {
 }
 
 #[test]
+fn a_busy_holder_is_left_alone_and_newer_ones_are_looked_for() {
+    let mut pulls = one(config(), 1);
+    let later = NOW + Duration::from_millis(50);
+    pulls.on_holder(id(1), A, Chunks::all(1), NOW);
+    assert_eq!(fetches(&commands(&mut pulls)), [(0, A)].into());
+    pulls.on_holder_busy(id(1), 0, A, later);
+    assert_eq!(commands(&mut pulls), [Command::Locate { object: id(1) }]);
+    assert_eq!(pulls.in_flight_bytes(), 0);
+    pulls.on_holder(id(1), B, Chunks::none(1), later);
+    assert_eq!(
+        commands(&mut pulls),
+        [],
+        "who is busy is not asked again yet"
+    );
+    let free = pulls.poll_timeout().expect("it is asked again");
+    assert_eq!(free, later + Duration::from_millis(20));
+    pulls.on_timeout(free);
+    assert_eq!(fetches(&commands(&mut pulls)), [(0, A)].into());
+}
+
+#[test]
+fn what_the_owner_gave_up_fails_at_once() {
+    let mut pulls = one(config(), 2);
+    pulls.on_holder(id(1), A, Chunks::all(2), NOW);
+    commands(&mut pulls);
+    let failure = Failure::ObjectFreed(id(1));
+    pulls.on_lost(id(1), &failure, NOW);
+    let commands = commands(&mut pulls);
+    assert!(commands.contains(&Command::Abandon { object: id(1) }));
+    assert!(commands.contains(&Command::Fail {
+        pull: PullId(1),
+        object: id(1),
+        failure
+    }));
+    assert_eq!((pulls.in_flight_bytes(), pulls.reserved_bytes()), (0, 0));
+}
+
+#[test]
 fn a_chunk_that_does_not_come_is_asked_of_another() {
     let mut pulls = one(config(), 1);
     pulls.on_holder(id(1), A, Chunks::all(1), NOW);

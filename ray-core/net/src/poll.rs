@@ -54,6 +54,8 @@ pub struct NetConfig {
     pub handshake_timeout: Duration,
     /// Whether waiting threads spin.
     pub spin: Spin,
+    /// Whether it carries much to few: large packets where the way takes them.
+    pub is_bulk: bool,
     /// The most payload bytes of each kind of frame; 0 refuses the kind.
     pub limit: fn(u8) -> u32,
 }
@@ -70,6 +72,7 @@ impl NetConfig {
             idle_timeout: Duration::from_secs(30),
             handshake_timeout: Duration::from_secs(5),
             spin: Spin::default(),
+            is_bulk: false,
             limit,
         }
     }

@@ -164,8 +164,18 @@ impl Transport {
             .receive_window(VarInt::from_u32(WINDOW_BYTES))
             .send_window(u64::from(WINDOW_BYTES))
             .datagram_receive_buffer_size(None);
+        let mut endpoint_config = EndpointConfig::default();
+        let mut receive_bytes = 1500 * udp.gro_segments().max(1);
         if config.bind.ip().is_loopback() {
             transport.congestion_controller_factory(Arc::new(FixedWindow(LOOPBACK_WINDOW_BYTES)));
+            if config.is_bulk {
+                transport
+                    .initial_mtu(LOOPBACK_MTU)
+                    .mtu_discovery_config(None);
+                let allowed = endpoint_config.max_udp_payload_size(LOOPBACK_MTU);
+                allowed.map_err(|error| NetError::Config(format!("loopback's MTU: {error}")))?;
+                receive_bytes = receive_bytes.max(usize::from(u16::MAX));
+            }
         }
         let transport = Arc::new(transport);
         let wrong = |error: crate::tls::TlsError| NetError::Config(error.to_string());
@@ -175,12 +185,11 @@ impl Transport {
             .max_incoming(1024)
             .migration(false);
         let endpoint = Endpoint::new(
-            Arc::new(EndpointConfig::default()),
+            Arc::new(endpoint_config),
             Some(Arc::new(server)),
             !udp.may_fragment(),
             None,
         );
-        let receive_bytes = 1500 * udp.gro_segments().max(1);
         Ok(Transport {
             endpoint,
             client: config.identity.client().map_err(wrong)?,
@@ -977,6 +986,8 @@ const SOCKET_BUFFER_BYTES: usize = 8 << 20;
 const WINDOW_BYTES: u32 = 4 << 20;
 /// Loopback has no congestion, only buffers that overflow; bytes.
 const LOOPBACK_WINDOW_BYTES: u64 = 2 << 20;
+/// Ten packets of this size are the most that one send takes; bytes.
+const LOOPBACK_MTU: u16 = 6500;
 /// Connections of one process at most.
 const CONNECTIONS_MAX: usize = 4096;
 /// With more segments a send is over 65,507 bytes and vanishes.

@@ -10,6 +10,11 @@ use std::{
 
 use rustix::mm::{MapFlags, ProtFlags};
 
+use crate::{
+    owner::SEGMENT_BYTES,
+    table::{CLOSED, OPEN, Pin, Table},
+};
+
 /// Where an object lies in the arena; bytes from its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot {
@@ -101,14 +106,16 @@ pub struct Arena(Arc<Inner>);
 struct Inner {
     fd: OwnedFd,
     map: Arc<Mapping>,
+    table: Arc<Table>,
+    seat: usize,
 }
 
 impl Arena {
-    /// Maps the arena behind `fd` read-only.
+    /// Maps the arena behind `fd` read-only, for `process`.
     ///
     /// # Errors
     /// What the system refused, or a file that can still shrink and so could take pages away.
-    pub fn map(fd: OwnedFd) -> io::Result<Arena> {
+    pub fn map(fd: OwnedFd, process: u64) -> io::Result<Arena> {
         let seals = rustix::fs::fcntl_get_seals(&fd)?;
         if !seals.contains(rustix::fs::SealFlags::SHRINK) {
             return Err(io::Error::other(
@@ -116,14 +123,45 @@ impl Arena {
             ));
         }
         let len = rustix::fs::fstat(&fd)?.st_size;
-        let len = usize::try_from(len).map_err(io::Error::other)?;
+        let len = u64::try_from(len).map_err(io::Error::other)?;
+        let table = Arc::new(Table::map(fd.as_fd(), len)?);
+        let seat = table.sit_down(process)?;
+        let len = usize::try_from(table.layout().offset()).map_err(io::Error::other)?;
         let map = Arc::new(Mapping::new(fd.as_fd(), 0, len, false)?);
-        Ok(Arena(Arc::new(Inner { fd, map })))
+        Ok(Arena(Arc::new(Inner {
+            fd,
+            map,
+            table,
+            seat,
+        })))
     }
 
-    /// Returns the arena's size; bytes.
+    /// Returns how much of the arena may be in memory at a time; bytes.
     pub fn capacity(&self) -> u64 {
+        self.0.table.layout().resident as u64 * SEGMENT_BYTES
+    }
+
+    /// Returns where the last segment ends; bytes from the arena's start.
+    pub(crate) fn end(&self) -> u64 {
         self.0.map.len() as u64
+    }
+
+    /// Keeps the object at `slot` in memory; `None` when it is not there now.
+    pub fn pin(&self, slot: Slot) -> Option<Pin> {
+        self.pin_in(slot.offset, &[OPEN, CLOSED])
+    }
+
+    /// Keeps the segment at `offset` open for its writer; `None` when it is closed or away.
+    pub(crate) fn pin_open(&self, offset: u64) -> Option<Pin> {
+        self.pin_in(offset, &[OPEN])
+    }
+
+    fn pin_in(&self, offset: u64, allowed: &[u32]) -> Option<Pin> {
+        let segment = usize::try_from(offset / SEGMENT_BYTES).ok()?;
+        if offset >= self.end() {
+            return None;
+        }
+        Pin::new(&self.0.table, self.0.seat, segment, allowed)
     }
 
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
@@ -133,7 +171,7 @@ impl Arena {
     /// Returns the object at `slot`; `None` when the slot is not inside the arena.
     pub fn slice(&self, slot: Slot) -> Option<ObjectBytes> {
         let end = slot.offset.checked_add(slot.len)?;
-        (end <= self.capacity() && slot.offset.is_multiple_of(ALIGNMENT)).then(|| ObjectBytes {
+        (end <= self.end() && slot.offset.is_multiple_of(ALIGNMENT)).then(|| ObjectBytes {
             map: self.0.map.clone(),
             slot,
         })
@@ -152,7 +190,8 @@ impl Deref for ObjectBytes {
 
     fn deref(&self) -> &[u8] {
         // SAFETY: `Arena::slice` checked that the slot lies inside the map, which `self.map` keeps; the
-        // object is sealed and counted above this crate, so nobody writes to it while this exists.
+        // object is sealed and counted above this crate, so nobody writes to it while this exists, and who
+        // looks at its bytes holds a `Pin`, so that they are in memory.
         unsafe {
             std::slice::from_raw_parts(
                 self.map.at(self.slot.offset as usize).as_ptr(),

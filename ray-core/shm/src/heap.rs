@@ -16,6 +16,8 @@ pub(crate) struct Heap {
     live_bytes: u64,
     /// Where one map ends and another begins: stretches never merge over these.
     seams: BTreeSet<u64>,
+    /// Stretches in which nothing is allocated any more, and their lengths.
+    closed: BTreeMap<u64, u64>,
 }
 
 impl Heap {
@@ -47,8 +49,24 @@ impl Heap {
             return false;
         };
         self.live_bytes -= len;
-        self.insert_free(offset, len);
+        let closed = self.closed.range(..=offset).next_back();
+        if closed.is_none_or(|(start, closed)| offset >= start + closed) {
+            self.insert_free(offset, len);
+        }
         true
+    }
+
+    /// Allocates no more in a stretch that was added as one.
+    pub(crate) fn close(&mut self, offset: u64, len: u64) {
+        let within = self.free.range(offset..offset + len);
+        for (start, len) in within
+            .map(|(start, len)| (*start, *len))
+            .collect::<Vec<_>>()
+        {
+            self.free.remove(&start);
+            self.by_len.remove(&(len, start));
+        }
+        self.closed.insert(offset, len);
     }
 
     /// Returns whether a live object begins at `offset`.
@@ -58,6 +76,13 @@ impl Heap {
 
     /// Removes the stretch `offset..offset + len` when all of it is free.
     pub(crate) fn take_if_free(&mut self, offset: u64, len: u64) -> bool {
+        if self.closed.contains_key(&offset) {
+            let is_empty = self.live.range(offset..offset + len).next().is_none();
+            if is_empty {
+                self.closed.remove(&offset);
+            }
+            return is_empty;
+        }
         let Some((&start, &found)) = self.free.range(..=offset).next_back() else {
             return false;
         };
@@ -179,6 +204,23 @@ mod tests {
         assert!(heap.take_if_free(512, 512));
         assert!(heap.free(offset));
         assert!(heap.take_if_free(0, 512));
+    }
+
+    #[test]
+    fn a_closed_stretch_only_empties() {
+        let mut heap = Heap::default();
+        heap.add(0, 1024);
+        heap.add(4096, 1024);
+        let first = heap.alloc(100).expect("there is room");
+        heap.close(0, 1024);
+        let second = heap.alloc(100).expect("there is room elsewhere");
+        assert_eq!((first, second), (0, 4096));
+        assert!(!heap.take_if_free(0, 1024));
+        assert!(heap.free(first));
+        assert_eq!(heap.alloc(1024), None, "what came free in it stays free");
+        assert!(heap.take_if_free(0, 1024));
+        heap.add(0, 1024);
+        assert_eq!(heap.alloc(1024), Some(0), "lent again it is as new");
     }
 
     #[test]

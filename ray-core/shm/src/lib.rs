@@ -9,6 +9,9 @@
 //! above counts references across processes and frees an object at its writer only when no process
 //! reads it any more: that is what makes a `&[u8]` of [`ObjectBytes`] immutable.
 //!
+//! Ranges of segments can be away, their pages given back and their bytes elsewhere. An object keeps its
+//! place meanwhile; who reads it holds a [`Pin`], and who finds it away asks the node to bring it back.
+//!
 //! # Trust
 //! The processes of one job trust each other's memory: a malicious writer could change bytes that a
 //! peer has already checked. Nothing of another job is mapped.
@@ -19,10 +22,14 @@
 mod arena;
 mod heap;
 mod owner;
+mod table;
 mod words;
 mod writer;
 
 pub use arena::{Arena, ObjectBytes, Slot};
-pub use owner::{ArenaOwner, ColdSegment, NotLent, SEGMENT_BYTES, SegmentRange};
+pub use owner::{
+    ArenaOwner, ColdSegment, NotLent, RangeBytes, RangeFill, SEGMENT_BYTES, SegmentRange,
+};
+pub use table::Pin;
 pub use words::SharedWords;
 pub use writer::{NeedSegments, NotLive, WriteGuard, Writer};

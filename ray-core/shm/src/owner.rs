@@ -2,13 +2,17 @@
 
 use std::{
     io,
+    ops::{Deref, DerefMut},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::Arc,
 };
 
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
 
-use crate::arena::Mapping;
+use crate::{
+    arena::Mapping,
+    table::{AWAY, CLOSED, Layout, OPEN, Table},
+};
 
 /// The unit of lending; bytes.
 pub const SEGMENT_BYTES: u64 = 1 << 20;
@@ -38,7 +42,7 @@ impl SegmentRange {
         self.count == 0
     }
 
-    fn segments(self) -> std::ops::Range<usize> {
+    pub(crate) fn segments(self) -> std::ops::Range<usize> {
         self.first as usize..self.first as usize + self.count as usize
     }
 }
@@ -55,7 +59,11 @@ pub struct ArenaOwner {
     holders: Vec<Option<u64>>,
     /// Whether a segment's pages are backed.
     warm: Vec<bool>,
+    warm_count: usize,
+    /// Segments from here on were never lent: all of them are free and cold.
+    untouched: usize,
     map: Arc<Mapping>,
+    table: Table,
 }
 
 /// A free segment without pages; see [`ArenaOwner::next_cold`].
@@ -75,25 +83,34 @@ impl ColdSegment {
 }
 
 impl ArenaOwner {
-    /// Makes an arena of at least `bytes`, rounded up to whole segments; no page is touched yet.
+    /// Makes an arena of which `capacity` bytes, in whole segments, may be in memory at a time.
+    ///
+    /// It has more segments than that, for what is away; no page is touched yet.
     ///
     /// # Errors
     /// What the system refused.
-    pub fn create(bytes: u64) -> io::Result<ArenaOwner> {
-        let segments = bytes.div_ceil(SEGMENT_BYTES).max(1);
-        let capacity = segments * SEGMENT_BYTES;
+    pub fn create(capacity: u64) -> io::Result<ArenaOwner> {
+        let resident = capacity.div_ceil(SEGMENT_BYTES).max(1);
+        let resident = usize::try_from(resident).map_err(io::Error::other)?;
+        let layout = Layout {
+            segments: resident * SEGMENTS_FOR_EACH_RESIDENT,
+            resident,
+        };
         let fd =
             rustix::fs::memfd_create("ray-arena", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-        rustix::fs::ftruncate(&fd, capacity)?;
+        rustix::fs::ftruncate(&fd, layout.offset() + layout.bytes() as u64)?;
         rustix::fs::fcntl_add_seals(&fd, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
-        let len = usize::try_from(capacity).map_err(io::Error::other)?;
+        let len = usize::try_from(layout.offset()).map_err(io::Error::other)?;
         let map = Arc::new(Mapping::new(fd.as_fd(), 0, len, true)?);
-        let segments = usize::try_from(segments).map_err(io::Error::other)?;
+        let table = Table::create(fd.as_fd(), layout)?;
         Ok(ArenaOwner {
             fd,
-            holders: vec![None; segments],
-            warm: vec![false; segments],
+            holders: vec![None; layout.segments],
+            warm: vec![false; layout.segments],
+            warm_count: 0,
+            untouched: 0,
             map,
+            table,
         })
     }
 
@@ -102,35 +119,73 @@ impl ArenaOwner {
         self.fd.as_fd()
     }
 
-    /// Returns the arena's size; bytes.
+    /// Returns how much may be in memory at a time; bytes.
     pub fn capacity(&self) -> u64 {
-        self.holders.len() as u64 * SEGMENT_BYTES
+        self.table.layout().resident as u64 * SEGMENT_BYTES
     }
 
-    /// Lends room for `bytes` to `process`: backed segments first, then the lowest; `None` when there is none.
+    /// Lends room for `bytes` to `process`: backed segments first, then the lowest; `None` when no number
+    /// of segments in a row is free.
+    ///
+    /// Pages of free segments give way to it. Who lends sees to it that what is lent and in memory stays
+    /// within the capacity.
     pub fn grant(&mut self, bytes: u64, process: u64) -> Option<SegmentRange> {
         let count = usize::try_from(bytes.div_ceil(SEGMENT_BYTES).max(1)).ok()?;
         let first = self.find(count, true).or_else(|| self.find(count, false))?;
-        for segment in first..first + count {
-            self.holders[segment] = Some(process);
-            self.warm[segment] = true;
-        }
-        Some(SegmentRange {
+        let range = SegmentRange {
             first: u32::try_from(first).ok()?,
             count: u32::try_from(count).ok()?,
-        })
+        };
+        self.untouched = self.untouched.max(first + count);
+        self.holders[range.segments()].fill(Some(process));
+        self.back(range);
+        Some(range)
+    }
+
+    /// Counts a range as backed with pages, and takes those of free segments when they are too many.
+    fn back(&mut self, range: SegmentRange) {
+        for segment in range.segments() {
+            if !std::mem::replace(&mut self.warm[segment], true) {
+                self.warm_count += 1;
+            }
+        }
+        let resident = self.table.layout().resident;
+        for segment in (0..self.untouched).rev() {
+            if self.warm_count <= resident {
+                return;
+            }
+            if self.warm[segment]
+                && self.holders[segment].is_none()
+                && let Err(error) = self.punch(one(segment))
+            {
+                tracing::warn!(%error, "pages could not be given back to the system");
+            }
+        }
+    }
+
+    /// Gives the pages of a range back to the system.
+    fn punch(&mut self, range: SegmentRange) -> io::Result<()> {
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        rustix::fs::fallocate(&self.fd, flags, range.offset(), range.len())?;
+        for segment in range.segments() {
+            if std::mem::replace(&mut self.warm[segment], false) {
+                self.warm_count -= 1;
+            }
+        }
+        Ok(())
     }
 
     fn find(&self, count: usize, only_warm: bool) -> Option<usize> {
         let mut run = 0;
-        for segment in 0..self.holders.len() {
+        for segment in 0..self.untouched {
             let usable = self.holders[segment].is_none() && (!only_warm || self.warm[segment]);
             run = if usable { run + 1 } else { 0 };
             if run == count {
                 return Some(segment + 1 - count);
             }
         }
-        None
+        let first = self.untouched - run;
+        (!only_warm && first + count <= self.holders.len()).then_some(first)
     }
 
     /// Takes lent segments back.
@@ -147,13 +202,82 @@ impl ArenaOwner {
             return Err(NotLent(range));
         }
         self.holders[segments].fill(None);
+        self.table.set(range, OPEN);
         Ok(())
+    }
+
+    /// Clears what a process that is gone had pinned.
+    ///
+    /// # Errors
+    /// What the system refused.
+    pub fn forget_process(&self, process: u64) -> io::Result<()> {
+        self.table.stand_up(self.fd.as_fd(), process)
+    }
+
+    /// Returns whether somebody reads or writes in a range now.
+    pub fn is_pinned(&self, range: SegmentRange) -> bool {
+        self.table.is_pinned(range)
+    }
+
+    /// Returns whether a range was read since this was last asked.
+    pub fn take_used(&self, range: SegmentRange) -> bool {
+        self.table.take_used(range)
+    }
+
+    /// Closes an open range to its writer, so that its bytes change no more; `None` when it is pinned.
+    pub fn close(&self, range: SegmentRange) -> Option<RangeBytes> {
+        self.table.set(range, CLOSED);
+        if self.table.is_pinned(range) {
+            self.table.set(range, OPEN);
+            return None;
+        }
+        Some(self.bytes_of(range))
+    }
+
+    fn bytes_of(&self, range: SegmentRange) -> RangeBytes {
+        RangeBytes {
+            map: self.map.clone(),
+            range,
+        }
+    }
+
+    /// Takes a closed range out of memory; false when it is pinned and stays.
+    ///
+    /// # Errors
+    /// What the system refused.
+    pub fn send_away(&mut self, range: SegmentRange) -> io::Result<bool> {
+        self.table.set(range, AWAY);
+        if self.table.is_pinned(range) {
+            self.table.set(range, CLOSED);
+            return Ok(false);
+        }
+        self.punch(range)?;
+        Ok(true)
+    }
+
+    /// Begins to bring a range back that is away; [`ArenaOwner::end_return`] follows.
+    pub fn begin_return(&mut self, range: SegmentRange) -> RangeFill {
+        self.back(range);
+        RangeFill(self.bytes_of(range))
+    }
+
+    /// A range that was away has its bytes again.
+    pub fn end_return(&self, range: SegmentRange) {
+        self.table.set(range, CLOSED);
+    }
+
+    /// A range that was to be brought back stays away.
+    ///
+    /// # Errors
+    /// What the system refused.
+    pub fn give_up_return(&mut self, range: SegmentRange) -> io::Result<()> {
+        self.punch(range)
     }
 
     /// Returns what `process` has.
     pub fn ranges_of(&self, process: u64) -> Vec<SegmentRange> {
         let mut ranges: Vec<SegmentRange> = Vec::new();
-        for (segment, holder) in self.holders.iter().enumerate() {
+        for (segment, holder) in self.holders[..self.untouched].iter().enumerate() {
             if *holder != Some(process) {
                 continue;
             }
@@ -169,25 +293,24 @@ impl ArenaOwner {
         ranges
     }
 
-    /// Returns how much is lent; bytes.
+    /// Returns how much is lent, away or not; bytes.
     pub fn lent_bytes(&self) -> u64 {
-        (self.holders.len() - self.free_segments()) as u64 * SEGMENT_BYTES
-    }
-
-    /// Returns how many segments nobody has.
-    pub fn free_segments(&self) -> usize {
-        self.holders
-            .iter()
-            .filter(|holder| holder.is_none())
-            .count()
+        let lent = self.holders[..self.untouched].iter();
+        lent.filter(|holder| holder.is_some()).count() as u64 * SEGMENT_BYTES
     }
 
     /// Returns the next free segment without pages and counts it as backed; the caller populates it,
     /// after it has given back whatever lock this is behind.
     pub fn next_cold(&mut self) -> Option<ColdSegment> {
-        let segment = (0..self.holders.len())
+        let resident = self.table.layout().resident;
+        if self.warm_count >= resident {
+            return None;
+        }
+        let segment = (0..resident)
             .find(|segment| self.holders[*segment].is_none() && !self.warm[*segment])?;
         self.warm[segment] = true;
+        self.warm_count += 1;
+        self.untouched = self.untouched.max(segment + 1);
         Some(ColdSegment {
             map: self.map.clone(),
             offset: segment * SEGMENT_BYTES as usize,
@@ -200,22 +323,72 @@ impl ArenaOwner {
     /// What the system refused.
     pub fn punch_idle(&mut self) -> io::Result<usize> {
         let mut punched = 0;
-        for segment in 0..self.holders.len() {
+        for segment in 0..self.untouched {
             if self.holders[segment].is_none() && self.warm[segment] {
-                let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-                rustix::fs::fallocate(
-                    &self.fd,
-                    flags,
-                    segment as u64 * SEGMENT_BYTES,
-                    SEGMENT_BYTES,
-                )?;
-                self.warm[segment] = false;
+                self.punch(one(segment))?;
                 punched += 1;
             }
         }
         Ok(punched)
     }
 }
+
+fn one(segment: usize) -> SegmentRange {
+    SegmentRange {
+        first: segment as u32,
+        count: 1,
+    }
+}
+
+/// The bytes of a closed range.
+pub struct RangeBytes {
+    map: Arc<Mapping>,
+    range: SegmentRange,
+}
+
+impl Deref for RangeBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the range lies inside the map, which is kept. Its writer found it closed and goes
+        // elsewhere, so nobody changes the bytes while they are written down; should the range be lent
+        // anew meanwhile, the layer above throws away what was read.
+        unsafe {
+            std::slice::from_raw_parts(
+                self.map.at(self.range.offset() as usize).as_ptr(),
+                self.range.len() as usize,
+            )
+        }
+    }
+}
+
+/// The room of a range that is brought back.
+pub struct RangeFill(RangeBytes);
+
+impl Deref for RangeFill {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl DerefMut for RangeFill {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        let RangeBytes { map, range } = &self.0;
+        // SAFETY: as in `RangeBytes`; the range is away until `end_return`, so nobody else reads it, and
+        // the layer above lends it to nobody before that.
+        unsafe {
+            std::slice::from_raw_parts_mut(
+                map.at(range.offset() as usize).as_ptr(),
+                range.len() as usize,
+            )
+        }
+    }
+}
+
+/// Numbers of segments for each that may be in memory: what is away keeps its number.
+const SEGMENTS_FOR_EACH_RESIDENT: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -233,11 +406,11 @@ mod tests {
                 SegmentRange { first: 1, count: 2 }
             )
         );
-        assert_eq!(owner.grant(2 * SEGMENT_BYTES, 9), None);
+        assert_eq!(owner.grant(4 * 16 * SEGMENT_BYTES, 9), None);
         assert_eq!(owner.ranges_of(8), vec![two]);
         assert_eq!(owner.release(two), Ok(()));
         assert_eq!(owner.release(two), Err(NotLent(two)));
-        assert_eq!(owner.free_segments(), 3);
+        assert_eq!(owner.lent_bytes(), SEGMENT_BYTES);
         let beyond = SegmentRange { first: 3, count: 2 };
         assert_eq!(owner.release(beyond), Err(NotLent(beyond)));
     }

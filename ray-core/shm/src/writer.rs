@@ -1,6 +1,7 @@
 //! A process's own segments: allocate, write, seal, free.
 
 use std::{
+    collections::BTreeMap,
     io,
     ops::{Deref, DerefMut},
     sync::Arc,
@@ -12,6 +13,7 @@ use crate::{
     arena::{Arena, Mapping, Slot},
     heap::Heap,
     owner::{SEGMENT_BYTES, SegmentRange},
+    table::Pin,
 };
 
 /// No lent segment has room; ask the node for this much and try again.
@@ -37,8 +39,15 @@ pub struct Writer {
 #[derive(Default)]
 struct State {
     heap: Heap,
-    /// Lent ranges and their writable maps.
-    ranges: Vec<(SegmentRange, Arc<Mapping>)>,
+    /// Lent ranges by offset, and their writable maps; closed ones need none.
+    ranges: BTreeMap<u64, (SegmentRange, Option<Arc<Mapping>>)>,
+}
+
+impl State {
+    fn range_at(&self, offset: u64) -> Option<SegmentRange> {
+        let (_, (range, _)) = self.ranges.range(..=offset).next_back()?;
+        (offset < range.offset() + range.len()).then_some(*range)
+    }
 }
 
 impl Writer {
@@ -55,14 +64,14 @@ impl Writer {
     /// # Errors
     /// What the system refused, or a range outside the arena.
     pub fn add_segments(&self, range: SegmentRange) -> io::Result<()> {
-        if range.is_empty() || range.offset() + range.len() > self.arena.capacity() {
+        if range.is_empty() || range.offset() + range.len() > self.arena.end() {
             return Err(io::Error::other("the segments lie outside the arena"));
         }
         let len = usize::try_from(range.len()).map_err(io::Error::other)?;
         let map = Arc::new(Mapping::new(self.arena.fd(), range.offset(), len, true)?);
         let mut state = self.state.lock();
         state.heap.add(range.offset(), range.len());
-        state.ranges.push((range, map));
+        state.ranges.insert(range.offset(), (range, Some(map)));
         Ok(())
     }
 
@@ -75,16 +84,25 @@ impl Writer {
             bytes: len.max(1) as u64,
         };
         let mut state = self.state.lock();
-        let offset = state.heap.alloc(len as u64).ok_or(needed)?;
-        let found = state.ranges.iter().find(|(range, _)| {
-            range.offset() <= offset && offset + len as u64 <= range.offset() + range.len()
-        });
-        let Some((range, map)) = found else {
-            // The free stretch spans two maps of neighbouring ranges: not one piece of memory.
+        let (offset, range, map, pin) = loop {
+            let offset = state.heap.alloc(len as u64).ok_or(needed)?;
+            let found = state.range_at(offset);
+            let whole = found.filter(|range| offset + len as u64 <= range.offset() + range.len());
+            let map = whole.and_then(|range| state.ranges.get(&range.offset())?.1.clone());
+            let Some((range, map)) = whole.zip(map) else {
+                // The free stretch spans two maps of neighbouring ranges: not one piece of memory.
+                state.heap.free(offset);
+                return Err(needed);
+            };
+            if let Some(pin) = self.arena.pin_open(offset) {
+                break (offset, range, map, pin);
+            }
+            // The node has closed the range to write it down.
             state.heap.free(offset);
-            return Err(needed);
+            state.heap.close(range.offset(), range.len());
+            state.ranges.insert(range.offset(), (range, None));
         };
-        let (map, start) = (map.clone(), (offset - range.offset()) as usize);
+        let start = (offset - range.offset()) as usize;
         let slot = Slot {
             offset,
             len: len as u64,
@@ -95,19 +113,32 @@ impl Writer {
             slot,
             state: self.state.clone(),
             sealed: false,
+            _pin: pin,
         })
     }
 
     /// Gives an object's space back; nobody may read it any more.
     ///
+    /// Returns the range that it lay in when nothing more can be put there and nothing is left there: it
+    /// is the node's again.
+    ///
     /// # Errors
     /// [`NotLive`] when it is free already or was written elsewhere.
-    pub fn free(&self, slot: Slot) -> Result<(), NotLive> {
-        if self.state.lock().heap.free(slot.offset) {
-            Ok(())
-        } else {
-            Err(NotLive(slot))
+    pub fn free(&self, slot: Slot) -> Result<Option<SegmentRange>, NotLive> {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        if !state.heap.free(slot.offset) {
+            return Err(NotLive(slot));
         }
+        let Some(range) = state.range_at(slot.offset) else {
+            return Ok(None);
+        };
+        let is_closed = self.arena.pin_open(range.offset()).is_none();
+        let is_over = is_closed && state.heap.take_if_free(range.offset(), range.len());
+        if is_over {
+            state.ranges.remove(&range.offset());
+        }
+        Ok(is_over.then_some(range))
     }
 
     /// Returns whether a live object of this process begins at the slot.
@@ -120,7 +151,7 @@ impl Writer {
         let mut guard = self.state.lock();
         let state = &mut *guard;
         let mut empty = Vec::new();
-        state.ranges.retain(|(range, _)| {
+        state.ranges.retain(|_, (range, _)| {
             let free = state.heap.take_if_free(range.offset(), range.len());
             if free {
                 empty.push(*range);
@@ -145,7 +176,7 @@ impl Writer {
         self.state
             .lock()
             .ranges
-            .iter()
+            .values()
             .map(|(range, _)| u64::from(range.count) * SEGMENT_BYTES)
             .sum()
     }
@@ -158,9 +189,16 @@ pub struct WriteGuard {
     slot: Slot,
     state: Arc<Mutex<State>>,
     sealed: bool,
+    /// The range is neither written down nor sent away while this writes in it.
+    _pin: Pin,
 }
 
 impl WriteGuard {
+    /// Returns where the object will lie.
+    pub fn slot(&self) -> Slot {
+        self.slot
+    }
+
     /// Ends the writing; from here on the bytes are immutable until they are freed.
     pub fn seal(mut self) -> Slot {
         self.sealed = true;

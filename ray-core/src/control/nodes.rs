@@ -120,6 +120,12 @@ impl Nodes {
         }
     }
 
+    /// Returns every node alive but one.
+    pub(super) fn others(&self, but: ProcessId) -> Vec<ProcessId> {
+        let alive = self.0.iter().filter(|(_, node)| node.row.alive);
+        alive.map(|(id, _)| *id).filter(|id| *id != but).collect()
+    }
+
     /// Adds a message for every living node but one.
     pub(super) fn tell_others(
         &self,

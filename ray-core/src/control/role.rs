@@ -343,6 +343,8 @@ impl ControlState {
                             process,
                             exit: exit.clone(),
                         });
+                    let nodes = state.nodes.others(from);
+                    out.push((from, Message::DeathTold { process, nodes }));
                 }
             }
             Message::WatchActor { actor } => state.directory.watch(actor, from, now),

@@ -1,104 +1,183 @@
 //! Copies of other nodes' objects: fetched in parts, shared by every process of the node, kept while
-//! there is room.
+//! there is room and their owner has a use for them.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
+use parking_lot::Mutex;
 use ray_engine::{
     failure::Failure,
-    ids::{JobId, ObjectId, ProcessId},
+    ids::{JobId, NodeId, ObjectId, ProcessId},
+    pull::{Priority, PullConfig, PullId, Pulls},
+    time::Time,
 };
-use ray_shm::{Arena, Slot, WriteGuard, Writer};
+use ray_shm::{Arena, NotLent, SegmentRange, Slot, WriteGuard, Writer};
 
-use super::{JobOnNode, NodeRole, NodeState, Outbox};
+use super::{JobOnNode, NodeRole, NodeState, Outbox, segments::Asker, serve::Serving};
 use crate::{
-    config::SEGMENT_LEASE_BYTES,
-    runtime::{
-        Runtime,
-        fetch::{CHUNK_BYTES, CHUNKS_AHEAD},
-    },
-    wire::{ChunkMeta, Message},
+    config::{CHUNK_BYTES, SEGMENT_LEASE_BYTES},
+    wire::{FetchFor, Message, StoreRow},
 };
 
-/// Every copy of this node, and which of them nobody reads.
-#[derive(Default)]
+/// Every copy of this node, which of them nobody reads, and those on their way.
 pub(super) struct Copies {
-    by_object: BTreeMap<ObjectId, Copy>,
+    pub(super) by_object: BTreeMap<ObjectId, Copy>,
     /// Those without readers, the longest unread first.
     idle: VecDeque<ObjectId>,
+    pub(super) pulls: Pulls,
+    next_pull: u64,
+    pub(super) serving: Serving,
+    /// Nodes and owners that are gone; an id is never used twice.
+    pub(super) dead: BTreeSet<ProcessId>,
+    /// The port of the connections that carry parts; 0 before there are any.
+    pub(super) port: u16,
+    pub(super) fetched_bytes: u64,
+    pub(super) served_bytes: u64,
 }
 
-struct Copy {
-    job: JobId,
-    state: State,
+/// A copy of an object of another node.
+pub(super) struct Copy {
+    pub(super) job: JobId,
+    /// Where the object lies at the node of its writer.
+    pub(super) source: Slot,
+    pub(super) writer: ProcessId,
+    pub(super) place: Place,
     /// How many values of each process are this copy.
     readers: BTreeMap<ProcessId, u32>,
+    /// Parts of it that are on their way out.
+    pub(super) serving: u32,
+    /// Whether its owner relies on it.
+    is_last: bool,
+    /// Whether its owner has no use for it.
+    is_unwanted: bool,
 }
 
-enum State {
+/// Where a copy lies, and whether all of it is there.
+pub(super) enum Place {
+    /// There is no room for it yet.
+    Homeless {
+        waiting: Vec<(ProcessId, u64)>,
+        purpose: FetchFor,
+    },
     Arriving(Arriving),
     Here(Slot),
 }
 
 /// A copy of which parts have arrived.
-struct Arriving {
-    holder: ProcessId,
-    source: Slot,
-    guard: WriteGuard,
-    /// The parts that are asked for and not here, by where they begin.
-    asked: BTreeSet<u64>,
-    /// Where the next part to ask for begins.
-    next: u64,
+pub(super) struct Arriving {
+    pub(super) landing: Landing,
     waiting: Vec<(ProcessId, u64)>,
+    pulls: Vec<PullId>,
 }
 
-impl Arriving {
-    /// Asks for as much as may be on its way at once.
-    fn ask(&mut self, job: JobId, object: ObjectId, out: &mut Outbox) {
-        while self.asked.len() < CHUNKS_AHEAD && self.next < self.source.len {
-            let from = self.next;
-            let len = (self.source.len - from).min(u64::from(CHUNK_BYTES));
-            self.asked.insert(from);
-            self.next += len;
-            out.push((
-                self.holder,
-                Message::ReadChunk {
-                    job,
-                    object,
-                    slot_offset: self.source.offset,
-                    slot_len: self.source.len,
-                    from,
-                    len: len as u32,
-                },
-            ));
+/// The room of a copy, shared with who writes parts into it and who passes them on.
+pub(super) type Landing = Arc<Mutex<Landed>>;
+
+/// How far a copy is.
+pub(super) enum Landed {
+    Open(WriteGuard),
+    Sealed(Slot),
+    /// Nobody wants it any more.
+    GivenUp,
+}
+
+/// What a process wants to read.
+pub(super) struct Wish {
+    pub(super) asker: (ProcessId, u64),
+    pub(super) object: ObjectId,
+    pub(super) source: Slot,
+    pub(super) writer: ProcessId,
+    pub(super) purpose: FetchFor,
+}
+
+impl Copies {
+    pub(super) fn new(node: NodeId) -> Copies {
+        let config = PullConfig {
+            chunk_bytes: CHUNK_BYTES,
+            ..PullConfig::default()
+        };
+        let mut pulls = Pulls::new(config, node.0);
+        // A place is made before the pull begins: the pulls themselves need not wait for room.
+        pulls.on_room(u64::MAX, Time::default());
+        Copies {
+            by_object: BTreeMap::new(),
+            idle: VecDeque::new(),
+            pulls,
+            next_pull: 0,
+            serving: Serving::default(),
+            dead: BTreeSet::new(),
+            port: 0,
+            fetched_bytes: 0,
+            served_bytes: 0,
+        }
+    }
+
+    /// Returns whether nobody needs a copy here, now.
+    fn is_idle(&self, object: ObjectId) -> bool {
+        self.by_object.get(&object).is_some_and(|copy| {
+            copy.readers.is_empty() && copy.serving == 0 && matches!(copy.place, Place::Here(_))
+        })
+    }
+
+    pub(super) fn fill_row(&self, row: &mut StoreRow) {
+        row.copies = self.by_object.len() as u64;
+        let copies = self.by_object.values();
+        row.copied_bytes = copies.map(|copy| copy.source.len).sum();
+        row.fetched_bytes = self.fetched_bytes;
+        row.served_bytes = self.served_bytes;
+    }
+}
+
+impl Place {
+    /// Returns who waits for a copy that is not here.
+    fn waiting(&mut self) -> Option<&mut Vec<(ProcessId, u64)>> {
+        match self {
+            Place::Homeless { waiting, .. } => Some(waiting),
+            Place::Arriving(arriving) => Some(&mut arriving.waiting),
+            Place::Here(_) => None,
         }
     }
 }
 
 impl JobOnNode {
     /// Returns the job's arena, mapped in this process.
-    fn mapped(&mut self) -> std::io::Result<&(Arena, Writer)> {
+    pub(super) fn mapped(&mut self) -> std::io::Result<&(Arena, Writer)> {
         if self.mapped.is_none() {
-            let arena = Arena::map(self.arena_fd.try_clone()?)?;
+            let arena = Arena::map(self.arena_fd.try_clone()?, self.here.0)?;
             self.mapped = Some((arena.clone(), Writer::new(arena)));
         }
         Ok(self.mapped.as_ref().expect("made above"))
     }
 
-    /// Takes room in the arena for this process; `None` when there is none.
-    fn alloc(&mut self, len: usize, here: ProcessId) -> Option<WriteGuard> {
+    /// Lends room when there is some and nobody waits for it.
+    pub(super) fn lend_now(
+        &mut self,
+        bytes: u64,
+        holder: ProcessId,
+        now: Time,
+    ) -> Option<SegmentRange> {
+        self.spill.lend_now(&mut self.arena, bytes, holder, now)
+    }
+
+    /// Takes lent room back.
+    pub(super) fn release(&mut self, range: SegmentRange, now: Time) -> Result<(), NotLent> {
+        self.spill.release(&mut self.arena, range, now)
+    }
+
+    /// Takes room in the arena for this process; `None` when it must be waited for.
+    fn alloc(&mut self, len: usize, now: Time) -> Option<WriteGuard> {
         let writer = self.mapped().ok()?.1.clone();
         loop {
             let needed = match writer.alloc(len) {
                 Ok(guard) => return Some(guard),
                 Err(needed) => needed.bytes,
             };
+            let here = self.here;
             let range = self
-                .arena
-                .grant(needed.max(SEGMENT_LEASE_BYTES), here.0)
-                .or_else(|| self.arena.grant(needed, here.0))?;
+                .lend_now(needed.max(SEGMENT_LEASE_BYTES), here, now)
+                .or_else(|| self.lend_now(needed, here, now))?;
             if let Err(error) = writer.add_segments(range) {
                 tracing::error!(%error, "segments could not be mapped");
                 return None;
@@ -108,202 +187,239 @@ impl JobOnNode {
 }
 
 impl NodeRole {
-    /// Returns the arena of a job on this node.
-    pub(crate) fn arena_of(&self, job: JobId) -> Option<Arena> {
-        let mut state = self.state.lock();
-        Some(state.jobs.get_mut(&job)?.mapped().ok()?.0.clone())
-    }
-
-    /// A part of an object arrived.
-    pub(crate) fn on_chunk(
-        &self,
-        runtime: &Arc<Runtime>,
-        from: ProcessId,
-        meta: &ChunkMeta,
-        bytes: &[u8],
-    ) {
-        self.with_state(runtime, |state, out| {
-            state.on_chunk(from, meta, bytes, out);
-        });
+    /// Returns where a part of an object on its way belongs; `None` when it is not wanted.
+    pub(super) fn landing_of(&self, object: ObjectId, chunk: u32) -> Option<Landing> {
+        let state = self.state.lock();
+        let copy = state.copies.by_object.get(&object)?;
+        let held = state.copies.pulls.held_chunks(object)?;
+        match &copy.place {
+            Place::Arriving(arriving) if !held.contains(chunk) => Some(arriving.landing.clone()),
+            Place::Arriving(_) | Place::Here(_) | Place::Homeless { .. } => None,
+        }
     }
 }
 
 impl NodeState {
     /// A process wants to read an object of another node.
-    pub(super) fn on_fetch(
-        &mut self,
-        asker: (ProcessId, u64),
-        object: ObjectId,
-        source: Slot,
-        writer: ProcessId,
-        here: ProcessId,
-        out: &mut Outbox,
-    ) {
-        let (process, request) = asker;
-        let id = self.job_of(process);
+    pub(super) fn on_fetch(&mut self, wish: Wish, here: ProcessId, now: Time, out: &mut Outbox) {
+        let (process, request) = wish.asker;
+        if !self.jobs.contains_key(&self.job_of(process)) {
+            return;
+        }
+        let (id, object) = (self.job_of(process), wish.object);
         if let Some(copy) = self.copies.by_object.get_mut(&object) {
-            match &mut copy.state {
-                State::Here(slot) => {
+            match &mut copy.place {
+                Place::Here(slot) => {
                     *copy.readers.entry(process).or_default() += 1;
                     let outcome = Ok((slot.offset, slot.len));
                     self.copies.idle.retain(|idle| *idle != object);
-                    out.push((
-                        process,
-                        Message::Fetched {
-                            request,
-                            object,
-                            outcome,
-                        },
-                    ));
+                    out.push((process, fetched(request, object, outcome)));
                 }
-                State::Arriving(arriving) => arriving.waiting.push(asker),
+                Place::Arriving(arriving) => {
+                    arriving.waiting.push(wish.asker);
+                    self.begin_pull(object, wish.purpose, now);
+                }
+                Place::Homeless { waiting, .. } => waiting.push(wish.asker),
             }
             return;
         }
-        let Some(guard) = self.room_for_copy(id, source.len, here) else {
-            let capacity = self.jobs.get(&id).map_or(0, |job| job.arena.capacity());
-            let failure = Failure::ObjectStoreFull {
-                needed: source.len,
-                capacity,
-                holders: "; the copy of an object of another node found no room".into(),
-            };
-            out.push((
-                process,
-                Message::Fetched {
-                    request,
-                    object,
-                    outcome: Err(failure),
-                },
-            ));
-            return;
-        };
-        let mut arriving = Arriving {
-            holder: writer.node_process(),
-            source,
-            guard,
-            asked: BTreeSet::new(),
-            next: 0,
-            waiting: vec![asker],
-        };
-        arriving.ask(id, object, out);
         self.copies.by_object.insert(
             object,
             Copy {
                 job: id,
-                state: State::Arriving(arriving),
+                source: wish.source,
+                writer: wish.writer,
+                place: Place::Homeless {
+                    waiting: vec![wish.asker],
+                    purpose: wish.purpose,
+                },
                 readers: BTreeMap::new(),
+                serving: 0,
+                is_last: false,
+                is_unwanted: false,
             },
         );
-    }
-
-    /// Finds room for a copy, if need be by dropping copies that nobody reads.
-    fn room_for_copy(&mut self, id: JobId, len: u64, here: ProcessId) -> Option<WriteGuard> {
-        let len = usize::try_from(len).ok()?;
-        loop {
-            if let Some(guard) = self.jobs.get_mut(&id)?.alloc(len, here) {
-                return Some(guard);
-            }
-            if !self.drop_idle_copy(id) {
-                return None;
+        let len = usize::try_from(wish.source.len).unwrap_or(usize::MAX);
+        match self.jobs.get_mut(&id).and_then(|job| job.alloc(len, now)) {
+            Some(guard) => self.begin_arrival(object, guard, here, now),
+            None => {
+                let least = wish.source.len;
+                let bytes = least.max(SEGMENT_LEASE_BYTES);
+                self.queue_segments(Asker::Copy(object), id, bytes, least);
+                self.grant_segments(id, here, now, out);
             }
         }
     }
 
+    /// There is room for a copy that had none.
+    pub(super) fn on_room_for_copy(
+        &mut self,
+        object: ObjectId,
+        range: SegmentRange,
+        here: ProcessId,
+        now: Time,
+        out: &mut Outbox,
+    ) {
+        let Some(copy) = self.copies.by_object.get(&object) else {
+            return;
+        };
+        let len = usize::try_from(copy.source.len).unwrap_or(usize::MAX);
+        let Some(job) = self.jobs.get_mut(&copy.job) else {
+            return;
+        };
+        let guard = job.mapped().and_then(|(_, writer)| {
+            writer.add_segments(range)?;
+            writer.alloc(len).map_err(std::io::Error::other)
+        });
+        match guard {
+            Ok(guard) => self.begin_arrival(object, guard, here, now),
+            Err(error) => {
+                let failure = Failure::System(format!("no place for a copy of {object}: {error}"));
+                self.fail_copy(object, &failure, now, out);
+            }
+        }
+    }
+
+    /// Begins to pull a copy into its place.
+    fn begin_arrival(&mut self, object: ObjectId, guard: WriteGuard, here: ProcessId, now: Time) {
+        let Some(copy) = self.copies.by_object.get_mut(&object) else {
+            return;
+        };
+        let Place::Homeless { waiting, purpose } = &mut copy.place else {
+            return;
+        };
+        let (waiting, purpose) = (std::mem::take(waiting), *purpose);
+        let (source, writer) = (copy.source, copy.writer);
+        copy.place = Place::Arriving(Arriving {
+            landing: Arc::new(Mutex::new(Landed::Open(guard))),
+            waiting,
+            pulls: Vec::new(),
+        });
+        self.begin_pull(object, purpose, now);
+        let pulls = &mut self.copies.pulls;
+        let home = writer.node_process();
+        if home != here && !self.copies.dead.contains(&home) {
+            let all = ray_engine::chunks::Chunks::all(pulls.chunk_count(source.len));
+            pulls.on_holder(object, home.node(), all, now);
+        }
+    }
+
+    /// Pulls an object for one more purpose; a weightier one moves it forward.
+    fn begin_pull(&mut self, object: ObjectId, purpose: FetchFor, now: Time) {
+        let copies = &mut self.copies;
+        let Some(copy) = copies.by_object.get_mut(&object) else {
+            return;
+        };
+        let Place::Arriving(arriving) = &mut copy.place else {
+            return;
+        };
+        copies.next_pull += 1;
+        let pull = PullId(copies.next_pull);
+        arriving.pulls.push(pull);
+        let wanted = ray_engine::pull::Wanted {
+            object,
+            bytes: copy.source.len,
+        };
+        let priority = match purpose {
+            FetchFor::Get => Priority::Get,
+            FetchFor::Wait => Priority::Wait,
+            FetchFor::Arguments => Priority::Arguments,
+        };
+        copies.pulls.pull(pull, &[wanted], priority, now);
+    }
+
     /// Drops the copy of a job that has been unread the longest; returns whether there was one.
-    pub(super) fn drop_idle_copy(&mut self, id: JobId) -> bool {
+    ///
+    /// One that is the last of its object stays.
+    pub(super) fn drop_idle_copy(&mut self, id: JobId, now: Time, out: &mut Outbox) -> bool {
         let position = self.copies.idle.iter().position(|object| {
-            self.copies
-                .by_object
-                .get(object)
-                .is_some_and(|copy| copy.job == id)
+            let copy = self.copies.by_object.get(object);
+            let may_go = copy.is_some_and(|copy| copy.job == id && !copy.is_last);
+            may_go && self.copies.is_idle(*object)
         });
         let Some(object) = position.and_then(|position| self.copies.idle.remove(position)) else {
             return false;
         };
-        if let Some(copy) = self.copies.by_object.remove(&object)
-            && let State::Here(slot) = copy.state
-            && let Some(job) = self.jobs.get_mut(&id)
-            && let Ok((_, writer)) = job.mapped()
-        {
-            let writer = writer.clone();
-            if let Err(error) = writer.free(slot) {
-                tracing::error!(%error, %object, "a copy could not be dropped");
-            }
-            for range in writer.take_empty() {
-                if let Err(error) = job.arena.release(range) {
-                    tracing::error!(%error, "segments of copies could not be given back");
-                }
-            }
-        }
+        self.drop_copy(object, now);
+        out.push((object.owner, Message::CopyDropped { object }));
         true
     }
 
-    fn on_chunk(&mut self, from: ProcessId, meta: &ChunkMeta, bytes: &[u8], out: &mut Outbox) {
-        let object = meta.object;
-        let Some(copy) = self.copies.by_object.get_mut(&object) else {
-            return;
-        };
-        let State::Arriving(arriving) = &mut copy.state else {
-            return;
-        };
-        if arriving.holder != from {
-            return;
-        }
-        if let Some(failure) = &meta.failure {
-            return self.fail_copy(object, failure, out);
-        }
-        let end = meta.from.saturating_add(bytes.len() as u64);
-        if end > arriving.source.len || !arriving.asked.remove(&meta.from) {
-            return;
-        }
-        arriving.guard[meta.from as usize..end as usize].copy_from_slice(bytes);
-        if !arriving.asked.is_empty() || arriving.next < arriving.source.len {
-            return arriving.ask(copy.job, object, out);
-        }
-        let slot = Slot { offset: 0, len: 0 };
-        let State::Arriving(arriving) = std::mem::replace(&mut copy.state, State::Here(slot))
-        else {
-            return;
-        };
-        let slot = arriving.guard.seal();
-        copy.state = State::Here(slot);
-        for (process, request) in arriving.waiting {
-            *copy.readers.entry(process).or_default() += 1;
-            let outcome = Ok((slot.offset, slot.len));
-            out.push((
-                process,
-                Message::Fetched {
-                    request,
-                    object,
-                    outcome,
-                },
-            ));
-        }
-        if copy.readers.is_empty() {
-            self.copies.idle.push_back(object);
-        }
-    }
-
-    fn fail_copy(&mut self, object: ObjectId, failure: &Failure, out: &mut Outbox) {
+    /// Gives the room of a copy back.
+    fn drop_copy(&mut self, object: ObjectId, now: Time) {
         let Some(copy) = self.copies.by_object.remove(&object) else {
             return;
         };
-        if let State::Arriving(arriving) = copy.state {
-            for (process, request) in arriving.waiting {
-                out.push((
-                    process,
-                    Message::Fetched {
-                        request,
-                        object,
-                        outcome: Err(failure.clone()),
-                    },
-                ));
+        self.copies.idle.retain(|idle| *idle != object);
+        let Some(job) = self.jobs.get_mut(&copy.job) else {
+            return;
+        };
+        let Ok((_, writer)) = job.mapped() else {
+            return;
+        };
+        let writer = writer.clone();
+        let mut empty = None;
+        match copy.place {
+            Place::Here(slot) => match writer.free(slot) {
+                Ok(range) => empty = range,
+                Err(error) => tracing::error!(%error, %object, "a copy could not be dropped"),
+            },
+            Place::Arriving(arriving) => *arriving.landing.lock() = Landed::GivenUp,
+            Place::Homeless { .. } => {}
+        }
+        for range in writer.take_empty().into_iter().chain(empty) {
+            if let Err(error) = job.release(range, now) {
+                tracing::error!(%error, "segments of copies could not be given back");
             }
+        }
+    }
+
+    /// All parts of a copy are here.
+    pub(super) fn seal_copy(&mut self, object: ObjectId, now: Time, out: &mut Outbox) {
+        let Some(copy) = self.copies.by_object.get_mut(&object) else {
+            return;
+        };
+        let Place::Arriving(arriving) = &mut copy.place else {
+            return;
+        };
+        let mut landed = arriving.landing.lock();
+        let Landed::Open(guard) = std::mem::replace(&mut *landed, Landed::GivenUp) else {
+            return;
+        };
+        let slot = guard.seal();
+        *landed = Landed::Sealed(slot);
+        drop(landed);
+        let waiting = std::mem::take(&mut arriving.waiting);
+        copy.place = Place::Here(slot);
+        for (process, request) in waiting {
+            *copy.readers.entry(process).or_default() += 1;
+            let outcome = Ok((slot.offset, slot.len));
+            out.push((process, fetched(request, object, outcome)));
+        }
+        out.push((object.owner, Message::CopyHeld { object, held: None }));
+        self.settle_copy(object, now);
+    }
+
+    /// A copy will not arrive.
+    pub(super) fn fail_copy(
+        &mut self,
+        object: ObjectId,
+        failure: &Failure,
+        now: Time,
+        out: &mut Outbox,
+    ) {
+        if let Some(copy) = self.copies.by_object.get_mut(&object)
+            && let Some(waiting) = copy.place.waiting()
+        {
+            for (process, request) in std::mem::take(waiting) {
+                out.push((process, fetched(request, object, Err(failure.clone()))));
+            }
+            self.drop_copy(object, now);
         }
     }
 
     /// A process reads its copy no more.
-    pub(super) fn on_copy_released(&mut self, process: ProcessId, object: ObjectId) {
+    pub(super) fn on_copy_released(&mut self, process: ProcessId, object: ObjectId, now: Time) {
         let Some(copy) = self.copies.by_object.get_mut(&object) else {
             return;
         };
@@ -313,50 +429,94 @@ impl NodeState {
                 copy.readers.remove(&process);
             }
         }
-        if copy.readers.is_empty() && matches!(copy.state, State::Here(_)) {
+        self.settle_copy(object, now);
+    }
+
+    /// Lists a copy as idle, or drops it, when nobody reads it any more.
+    pub(super) fn settle_copy(&mut self, object: ObjectId, now: Time) {
+        if !self.copies.is_idle(object) {
+            return;
+        }
+        if self.copies.by_object[&object].is_unwanted {
+            self.drop_copy(object, now);
+        } else if !self.copies.idle.contains(&object) {
             self.copies.idle.push_back(object);
         }
     }
 
-    /// A process of this node is gone, and with it what it read and waited for.
-    pub(super) fn on_reader_gone(&mut self, process: ProcessId) {
-        let Copies { by_object, idle } = &mut self.copies;
-        for (object, copy) in by_object {
-            let was_reading = copy.readers.remove(&process).is_some();
-            match &mut copy.state {
-                State::Arriving(arriving) => {
-                    arriving.waiting.retain(|(waiting, _)| *waiting != process)
-                }
-                State::Here(_) if was_reading && copy.readers.is_empty() => idle.push_back(*object),
-                State::Here(_) => {}
-            }
+    /// The owner says that nobody needs an object any more.
+    pub(super) fn on_copy_unwanted(&mut self, object: ObjectId, now: Time) {
+        if let Some(copy) = self.copies.by_object.get_mut(&object) {
+            copy.is_unwanted = true;
+            self.settle_copy(object, now);
+            self.cancel_if_unread(object, now);
         }
     }
 
-    /// A node is gone from which copies were on their way.
-    pub(super) fn on_holder_gone(&mut self, node: ProcessId, out: &mut Outbox) {
-        let lost: Vec<ObjectId> = self
-            .copies
-            .by_object
-            .iter()
-            .filter(|(_, copy)| {
-                matches!(&copy.state, State::Arriving(arriving) if arriving.holder == node)
-            })
-            .map(|(object, _)| *object)
-            .collect();
-        for object in lost {
-            let failure = Failure::ObjectLost {
-                object,
-                reason: format!("the only copy was on node {}, which is gone", node.node()),
-            };
-            self.fail_copy(object, &failure, out);
+    /// The owner says that the other copies of an object are gone.
+    pub(super) fn on_copy_is_last(&mut self, object: ObjectId, out: &mut Outbox) {
+        match self.copies.by_object.get_mut(&object) {
+            Some(copy) => copy.is_last = true,
+            None => out.push((object.owner, Message::CopyDropped { object })),
+        }
+    }
+
+    /// Ends the pull of a copy that nobody waits for.
+    fn cancel_if_unread(&mut self, object: ObjectId, now: Time) {
+        if let Some(copy) = self.copies.by_object.get_mut(&object)
+            && copy
+                .place
+                .waiting()
+                .is_some_and(|waiting| waiting.is_empty())
+        {
+            if let Place::Arriving(arriving) = &copy.place {
+                for pull in arriving.pulls.clone() {
+                    self.copies.pulls.cancel(pull, now);
+                }
+            }
+            self.unqueue_segments(|asker| asker == Asker::Copy(object), now);
+            self.drop_copy(object, now);
+        }
+    }
+
+    /// A process of this node is gone, and with it what it read and waited for.
+    pub(super) fn on_reader_gone(&mut self, process: ProcessId, now: Time) {
+        let mut touched = Vec::new();
+        for (object, copy) in &mut self.copies.by_object {
+            copy.readers.remove(&process);
+            if let Some(waiting) = copy.place.waiting() {
+                waiting.retain(|(waiting, _)| *waiting != process);
+            }
+            touched.push(*object);
+        }
+        for object in touched {
+            self.settle_copy(object, now);
+            self.cancel_if_unread(object, now);
         }
     }
 
     /// Drops every copy of a job that has ended.
-    pub(super) fn forget_copies_of(&mut self, id: JobId) {
-        self.copies.by_object.retain(|_, copy| copy.job != id);
-        let Copies { by_object, idle } = &mut self.copies;
+    pub(super) fn forget_copies_of(&mut self, id: JobId, now: Time) {
+        let copies = &mut self.copies;
+        for copy in copies.by_object.values().filter(|copy| copy.job == id) {
+            if let Place::Arriving(arriving) = &copy.place {
+                for pull in &arriving.pulls {
+                    copies.pulls.cancel(*pull, now);
+                }
+            }
+        }
+        copies.by_object.retain(|_, copy| copy.job != id);
+        let Copies {
+            by_object, idle, ..
+        } = copies;
         idle.retain(|object| by_object.contains_key(object));
+    }
+}
+
+fn fetched(request: u64, object: ObjectId, outcome: Result<(u64, u64), Failure>) -> Message {
+    Message::Fetched {
+        request,
+        object,
+        outcome,
     }
 }

@@ -14,6 +14,7 @@ use std::{
 use ray_engine::ids::ProcessId;
 use ray_shm::{Arena, ArenaOwner, Writer};
 
+use super::spill::Spill;
 use crate::wire::{Executable, JobSpec};
 
 /// One job on this node.
@@ -21,6 +22,9 @@ pub(crate) struct JobOnNode {
     pub(super) spec: JobSpec,
     pub(super) code: Code,
     pub(super) arena: ArenaOwner,
+    pub(super) spill: Spill,
+    /// This process, which writes copies into the arena.
+    pub(super) here: ProcessId,
     /// The arena's descriptor, which each worker gets a copy of.
     pub(super) arena_fd: OwnedFd,
     /// The arena in this process, for copies and for what others fetch.
@@ -58,8 +62,11 @@ impl JobOnNode {
         spec: JobSpec,
         code: Option<PathBuf>,
         arena: ArenaOwner,
+        here: ProcessId,
     ) -> std::io::Result<JobOnNode> {
         Ok(JobOnNode {
+            spill: Spill::new(spec.job, arena.capacity()),
+            here,
             arena_fd: arena.fd().try_clone_to_owned()?,
             spec,
             code: code.map_or(Code::Absent, Code::Here),

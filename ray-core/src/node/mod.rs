@@ -3,15 +3,22 @@
 //! Embedded in the driver it is called under no lock of the owner's; its answers to this process go
 //! through the runtime's mail box, its answers to others over their connections.
 
+mod bulk;
 mod commands;
 mod copies;
 pub(crate) mod jobs;
+mod messages;
 pub(crate) mod process;
+mod pulls;
 mod segments;
+mod serve;
+mod spill;
+mod spill_io;
 pub(crate) mod workers;
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    fs::File,
     net::SocketAddr,
     path::PathBuf,
     sync::Arc,
@@ -27,21 +34,23 @@ use ray_engine::{
     spec::{Demand, Labels, Placement},
     time::Time,
 };
-use ray_net::{CloseReason, Peer};
+use ray_net::CloseReason;
 use ray_shm::ArenaOwner;
 
 pub(crate) use workers::WorkerStart;
 
 use self::{
+    bulk::Bulk,
     commands::Wishes,
     copies::Copies,
     jobs::{Code, JobOnNode, Progress},
-    segments::Quiescing,
+    segments::{Asker, Quiescing},
+    spill_io::SpillIo,
 };
 use crate::{
     config::{FAULT_AHEAD_BYTES_MAX, FAULT_AHEAD_BYTES_MIN},
     runtime::{Runtime, courier::Courier},
-    wire::{JobSpec, Location, Message, NodeRow},
+    wire::{JobSpec, Location, Message, NodeRow, StoreRow},
 };
 
 /// What the node knows and decides.
@@ -49,6 +58,8 @@ pub(crate) struct NodeRole {
     state: Mutex<NodeState>,
     courier: Courier,
     pages: PageDemand,
+    bulk: Bulk,
+    spill_io: SpillIo,
     pub(crate) start: WorkerStart,
 }
 
@@ -66,6 +77,8 @@ pub(crate) struct NodeSettings {
     pub(crate) spills: bool,
     /// Where executables of jobs are kept.
     pub(crate) cache: PathBuf,
+    /// Where objects go that memory has no room for.
+    pub(crate) spill_dir: PathBuf,
 }
 
 /// How much of this process's own arena was lent so far, for the thread that makes pages ahead of it.
@@ -88,6 +101,8 @@ struct NodeState {
     /// Dead writers whose values may still be read.
     quiescing: BTreeMap<ProcessId, Quiescing>,
     copies: Copies,
+    /// What is to be written or read once the lock is given back.
+    spill_jobs: Vec<spill_io::Job>,
     /// Whether segments were lent since the page thread was told.
     has_lent: bool,
     /// How a worker ended before it was ready.
@@ -140,7 +155,8 @@ impl NodeRole {
                 workers: BTreeMap::new(),
                 segment_queue: VecDeque::new(),
                 quiescing: BTreeMap::new(),
-                copies: Copies::default(),
+                copies: Copies::new(process.node()),
+                spill_jobs: Vec::new(),
                 has_lent: false,
                 failed_start: None,
                 drain: Drain::No,
@@ -151,6 +167,8 @@ impl NodeRole {
                 lent: Mutex::new(Some(0)),
                 changed: Condvar::new(),
             },
+            bulk: Bulk::default(),
+            spill_io: SpillIo::default(),
             start,
         }
     }
@@ -175,16 +193,20 @@ impl NodeRole {
         f: impl FnOnce(&mut NodeState, &mut Outbox) -> R,
     ) -> R {
         let mut wishes = Wishes::default();
-        let (result, timeout) = {
+        let (result, timeout, jobs) = {
             let mut state = self.state.lock();
             let result = f(&mut state, &mut wishes.out);
             state.run_commands(runtime, &mut wishes);
             state.tell_drained(runtime, &mut wishes.out);
+            state.run_pulls(runtime.now(), &mut wishes.out);
             state.tell_control(runtime, &mut wishes.out);
+            let pulls = state.copies.pulls.poll_timeout();
+            let pressure = state.pressure_timeout(runtime.now());
             let timeout = state.scheduler.poll_timeout();
+            let timeout = [timeout, pulls, pressure].into_iter().flatten().min();
             self.note_lent(&mut state);
             self.courier.queue(std::mem::take(&mut wishes.out));
-            (result, timeout)
+            (result, timeout, state.take_spill_jobs())
         };
         for pid in wishes.kill {
             self.start.kill(pid);
@@ -194,6 +216,13 @@ impl NodeRole {
             if let Err(error) = self.spawn_worker(runtime, spawn) {
                 tracing::error!(%error, "a worker process could not be started");
                 self.on_worker_start_failed(runtime, process);
+            }
+        }
+        for job in jobs {
+            if let Err((job, error)) = self.spill_io.submit(runtime, job) {
+                tracing::error!(%error, "nothing can be spilled or read back");
+                let (job, outcome) = job.failed(error);
+                self.on_spill_io(runtime, job, outcome);
             }
         }
         self.courier.carry(runtime);
@@ -220,9 +249,18 @@ impl NodeRole {
 
     /// Lets the machines act on time.
     pub(crate) fn on_tick(&self, runtime: &Arc<Runtime>) {
-        self.with_state(runtime, |state, _| {
+        self.with_state(runtime, |state, out| {
             let now = runtime.now();
             state.scheduler.on_timeout(now);
+            state.on_pressure_timeout(runtime.process(), now, out);
+            if state
+                .copies
+                .pulls
+                .poll_timeout()
+                .is_some_and(|at| at <= now)
+            {
+                state.copies.pulls.on_timeout(now);
+            }
         });
     }
 
@@ -287,175 +325,6 @@ impl NodeRole {
         (worker.job != state.own_job).then_some(job.spec.driver)
     }
 
-    /// Handles a message for the node.
-    pub(crate) fn on_message(
-        &self,
-        runtime: &Arc<Runtime>,
-        from: ProcessId,
-        peer: Option<&Peer>,
-        message: Message,
-    ) {
-        let now = runtime.now();
-        self.with_state(runtime, |state, out| match message {
-            Message::RequestLease {
-                request,
-                job,
-                shape,
-                placement,
-            } => {
-                let job = state.job_asked_for(runtime, from, job);
-                let request = RequestId(request);
-                state.on_request(runtime, (from, request), job, shape, placement, out)
-            }
-            Message::CancelLeaseRequest {
-                request,
-                was_placed,
-            } => {
-                let key = (from, RequestId(request));
-                let NodeState {
-                    placements,
-                    scheduler,
-                    ..
-                } = state;
-                if placements.on_cancel(scheduler, key, was_placed, now) {
-                    let message = Message::CancelSpilled {
-                        requester: from,
-                        request,
-                    };
-                    out.push((runtime.control_process(), message));
-                }
-            }
-            Message::PlaceLease {
-                requester,
-                request,
-                job,
-                demand,
-                is_bound,
-            } => {
-                let request = RequestId(request);
-                state.on_placed(from, (requester, request), job, demand, is_bound, now, out);
-            }
-            Message::CancelPlaced { requester, request } => {
-                let key = (requester, RequestId(request));
-                let scheduler = &mut state.scheduler;
-                state.placements.on_placed_cancelled(scheduler, key, now)
-            }
-            Message::Drain => {
-                if from == runtime.control_process() && state.drain == Drain::No {
-                    tracing::info!("this node takes no new work and ends once it has none");
-                    state.drain = Drain::Wanted;
-                    out.push((from, Message::DrainAccepted));
-                }
-            }
-            Message::ReturnLease { lease } => state.scheduler.return_lease(lease, now),
-            Message::PrepareBundles {
-                group,
-                attempt,
-                bundles,
-            } => {
-                state.placements.on_bundles();
-                let held = state
-                    .scheduler
-                    .prepare_bundles(group, attempt, &bundles, now);
-                let answer = match held {
-                    Ok(()) => Message::BundlesPrepared { group, attempt },
-                    Err(_) => Message::BundlesRefused { group, attempt },
-                };
-                out.push((from, answer));
-            }
-            Message::CommitBundles { group, attempt } => {
-                state.placements.on_bundles();
-                let answer = match state.scheduler.commit_bundles(group, attempt, now) {
-                    Ok(()) => Message::BundlesCommitted { group, attempt },
-                    Err(_) => Message::BundlesRefused { group, attempt },
-                };
-                out.push((from, answer));
-            }
-            Message::ReturnBundles { group, attempt } => {
-                state.scheduler.return_bundles(group, attempt, now)
-            }
-            Message::WorkerReady { pid, addr } => {
-                // The worker listens on the port it connects from; where it really is, the connection says.
-                let addr = peer.map_or(addr, |peer| SocketAddr::new(peer.addr().ip(), addr.port()));
-                if let Some(worker) = state.workers.get_mut(&from) {
-                    worker.addr = Some(addr);
-                    worker.ready = true;
-                    tracing::debug!(worker = %from, pid, "worker ready");
-                    state.scheduler.on_worker_ready(from, now);
-                }
-                runtime.note_worker_ready();
-            }
-            Message::Blocked => state.scheduler.on_worker_blocked(from, now),
-            Message::Unblocked => state.scheduler.on_worker_unblocked(from, now),
-            Message::StayedBusy => state.scheduler.on_worker_stayed(from, now),
-            Message::KillWorker { worker } => {
-                if let Some(worker) = state.workers.get(&worker) {
-                    self.start.kill(worker.pid);
-                }
-            }
-            Message::ActorRunning { lease } => state.scheduler.on_actor_started(lease, now),
-            Message::StopWorkersActor { worker, actor } => {
-                out.push((worker, Message::StopActor { actor }))
-            }
-            said @ (Message::ActorStarted { .. }
-            | Message::ActorStartFailed { .. }
-            | Message::ActorExit { .. }) => out.push((
-                runtime.control_process(),
-                Message::OfWorker {
-                    worker: from,
-                    message: Box::new(said),
-                },
-            )),
-            Message::JobAnnounced { job } => state.on_job(job),
-            Message::JobEnded { job } => {
-                state.scheduler.on_job_ended(job, now);
-                if let Some(ended) = state.jobs.get_mut(&job) {
-                    ended.has_ended = true;
-                }
-                state.forget_ended_jobs();
-            }
-            Message::FetchExecutable { offset } => {
-                let job = state.own_job;
-                let part = std::env::current_exe().and_then(|path| jobs::read_part(&path, offset));
-                let bytes = part.unwrap_or_else(|error| {
-                    tracing::error!(%error, "the executable of this driver cannot be read");
-                    Vec::new()
-                });
-                out.push((from, Message::ExecutablePart { job, offset, bytes }));
-            }
-            Message::ExecutablePart { job, offset, bytes } => {
-                state.on_executable_part(from, job, offset, &bytes, now, out)
-            }
-            Message::RequestSegments {
-                request,
-                bytes,
-                least,
-            } => state.on_segments_wanted(from, request, bytes, least, out, runtime.process()),
-            Message::CancelSegments { request } => {
-                state.on_segments_unwanted(from, request, out, runtime.process())
-            }
-            Message::ReturnSegments { first, count } => {
-                state.on_segments_returned(from, first, count, out, runtime.process())
-            }
-            Message::Fetch {
-                request,
-                object,
-                offset,
-                len,
-                writer,
-            } => {
-                let source = ray_shm::Slot { offset, len };
-                let here = runtime.process();
-                state.on_fetch((from, request), object, source, writer, here, out)
-            }
-            Message::ReleaseCopy { object } => state.on_copy_released(from, object),
-            // The writer is gone; its segments come back whole, once nobody reads them.
-            Message::FreeSlot { .. } => {}
-            Message::Quiesced { dead } => state.on_quiesced(dead, from, out, runtime.process()),
-            other => tracing::warn!(%from, ?other, "the node has no use for this message"),
-        });
-    }
-
     /// A worker process ended.
     pub(crate) fn on_worker_exit(
         &self,
@@ -481,9 +350,11 @@ impl NodeRole {
                 process,
                 exit: exit.clone(),
             });
-            state.on_reader_gone(process);
+            state.on_reader_gone(process, now);
+            state.on_owner_gone(process, now);
+            state.on_mourner_gone(process, runtime.process(), now, out);
             state.orphan(process, worker.job, runtime.process());
-            state.forget_ended_jobs();
+            state.forget_ended_jobs(now);
             true
         });
         if known {
@@ -502,6 +373,8 @@ impl NodeRole {
     ) {
         self.with_state(runtime, |state, out| {
             state.on_process_gone(process, runtime.now());
+            state.on_owner_gone(process, runtime.now());
+            state.mourn(process, runtime.process());
             state.tell_workers(out, &|| Message::ProcessDied {
                 process,
                 exit: exit.clone(),
@@ -528,7 +401,7 @@ impl NodeRole {
             for (_, worker) in workers.filter(|(process, _)| !keep.contains(process)) {
                 self.start.kill(worker.pid);
             }
-            state.forget_ended_jobs();
+            state.forget_ended_jobs(now);
         });
     }
 
@@ -541,7 +414,8 @@ impl NodeRole {
                     state.on_process_gone(process, now);
                 }
             }
-            state.on_holder_gone(node, out);
+            state.on_holder_gone(node, now);
+            state.on_mourner_gone(node, runtime.process(), now, out);
             state.tell_workers(out, &|| Message::NodeDied { process: node });
         });
     }
@@ -610,6 +484,14 @@ impl NodeRole {
         runtime.note_worker_ready();
     }
 
+    /// The threads have written something down or read it back.
+    fn on_spill_io(&self, runtime: &Arc<Runtime>, job: JobId, outcome: spill_io::Outcome) {
+        let (here, now) = (runtime.process(), runtime.now());
+        self.with_state(runtime, |state, out| {
+            state.on_spill_io(job, outcome, here, now, out)
+        });
+    }
+
     /// Returns how the last worker ended that was never ready.
     pub(crate) fn failed_start(&self) -> Option<String> {
         self.state.lock().failed_start.clone()
@@ -626,40 +508,41 @@ impl NodeState {
         }
     }
 
-    /// A process of this node wants a worker: here if there can be one soon, else anywhere.
+    /// A process of this node wants a worker: here if there can be one soon and no other node has the
+    /// arguments, else anywhere.
     fn on_request(
         &mut self,
         runtime: &Arc<Runtime>,
         (from, request): (ProcessId, RequestId),
-        job: JobId,
-        shape: Resources,
-        placement: Placement,
+        demand: Demand,
         out: &mut Outbox,
     ) {
         let asked = (from, request);
         let now = runtime.now();
         let is_draining = self.drain != Drain::No;
+        let (job, shape) = (demand.job, &demand.shape);
+        let placement = Placement {
+            strategy: demand.strategy.clone(),
+            bundle: demand.bundle,
+        };
         let NodeState {
             placements,
             scheduler,
             ..
         } = self;
-        if !is_draining && !placements.on_request(scheduler, asked, job, &shape, &placement, now) {
+        // Large arguments on another node are for the control role to weigh.
+        if !is_draining
+            && demand.locality.is_empty()
+            && !placements.on_request(scheduler, asked, job, shape, &placement, now)
+        {
             return;
         }
-        let demand = Demand {
-            job,
-            strategy: placement.strategy,
-            bundle: placement.bundle,
-            origin: Some(runtime.node()),
-            ..Demand::task(shape)
-        };
         out.push((
             runtime.control_process(),
             Message::SpillLease {
                 requester: from,
                 request: request.0,
-                job,
+                job: demand.job,
                 demand,
             },
         ));
@@ -695,13 +578,13 @@ impl NodeState {
     }
 
     /// A job is announced: its workers can be started from now on.
-    fn on_job(&mut self, spec: JobSpec) {
+    fn on_job(&mut self, spec: JobSpec, here: ProcessId) {
         if self.jobs.contains_key(&spec.job) {
             return;
         }
         let job = spec.job;
         match ArenaOwner::create(self.settings.store_bytes)
-            .and_then(|arena| JobOnNode::new(spec, None, arena))
+            .and_then(|arena| JobOnNode::new(spec, None, arena, here))
         {
             Ok(made) => {
                 self.jobs.insert(job, made);
@@ -746,11 +629,12 @@ impl NodeState {
     fn on_process_gone(&mut self, process: ProcessId, now: Time) {
         self.scheduler.on_process_died(process, now);
         self.placements.on_process_gone(process);
-        self.segment_queue.retain(|asked| asked.asker != process);
+        let is_its = |asker| matches!(asker, Asker::Process(asker, _) if asker == process);
+        self.unqueue_segments(is_its, now);
     }
 
     /// Gives up what was kept for jobs that have ended and have no process here.
-    fn forget_ended_jobs(&mut self) {
+    fn forget_ended_jobs(&mut self, now: Time) {
         let is_over = |id: &JobId, job: &JobOnNode| {
             job.has_ended && !self.workers.values().any(|worker| worker.job == *id)
         };
@@ -762,8 +646,25 @@ impl NodeState {
             .collect();
         for id in over {
             self.jobs.remove(&id);
-            self.forget_copies_of(id);
+            self.forget_copies_of(id, now);
         }
+    }
+
+    /// Describes the store of the asker's job.
+    fn store_row(&self, asker: ProcessId) -> StoreRow {
+        let mut row = StoreRow::default();
+        if let Some(job) = self.jobs.get(&self.job_of(asker)) {
+            row.capacity = job.arena.capacity();
+            row.lent = job.arena.lent_bytes();
+            job.spill.fill_row(&mut row);
+        }
+        self.copies.fill_row(&mut row);
+        row
+    }
+
+    /// Returns where a value of a job was written down.
+    fn saved(&self, job: JobId, offset: u64) -> Option<(Arc<File>, spill_io::Part, u64)> {
+        self.jobs.get(&job)?.spill.saved(offset)
     }
 
     fn tell_workers(&self, out: &mut Outbox, message: &dyn Fn() -> Message) {
@@ -789,3 +690,5 @@ fn describe(exit: &WorkerExit) -> String {
 
 /// How long `init` waits for its first workers.
 pub(crate) const FIRST_WORKERS_TIMEOUT: Duration = Duration::from_secs(20);
+/// Stands for the bytes of a task's arguments on the node that has most of them: enough to follow.
+const NEAR_BYTES: u64 = 1 << 20;

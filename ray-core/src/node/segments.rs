@@ -1,24 +1,61 @@
 //! Pieces of the arenas: who has them, who waits for some, when a dead writer's come back.
+//!
+//! Who asks is served in order. When there is no room, idle copies of other nodes' objects give way, then
+//! every process is asked for what it has leased and does not use, and after a moment objects go to disk.
 
-use ray_engine::ids::{JobId, ProcessId};
+use std::collections::BTreeSet;
+
+use ray_engine::{
+    cache::RoomId,
+    failure::Failure,
+    ids::{JobId, ObjectId, ProcessId},
+    time::Time,
+};
 use ray_shm::SegmentRange;
 
-use super::{NodeState, Outbox};
-use crate::wire::Message;
+use super::{
+    NodeState, Outbox,
+    spill::Wish,
+    spill_io::{Job, Outcome},
+};
+use crate::{
+    config::{PRESSURE_LOOK, RECALL_PAUSE},
+    wire::Message,
+};
 
 /// Somebody waits for room in the arena.
 pub(super) struct SegmentRequest {
-    pub(super) asker: ProcessId,
-    job: JobId,
-    request: u64,
-    bytes: u64,
-    least: u64,
+    pub(super) asker: Asker,
+    pub(super) job: JobId,
+    pub(super) bytes: u64,
+    pub(super) least: u64,
+    /// When the processes were asked for what they do not use.
+    recalled: Option<Time>,
+    /// The question for room that is to be made.
+    room: Option<RoomId>,
+}
+
+/// For whom room is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asker {
+    /// A process and its question.
+    Process(ProcessId, u64),
+    /// A copy of another node's object.
+    Copy(ObjectId),
 }
 
 /// A dead writer's values and who has not said that it reads none of them.
+///
+/// The writer's node waits for its own processes and for every other node; another node waits for its own
+/// processes and then tells the writer's.
 pub(super) struct Quiescing {
-    job: JobId,
-    readers: Vec<ProcessId>,
+    /// Whose arena the values lie in; `None` at another node.
+    job: Option<JobId>,
+    readers: BTreeSet<ProcessId>,
+    /// Nodes that have said so before it was known that they would.
+    early: BTreeSet<ProcessId>,
+    /// Whether it is known which nodes there are.
+    is_complete: bool,
 }
 
 impl NodeState {
@@ -30,92 +67,279 @@ impl NodeState {
 
     pub(super) fn on_segments_wanted(
         &mut self,
-        asker: ProcessId,
-        request: u64,
+        asker: (ProcessId, u64),
         bytes: u64,
         least: u64,
-        out: &mut Outbox,
         here: ProcessId,
+        now: Time,
+        out: &mut Outbox,
     ) {
-        let job = self.job_of(asker);
+        let job = self.job_of(asker.0);
+        let asker = Asker::Process(asker.0, asker.1);
+        self.queue_segments(asker, job, bytes, least);
+        self.grant_segments(job, here, now, out);
+    }
+
+    /// Queues a question for room.
+    pub(super) fn queue_segments(&mut self, asker: Asker, job: JobId, bytes: u64, least: u64) {
         self.segment_queue.push_back(SegmentRequest {
             asker,
             job,
-            request,
             bytes,
             least,
+            recalled: None,
+            room: None,
         });
-        self.grant_segments(job, out, here);
     }
 
-    pub(super) fn on_segments_unwanted(
-        &mut self,
-        asker: ProcessId,
-        request: u64,
-        out: &mut Outbox,
-        here: ProcessId,
-    ) {
-        let job = self.job_of(asker);
-        self.segment_queue
-            .retain(|asked| (asked.asker, asked.request) != (asker, request));
-        self.grant_segments(job, out, here);
+    /// Takes questions for room back.
+    pub(super) fn unqueue_segments(&mut self, is_meant: impl Fn(Asker) -> bool, now: Time) {
+        let jobs = &mut self.jobs;
+        self.segment_queue.retain(|asked| {
+            if is_meant(asked.asker) {
+                if let (Some(room), Some(job)) = (asked.room, jobs.get_mut(&asked.job)) {
+                    job.spill.cancel(room, now);
+                }
+                return false;
+            }
+            true
+        });
     }
 
     pub(super) fn on_segments_returned(
         &mut self,
         from: ProcessId,
-        first: u32,
-        count: u32,
-        out: &mut Outbox,
+        range: SegmentRange,
         here: ProcessId,
+        now: Time,
+        out: &mut Outbox,
     ) {
         let id = self.job_of(from);
         if let Some(job) = self.jobs.get_mut(&id)
-            && let Err(error) = job.arena.release(SegmentRange { first, count })
+            && let Err(error) = job.release(range, now)
         {
             tracing::error!(%error, %from, "segments came back that were not lent");
         }
-        self.grant_segments(id, out, here);
+        self.grant_segments(id, here, now, out);
     }
 
-    /// Lends what there is to those who wait, in their order; asks for empty ones when it is not enough.
-    fn grant_segments(&mut self, id: JobId, out: &mut Outbox, here: ProcessId) {
-        if !self.jobs.contains_key(&id) {
-            return;
-        }
-        while let Some(position) = self.segment_queue.iter().position(|asked| asked.job == id) {
-            let asked = &self.segment_queue[position];
-            let (asker, request) = (asked.asker, asked.request);
-            let (bytes, least) = (asked.bytes, asked.least);
-            let granted = self.jobs.get_mut(&id).and_then(|job| {
-                job.arena
-                    .grant(bytes, asker.0)
-                    .or_else(|| job.arena.grant(least, asker.0))
-            });
-            match granted {
-                Some(range) => {
-                    self.has_lent = true;
-                    self.segment_queue.remove(position);
-                    let outcome = Ok((range.first, range.count));
-                    out.push((asker, Message::SegmentsGranted { request, outcome }));
-                }
+    /// Lends what there is to those who wait, in their order; makes room when it is not enough.
+    pub(super) fn grant_segments(
+        &mut self,
+        id: JobId,
+        here: ProcessId,
+        now: Time,
+        out: &mut Outbox,
+    ) {
+        loop {
+            self.run_spill(id, here, now, out);
+            let is_next = |asked: &SegmentRequest| asked.job == id && asked.room.is_none();
+            let Some(position) = self.segment_queue.iter().position(is_next) else {
+                return;
+            };
+            let Some(job) = self.jobs.get_mut(&id) else {
+                return;
+            };
+            let asked = &mut self.segment_queue[position];
+            let holder = asked.asker.holder(here);
+            let lent = job
+                .lend_now(asked.bytes, holder, now)
+                .or_else(|| job.lend_now(asked.least, holder, now));
+            if let Some(range) = lent {
+                let asker = asked.asker;
+                self.segment_queue.remove(position);
+                self.give_segments(asker, Ok(range), here, now, out);
+                continue;
+            }
+            let recalled = asked.recalled;
+            match recalled {
                 // Copies of other nodes' objects give way to what is made here.
-                None if self.drop_idle_copy(id) => {}
+                _ if self.drop_idle_copy(id, now, out) => {}
                 None => {
-                    let ready = self
-                        .workers
-                        .iter()
-                        .filter(|(_, worker)| worker.ready && worker.job == id)
-                        .map(|(id, _)| *id);
-                    out.extend(
-                        ready
-                            .chain([here])
-                            .map(|process| (process, Message::RecallSegments)),
-                    );
+                    self.segment_queue[position].recalled = Some(now);
+                    self.recall_segments(id, here, out);
                     return;
+                }
+                Some(since) if since + RECALL_PAUSE > now => return,
+                Some(_) => {
+                    let asked = &mut self.segment_queue[position];
+                    if let Some(job) = self.jobs.get_mut(&id) {
+                        asked.room = Some(job.spill.ask(&job.arena, asked.least, now));
+                    }
                 }
             }
         }
+    }
+
+    /// Asks every process of a job on this node for what it has leased and does not use.
+    fn recall_segments(&self, id: JobId, here: ProcessId, out: &mut Outbox) {
+        let ready = self
+            .workers
+            .iter()
+            .filter(|(_, worker)| worker.ready && worker.job == id)
+            .map(|(id, _)| *id);
+        out.extend(
+            ready
+                .chain([here])
+                .map(|process| (process, Message::RecallSegments)),
+        );
+    }
+
+    /// Tells who asked for room what became of it.
+    fn give_segments(
+        &mut self,
+        asker: Asker,
+        outcome: Result<SegmentRange, Failure>,
+        here: ProcessId,
+        now: Time,
+        out: &mut Outbox,
+    ) {
+        self.has_lent = true;
+        match asker {
+            Asker::Process(process, request) => {
+                let outcome = outcome.map(|range| (range.first, range.count));
+                out.push((process, Message::SegmentsGranted { request, outcome }));
+            }
+            Asker::Copy(object) => match outcome {
+                Ok(range) => self.on_room_for_copy(object, range, here, now, out),
+                Err(failure) => self.fail_copy(object, &failure, now, out),
+            },
+        }
+    }
+
+    /// Carries out what a job's memory wishes.
+    pub(super) fn run_spill(&mut self, id: JobId, here: ProcessId, now: Time, out: &mut Outbox) {
+        let dir = self.settings.spill_dir.clone();
+        let Some(job) = self.jobs.get_mut(&id) else {
+            return;
+        };
+        let wishes = job.spill.run(&mut job.arena, &dir, now);
+        self.carry_out_wishes(id, wishes, here, now, out);
+    }
+
+    fn carry_out_wishes(
+        &mut self,
+        id: JobId,
+        wishes: Vec<Wish>,
+        here: ProcessId,
+        now: Time,
+        out: &mut Outbox,
+    ) {
+        for wish in wishes {
+            match wish {
+                Wish::Granted(room) => self.on_room(id, room, here, now, out),
+                Wish::Refused(room, failure) => {
+                    if let Some(asked) = self.take_asked(id, room) {
+                        self.give_segments(asked.asker, Err(failure), here, now, out);
+                    }
+                }
+                Wish::Answer(waiting, outcome) => {
+                    for (process, request) in waiting {
+                        let outcome = outcome.clone();
+                        out.push((process, Message::BroughtBack { request, outcome }));
+                    }
+                }
+                Wish::Io(job) => self.spill_jobs.push(job),
+            }
+        }
+    }
+
+    fn take_asked(&mut self, id: JobId, room: RoomId) -> Option<SegmentRequest> {
+        let is_it = |asked: &SegmentRequest| asked.job == id && asked.room == Some(room);
+        let position = self.segment_queue.iter().position(is_it)?;
+        self.segment_queue.remove(position)
+    }
+
+    /// Room was made for somebody who waits.
+    fn on_room(&mut self, id: JobId, room: RoomId, here: ProcessId, now: Time, out: &mut Outbox) {
+        // Room that was there at once was taken at once.
+        let Some(asked) = self.take_asked(id, room) else {
+            return;
+        };
+        let Some(job) = self.jobs.get_mut(&id) else {
+            return;
+        };
+        let holder = asked.asker.holder(here);
+        let bytes = asked.least.max(1).next_multiple_of(ray_shm::SEGMENT_BYTES);
+        let lent = job.spill.lend(&mut job.arena, room, bytes, holder, now);
+        let outcome = lent.ok_or_else(|| {
+            let lent = job.arena.lent_bytes();
+            Failure::ObjectStoreFull {
+                needed: bytes,
+                capacity: job.arena.capacity(),
+                holders: format!(
+                    "; {lent} bytes are held in memory and on disk, and no more can be"
+                ),
+            }
+        });
+        self.give_segments(asked.asker, outcome, here, now, out);
+    }
+
+    /// A process finds a value away that it wants to read.
+    pub(super) fn on_bring_back(
+        &mut self,
+        asker: (ProcessId, u64),
+        offset: u64,
+        here: ProcessId,
+        now: Time,
+        out: &mut Outbox,
+    ) {
+        let (process, request) = asker;
+        let id = self.job_of(process);
+        let Some(job) = self.jobs.get_mut(&id) else {
+            return;
+        };
+        let outcome = match job.spill.bring_back(&job.arena, offset, asker, now) {
+            Ok(true) => return self.grant_segments(id, here, now, out),
+            Ok(false) => Ok(()),
+            Err(failure) => Err(failure),
+        };
+        out.push((process, Message::BroughtBack { request, outcome }));
+    }
+
+    /// The threads have written or read something.
+    pub(super) fn on_spill_io(
+        &mut self,
+        id: JobId,
+        outcome: Outcome,
+        here: ProcessId,
+        now: Time,
+        out: &mut Outbox,
+    ) {
+        let Some(job) = self.jobs.get_mut(&id) else {
+            return;
+        };
+        let wishes = job.spill.on_io(&mut job.arena, outcome, now);
+        self.carry_out_wishes(id, wishes, here, now, out);
+        self.grant_segments(id, here, now, out);
+    }
+
+    /// Returns the jobs for the threads that write and read.
+    pub(super) fn take_spill_jobs(&mut self) -> Vec<Job> {
+        std::mem::take(&mut self.spill_jobs)
+    }
+
+    /// Lets time pass for those who wait for room.
+    pub(super) fn on_pressure_timeout(&mut self, here: ProcessId, now: Time, out: &mut Outbox) {
+        for id in self.jobs.keys().copied().collect::<Vec<_>>() {
+            if let Some(job) = self.jobs.get_mut(&id)
+                && job.spill.is_under_pressure()
+            {
+                job.spill.on_timeout(&job.arena, now);
+            }
+            self.grant_segments(id, here, now, out);
+        }
+    }
+
+    /// Returns when [`NodeState::on_pressure_timeout`] has something to do.
+    pub(super) fn pressure_timeout(&self, now: Time) -> Option<Time> {
+        let is_waited_for = !self.segment_queue.is_empty();
+        let jobs = self.jobs.values();
+        let is_pressed = is_waited_for || jobs.clone().any(|job| job.spill.is_under_pressure());
+        let look = is_pressed.then(|| now + PRESSURE_LOOK);
+        jobs.filter_map(|job| job.spill.next_timeout())
+            .chain(look)
+            .min()
     }
 
     /// Keeps a dead writer's segments until everyone alive has stopped reading them.
@@ -123,7 +347,10 @@ impl NodeState {
         let Some(job) = self.jobs.get(&id) else {
             return;
         };
-        if job.arena.ranges_of(dead.0).is_empty() {
+        if let Err(error) = job.arena.forget_process(dead.0) {
+            tracing::error!(%error, %dead, "a dead process's pins stay");
+        }
+        if job.spill.ranges_of(dead).is_empty() {
             return;
         }
         let readers = self
@@ -131,35 +358,111 @@ impl NodeState {
             .iter()
             .filter(|(_, worker)| worker.ready && worker.job == id)
             .map(|(id, _)| *id);
-        // Who reads on other nodes says nothing: what they may read stays until the job's end.
-        let elsewhere = self.settings.spills.then_some(ProcessId(0));
-        let readers = readers.chain([here]).chain(elsewhere).collect();
-        self.quiescing.insert(dead, Quiescing { job: id, readers });
+        let quiescing = Quiescing {
+            job: Some(id),
+            readers: readers.chain([here]).collect(),
+            early: BTreeSet::new(),
+            is_complete: false,
+        };
+        self.quiescing.insert(dead, quiescing);
+    }
+
+    /// A process of another node is gone: this node says when nobody here reads its values any more.
+    pub(super) fn mourn(&mut self, dead: ProcessId, here: ProcessId) {
+        let ready = self.workers.iter().filter(|(_, worker)| worker.ready);
+        let quiescing = Quiescing {
+            job: None,
+            readers: ready.map(|(id, _)| *id).chain([here]).collect(),
+            early: BTreeSet::new(),
+            is_complete: true,
+        };
+        self.quiescing.insert(dead, quiescing);
+    }
+
+    /// These nodes know that a process of this one is gone, and will say so when they read nothing of it.
+    pub(super) fn on_death_told(
+        &mut self,
+        dead: ProcessId,
+        nodes: Vec<ProcessId>,
+        here: ProcessId,
+        now: Time,
+        out: &mut Outbox,
+    ) {
+        if let Some(quiescing) = self.quiescing.get_mut(&dead) {
+            let late = nodes
+                .into_iter()
+                .filter(|node| !quiescing.early.contains(node) && !self.copies.dead.contains(node));
+            quiescing.readers.extend(late);
+            quiescing.is_complete = true;
+            self.end_quiescing(dead, here, now, out);
+        }
+    }
+
+    /// A process or a node is gone, and with it what it read.
+    pub(super) fn on_mourner_gone(
+        &mut self,
+        gone: ProcessId,
+        here: ProcessId,
+        now: Time,
+        out: &mut Outbox,
+    ) {
+        // Nobody is left to tell.
+        let is_gone = |dead: &ProcessId| *dead != gone && dead.node_process() == gone;
+        self.quiescing.retain(|dead, _| !is_gone(dead));
+        for dead in self.quiescing.keys().copied().collect::<Vec<_>>() {
+            self.on_quiesced(dead, gone, here, now, out);
+        }
     }
 
     pub(super) fn on_quiesced(
         &mut self,
         dead: ProcessId,
         from: ProcessId,
-        out: &mut Outbox,
         here: ProcessId,
+        now: Time,
+        out: &mut Outbox,
     ) {
         let Some(quiescing) = self.quiescing.get_mut(&dead) else {
             return;
         };
-        quiescing.readers.retain(|reader| *reader != from);
-        if !quiescing.readers.is_empty() {
+        quiescing.readers.remove(&from);
+        if !quiescing.is_complete {
+            quiescing.early.insert(from);
+        }
+        self.end_quiescing(dead, here, now, out);
+    }
+
+    /// Takes a dead writer's segments back, or tells its node, when nobody reads its values any more.
+    fn end_quiescing(&mut self, dead: ProcessId, here: ProcessId, now: Time, out: &mut Outbox) {
+        let is_over = |quiescing: &Quiescing| quiescing.is_complete && quiescing.readers.is_empty();
+        if !self.quiescing.get(&dead).is_some_and(is_over) {
             return;
         }
-        let id = quiescing.job;
-        self.quiescing.remove(&dead);
+        let job = self
+            .quiescing
+            .remove(&dead)
+            .and_then(|quiescing| quiescing.job);
+        let Some(id) = job else {
+            out.push((dead.node_process(), Message::Quiesced { dead }));
+            return;
+        };
         if let Some(job) = self.jobs.get_mut(&id) {
-            for range in job.arena.ranges_of(dead.0) {
-                if let Err(error) = job.arena.release(range) {
+            for range in job.spill.ranges_of(dead) {
+                if let Err(error) = job.release(range, now) {
                     tracing::error!(%error, %dead, "a dead writer's segments could not be taken back");
                 }
             }
         }
-        self.grant_segments(id, out, here);
+        self.grant_segments(id, here, now, out);
+    }
+}
+
+impl Asker {
+    /// Returns who writes into what is lent.
+    fn holder(self, here: ProcessId) -> ProcessId {
+        match self {
+            Asker::Process(process, _) => process,
+            Asker::Copy(_) => here,
+        }
     }
 }

@@ -22,6 +22,8 @@ pub struct Call(Arc<CallInner>);
 struct CallInner {
     body: AlignedBytes,
     args: Vec<ArgData>,
+    /// What keeps the arguments in memory.
+    pins: parking_lot::Mutex<Vec<ray_shm::Pin>>,
 }
 
 /// One argument.
@@ -61,12 +63,29 @@ impl From<Failure> for CallError {
 
 impl Call {
     pub(crate) fn new(body: AlignedBytes, args: Vec<ArgData>) -> Call {
-        Call(Arc::new(CallInner { body, args }))
+        Call(Arc::new(CallInner {
+            body,
+            args,
+            pins: parking_lot::Mutex::default(),
+        }))
     }
 
-    /// Returns whether an argument lies on another node.
-    pub(crate) fn has_missing(&self) -> bool {
-        self.values().any(|value| value.missing().is_some())
+    /// Keeps the arguments in memory until the call ends; returns whether all of them are there.
+    pub(crate) fn hold_arguments(&self, arena: &ray_shm::Arena) -> bool {
+        let mut pins = Vec::new();
+        for value in self.values() {
+            match value.pin(arena) {
+                Ok(pin) if value.missing().is_none() => pins.extend(pin),
+                _ => return false,
+            }
+        }
+        self.0.pins.lock().append(&mut pins);
+        true
+    }
+
+    /// Keeps something in memory until the call ends.
+    pub(crate) fn keep(&self, pin: Option<ray_shm::Pin>) {
+        self.0.pins.lock().extend(pin);
     }
 
     /// Returns the arguments that are objects.

@@ -2,60 +2,132 @@
 
 use std::{sync::Arc, task::Waker, time::Instant};
 
+use ray_shm::Pin;
+
 use ray_engine::{
     failure::Failure,
-    ids::{JobId, ObjectId, ProcessId},
+    ids::{ObjectId, ProcessId},
 };
-use ray_net::{Flush, Frame, HeaderFields, Peer};
-use rkyv::rancor;
 
 use super::Runtime;
 use crate::{
     Error, Result,
     config::FETCH_TIMEOUT,
-    store::Value,
-    wire::{ArchivedChunkMeta, ChunkMeta, Message, kind},
-    worker::submit::push_frame,
+    store::{HeldValue, Value},
+    wire::{FetchFor, Message},
 };
 
 impl Runtime {
-    /// Sees to it that the bytes of a value are on this node.
+    /// Sees to it that the bytes of a value are on this node, in memory, and keeps them there.
     ///
     /// # Errors
-    /// `GetTimeout` at the deadline; `ObjectLost` when the node that had it is gone.
+    /// `GetTimeout` at the deadline; `ObjectLost` when the node that had it is gone or its disk is broken.
     pub(crate) fn localize(
         self: &Arc<Self>,
         value: &Value,
+        purpose: FetchFor,
         deadline: Option<Instant>,
-    ) -> Result<()> {
+    ) -> Result<Option<Pin>> {
         if let Some((object, slot, writer)) = value.missing() {
-            let fetched = self.fetch(object, slot, writer, deadline)?;
+            let fetched = self.fetch(object, slot, writer, purpose, deadline)?;
             value.set_copy(fetched);
         }
         match value.fetch_failure() {
             Some(failure) => Err(failure.into()),
-            None => Ok(()),
+            None => self.bring_back(value, deadline),
         }
     }
 
-    /// Fetches a value on a thread of its own and wakes a future then; returns whether it is here already.
-    pub(crate) fn localize_for(self: &Arc<Self>, value: &Value, waker: &Waker) -> Result<bool> {
+    /// Keeps a value of this node in memory, from disk if need be.
+    fn bring_back(
+        self: &Arc<Self>,
+        value: &Value,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Pin>> {
+        loop {
+            let offset = match value.pin(&self.arena) {
+                Ok(pin) => return Ok(pin),
+                Err(offset) => offset,
+            };
+            let left = deadline.map_or(FETCH_TIMEOUT, |deadline| {
+                deadline.saturating_duration_since(Instant::now())
+            });
+            match self.request(left, |request| Message::BringBack { request, offset }) {
+                // It may have left again before it was seen: then it is asked for again.
+                Ok(Message::BroughtBack {
+                    outcome: Ok(()), ..
+                }) => {}
+                Ok(Message::BroughtBack {
+                    outcome: Err(failure),
+                    ..
+                }) => return Err(failure.into()),
+                Ok(other) => {
+                    return Err(Error::System(format!(
+                        "asked for spilled bytes and got {other:?}"
+                    )));
+                }
+                Err(_) => return Err(Error::GetTimeout(left)),
+            }
+        }
+    }
+
+    /// Returns the value, here and held.
+    pub(crate) fn hold(
+        self: &Arc<Self>,
+        value: Value,
+        deadline: Option<Instant>,
+    ) -> Result<HeldValue> {
+        let pin = self.localize(&value, FetchFor::Get, deadline)?;
+        Ok(HeldValue::new(value, pin))
+    }
+
+    /// Fetches a value on a thread of its own and wakes the futures that wait for it then; returns it when it is here already.
+    pub(crate) fn localize_for(
+        self: &Arc<Self>,
+        value: &Value,
+        waker: &Waker,
+    ) -> Result<Option<HeldValue>> {
         if value.missing().is_none() {
-            return self.localize(value, None).map(|()| true);
+            if let Some(failure) = value.fetch_failure() {
+                return Err(failure.into());
+            }
+            if let Some(failure) = value.take_fault() {
+                return Err(failure.into());
+            }
+            if let Ok(pin) = value.pin(&self.arena) {
+                return Ok(Some(HeldValue::new(value.clone(), pin)));
+            }
         }
         let (runtime, value, waker) = (self.clone(), value.clone(), waker.clone());
-        if value.begin_fetch() {
+        let key = value.key();
+        let is_first = {
+            let mut awaited = self.awaited.lock();
+            let wakers = awaited.entry(key).or_default();
+            wakers.push(waker);
+            wakers.len() == 1
+        };
+        if is_first {
             std::thread::Builder::new()
                 .name("ray-fetch".into())
                 .spawn(move || {
-                    if let Err(error) = runtime.localize(&value, None) {
-                        value.set_copy(Err(Failure::System(error.to_string())));
+                    if let Err(error) = runtime.localize(&value, FetchFor::Get, None) {
+                        let failure = Failure::System(error.to_string());
+                        if value.missing().is_some() {
+                            value.set_copy(Err(failure));
+                        } else {
+                            value.set_fault(failure);
+                        }
                     }
-                    waker.wake();
+                    // The futures look again; what left meanwhile is brought back again.
+                    let wakers = runtime.awaited.lock().remove(&value.key());
+                    wakers.into_iter().flatten().for_each(Waker::wake);
                 })
-                .map_err(|error| Error::System(format!("could not start a thread: {error}")))?;
+                .map_err(|error| {
+                    self.awaited.lock().remove(&key);
+                    Error::System(format!("could not start a thread: {error}"))
+                })?;
         }
-        Ok(false)
+        Ok(None)
     }
 
     fn fetch(
@@ -63,6 +135,7 @@ impl Runtime {
         object: ObjectId,
         slot: ray_shm::Slot,
         writer: ProcessId,
+        purpose: FetchFor,
         deadline: Option<Instant>,
     ) -> Result<Result<Value, Failure>> {
         let left = deadline.map_or(FETCH_TIMEOUT, |deadline| {
@@ -74,6 +147,7 @@ impl Runtime {
             offset: slot.offset,
             len: slot.len,
             writer,
+            purpose,
         });
         match reply {
             Ok(Message::Fetched {
@@ -93,71 +167,4 @@ impl Runtime {
             Err(_) => Err(Error::GetTimeout(left)),
         }
     }
-
-    /// Sends a part of an object that lies in this node's arena.
-    pub(super) fn serve_chunk(
-        &self,
-        to: ProcessId,
-        job: JobId,
-        object: ObjectId,
-        slot: ray_shm::Slot,
-        from: u64,
-        len: u32,
-    ) {
-        let Some(peer) = self.net.peer(to.0) else {
-            return;
-        };
-        let arena = self.node_role.as_ref().and_then(|node| node.arena_of(job));
-        let bytes = arena.and_then(|arena| arena.slice(slot));
-        let wanted = bytes.as_ref().and_then(|bytes| {
-            let end = from.checked_add(u64::from(len.min(CHUNK_BYTES)))?;
-            bytes.get(usize::try_from(from).ok()?..usize::try_from(end).ok()?)
-        });
-        let meta = |hash, failure| ChunkMeta {
-            object,
-            from,
-            hash,
-            failure,
-        };
-        let header = HeaderFields {
-            kind: kind::CHUNK,
-            request: object.index,
-            incarnation: 0,
-            trace: 0,
-        };
-        match wanted {
-            Some(part) => {
-                let hash = *blake3::hash(part).as_bytes();
-                push_frame(&peer, &header, &meta(hash, None), &[part]);
-            }
-            None => {
-                let failure = Failure::ObjectLost {
-                    object,
-                    reason: "the node that had it keeps it no more".into(),
-                };
-                push_frame(&peer, &header, &meta([0; 32], Some(failure)), &[]);
-            }
-        }
-        peer.flush_hint(Flush::Now);
-    }
-
-    /// A part of an object arrived that this node is copying.
-    pub(super) fn on_chunk(self: &Arc<Self>, peer: &Peer, frame: &Frame<'_>) -> Result<(), String> {
-        let meta: ChunkMeta = rkyv::access::<ArchivedChunkMeta, rancor::Error>(frame.meta)
-            .and_then(rkyv::deserialize::<ChunkMeta, rancor::Error>)
-            .map_err(|error| format!("a part of an object that cannot be read: {error}"))?;
-        if meta.failure.is_none() && blake3::hash(frame.body) != blake3::Hash::from_bytes(meta.hash)
-        {
-            return Err("a part of an object is not what its hash says".into());
-        }
-        if let Some(node) = &self.node_role {
-            node.on_chunk(self, ProcessId(peer.process()), &meta, frame.body);
-        }
-        Ok(())
-    }
 }
-
-/// Bytes of one part of an object on its way between nodes.
-pub(crate) const CHUNK_BYTES: u32 = 1 << 20;
-/// What is asked for ahead of what has arrived, per object; parts.
-pub(crate) const CHUNKS_AHEAD: usize = 4;

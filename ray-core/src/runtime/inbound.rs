@@ -82,7 +82,6 @@ impl Handler for Inbound {
                 kind::ITEM => runtime
                     .parse_item(peer, &frame)
                     .map(|item| items.push(item)),
-                kind::CHUNK => runtime.on_chunk(peer, &frame),
                 kind::CONTROL | kind::ANSWER => {
                     // A control message speaks about the frames before it.
                     runtime.take_calls(&mut calls);
@@ -105,11 +104,7 @@ impl Handler for Inbound {
     }
 
     fn on_hello(&self, peer: &Peer, hello: &[u8]) -> Result<(), Refusal> {
-        let mut bytes = AlignedBytes::new();
-        bytes.extend_from_slice(hello);
-        let theirs = rkyv::access::<ArchivedHello, rancor::Error>(&bytes)
-            .and_then(rkyv::deserialize::<Hello, rancor::Error>)
-            .map_err(|_| Refusal::new("the first message is not a hello of this version"))?;
+        let theirs = parse_hello(hello)?;
         tracing::debug!(peer = peer.process(), table = theirs.table.len(), "hello");
         check_hello(&self.hello, &theirs).map_err(Refusal::new)
     }
@@ -163,6 +158,20 @@ fn check_hello(ours: &Hello, theirs: &Hello) -> Result<(), String> {
     Err(format!(
         "two builds of one job disagree about their functions; the first difference: {difference}"
     ))
+}
+
+/// Judges what a process says about itself that will send nothing but parts of objects.
+pub(crate) fn check_daemon_hello(hello: &[u8]) -> Result<(), Refusal> {
+    let theirs = parse_hello(hello)?;
+    check_hello(&Hello::of_a_daemon(), &theirs).map_err(Refusal::new)
+}
+
+fn parse_hello(hello: &[u8]) -> Result<Hello, Refusal> {
+    let mut bytes = AlignedBytes::new();
+    bytes.extend_from_slice(hello);
+    rkyv::access::<ArchivedHello, rancor::Error>(&bytes)
+        .and_then(rkyv::deserialize::<Hello, rancor::Error>)
+        .map_err(|_| Refusal::new("the first message is not a hello of this version"))
 }
 
 impl Hello {
@@ -510,10 +519,11 @@ impl Runtime {
                 self.on_process_died(process, exit);
             }
             Message::NodeDied { process } => {
+                // The owner first: the node asks it which copies are left.
+                self.with_core(|core, now| core.on_node_died(process, now));
                 if let Some(node) = &self.node_role {
                     node.on_remote_node_died(&this, process);
                 }
-                self.with_core(|core, now| core.on_node_died(process, now));
             }
             Message::Printed {
                 pid,
@@ -602,6 +612,8 @@ impl Runtime {
             | Message::SegmentsGranted { request, .. }
             | Message::Fetched { request, .. }
             | Message::Resources { request, .. }
+            | Message::Store { request, .. }
+            | Message::BroughtBack { request, .. }
             | Message::Nodes { request, .. } => match self.requests.on_reply(request, message) {
                 Some(Message::SegmentsGranted {
                     outcome: Ok((first, count)),
@@ -614,19 +626,18 @@ impl Runtime {
                 }) => self.send_to_node(Message::ReleaseCopy { object }),
                 _ => {}
             },
-            Message::ReadChunk {
-                job,
-                object,
-                slot_offset,
-                slot_len,
-                from: at,
-                len,
-            } => {
-                let slot = ray_shm::Slot {
-                    offset: slot_offset,
-                    len: slot_len,
-                };
-                self.serve_chunk(from, job, object, slot, at, len);
+            Message::LocateObject { object } => {
+                self.with_core(|core, _| core.locate_object(object, from));
+            }
+            Message::CopyHeld { object, held } => self.with_core(|core, _| {
+                if core.owner.on_holder(object, from.node(), held) {
+                    core.keep_last_copy(object);
+                } else {
+                    core.send(from, Message::DropCopy { object });
+                }
+            }),
+            Message::CopyDropped { object } => {
+                self.with_core(|core, _| core.on_copy_dropped(object, from.node()));
             }
             for_control if for_control.is_for_control() => match &self.control_role {
                 Some(control) => control.on_message(&this, from, for_control),

@@ -21,6 +21,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    task::Waker,
     time::{Duration, Instant},
 };
 
@@ -84,6 +85,8 @@ pub(crate) struct Runtime {
     pub(crate) writers: Mutex<FxHashMap<ProcessId, Arc<WriterLive>>>,
     /// Dead writers of whose values this process has dropped the last.
     quiesced: Mutex<Vec<ProcessId>>,
+    /// Futures that wait for the bytes of a value, by its key.
+    awaited: Mutex<FxHashMap<usize, Vec<Waker>>>,
     /// Copies of other nodes' objects that this process reads no more.
     dropped_copies: Mutex<Vec<ObjectId>>,
     segments_wanted: AtomicBool,
@@ -387,7 +390,7 @@ impl Runtime {
         if writer.node_process() == self.node_process {
             self.mapped_value(slot, writer, None, layout)
         } else {
-            Ok(Value::remote(object, slot, writer, layout))
+            Ok(Value::remote(object, slot, self.writer_of(writer), layout))
         }
     }
 
@@ -406,13 +409,22 @@ impl Runtime {
                 slot.offset.saturating_add(slot.len)
             ))
         })?;
-        let writer = self
-            .writers
-            .lock()
+        Ok(Value::shared(
+            slot,
+            bytes,
+            self.writer_of(writer),
+            copy_of,
+            layout,
+        ))
+    }
+
+    /// Returns the count of values of a writer that this process has.
+    fn writer_of(&self, writer: ProcessId) -> Arc<WriterLive> {
+        let mut writers = self.writers.lock();
+        let live = writers
             .entry(writer)
-            .or_insert_with(|| WriterLive::new(writer))
-            .clone();
-        Ok(Value::shared(slot, bytes, writer, copy_of, layout))
+            .or_insert_with(|| WriterLive::new(writer));
+        live.clone()
     }
 
     /// Tells the node which dead writers' space is not read here any more.

@@ -162,6 +162,7 @@ fn start_driver(config: &Config) -> Result<Arc<Runtime>> {
         is_drivers: is_joined,
         spills: is_joined,
         cache: run_dir.join("executables"),
+        spill_dir: config.spill_folder(&run_dir),
     };
     let runtime = start_node(NodePlan {
         membership,
@@ -234,7 +235,7 @@ pub(crate) fn start_node(plan: NodePlan) -> Result<Arc<Runtime>> {
     let arena = arena_owner
         .fd()
         .try_clone_to_owned()
-        .and_then(Arena::map)
+        .and_then(|fd| Arena::map(fd, process.0))
         .map_err(|error| store(&error))?;
     let (job, namespace) = own_job
         .as_ref()
@@ -243,7 +244,7 @@ pub(crate) fn start_node(plan: NodePlan) -> Result<Arc<Runtime>> {
         });
     let is_daemon = own_job.is_none();
     let own_job = own_job
-        .map(|(spec, executable)| JobOnNode::new(spec, Some(executable), arena_owner))
+        .map(|(spec, executable)| JobOnNode::new(spec, Some(executable), arena_owner, process))
         .transpose()
         .map_err(|error| store(&error))?;
     let identity = ca
@@ -481,6 +482,7 @@ impl Runtime {
             closed: AtomicBool::new(false),
             writers: Mutex::default(),
             quiesced: Mutex::default(),
+            awaited: Mutex::default(),
             dropped_copies: Mutex::default(),
             segments_wanted: AtomicBool::new(false),
             next_process: AtomicU64::new(first_index),
@@ -549,6 +551,7 @@ impl Runtime {
                 }
             }
             node.start.host.stop();
+            node.end_bulk();
         }
         self.net.shutdown(Duration::from_millis(100));
         self.clock.stop();
@@ -619,7 +622,7 @@ fn start_worker() -> Result<Arc<Runtime>> {
     panics::install();
     let identity = Identity::from_bytes(&given.identity)
         .ok_or_else(|| Error::System("the node gave no usable certificate".into()))?;
-    let arena = Arena::map(bootstrap.arena)
+    let arena = Arena::map(bootstrap.arena, given.process.0)
         .map_err(|error| system("could not map the object store")(&error))?;
     let inbound = Inbound::new(Hello::of_this_process(given.job)?);
     let bind = given.node_addr.ip();

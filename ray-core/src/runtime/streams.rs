@@ -122,12 +122,17 @@ impl Runtime {
                 for id in &item.contained {
                     core.owner.receive_reference(*id, 1);
                 }
+                // Nodes look for a copy under the name that its owner gives it.
+                let value = match core.owner.arriving_item(item.task) {
+                    Some(object) => item.value.named(object),
+                    None => item.value,
+                };
                 core.owner.on_item(
                     item.task,
                     item.attempt,
                     item.worker,
                     item.position,
-                    (item.value, item.contained.clone()),
+                    (value, item.contained.clone()),
                 );
                 for id in item.contained {
                     core.owner.drop_handle(id);

@@ -12,7 +12,7 @@ use super::{Runtime, waiters::WaitCell};
 use crate::{
     Error, Result,
     object_ref::AnyRef,
-    store::Value,
+    store::{HeldValue, Value},
     wire::Message,
     worker::{context, submit::Core},
 };
@@ -41,7 +41,7 @@ impl Runtime {
         self: &Arc<Self>,
         id: ObjectId,
         timeout: Option<Duration>,
-    ) -> Result<Value> {
+    ) -> Result<HeldValue> {
         let cell = {
             let mut cell = None;
             let outcome = self.with_core(|core, _| {
@@ -117,12 +117,11 @@ impl Runtime {
     }
 
     /// Returns a value whose bytes are on this node.
-    fn read(self: &Arc<Self>, value: Value, timeout: Option<Duration>) -> Result<Value> {
-        self.localize(&value, timeout.map(|timeout| Instant::now() + timeout))?;
-        Ok(value)
+    fn read(self: &Arc<Self>, value: Value, timeout: Option<Duration>) -> Result<HeldValue> {
+        self.hold(value, timeout.map(|timeout| Instant::now() + timeout))
     }
 
-    /// Waits for all objects, or for the first failure among them.
+    /// Waits for all objects, or for the first failure among them; their bytes may be elsewhere.
     pub(crate) fn get_values(
         self: &Arc<Self>,
         ids: &[ObjectId],
@@ -157,9 +156,6 @@ impl Runtime {
                 return Err(failure.into());
             }
             let Some(cell) = cell else {
-                for value in &values {
-                    self.localize(value, deadline)?;
-                }
                 return Ok(values);
             };
             let ended = match self.check_not_own(&missing) {

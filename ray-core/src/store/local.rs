@@ -1,33 +1,32 @@
 //! Building and freeing large values in the node's arena.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use ray_engine::failure::Failure;
 use ray_shm::{SegmentRange, Slot, WriteGuard};
 
 use crate::{
     __private::SegmentSource,
-    config::{SEGMENT_LEASE_BYTES, STORE_FULL_TIMEOUT},
+    config::{SEGMENT_LEASE_BYTES, STORE_ANSWER_TIMEOUT},
     runtime::Runtime,
     wire::Message,
 };
 
 impl SegmentSource for Arc<Runtime> {
     fn alloc(&self, len: usize) -> Result<WriteGuard, Failure> {
-        let deadline = Instant::now() + STORE_FULL_TIMEOUT;
         loop {
             let needed = match self.writer.alloc(len) {
                 Ok(guard) => return Ok(guard),
                 Err(needed) => needed.bytes,
             };
-            self.lease_segments(needed, deadline)?;
+            self.lease_segments(needed)?;
         }
     }
 }
 
 impl Runtime {
-    /// Leases more of the arena, waiting for room until `deadline`.
-    fn lease_segments(self: &Arc<Self>, least: u64, deadline: Instant) -> Result<(), Failure> {
+    /// Leases more of the arena, waiting until the node has made room or given up.
+    fn lease_segments(self: &Arc<Self>, least: u64) -> Result<(), Failure> {
         let capacity = self.arena.capacity();
         let bytes = least.max(SEGMENT_LEASE_BYTES);
         if least > capacity {
@@ -37,9 +36,9 @@ impl Runtime {
                 holders: String::new(),
             });
         }
-        let left = deadline.saturating_duration_since(Instant::now());
         let mut asked = 0;
-        let reply = self.request(left, |request| {
+        // The node decides how long to wait: it knows whether room is being made.
+        let reply = self.request(STORE_ANSWER_TIMEOUT, |request| {
             asked = request;
             Message::RequestSegments {
                 request,
@@ -82,9 +81,16 @@ impl Runtime {
 
     /// Frees a value that this process wrote.
     pub(crate) fn free_slot(&self, slot: Slot) {
-        if let Err(error) = self.writer.free(slot) {
-            tracing::error!(%error, offset = slot.offset, "a value could not be freed");
-            return;
+        match self.writer.free(slot) {
+            Ok(Some(range)) => self.send_to_node(Message::ReturnSegments {
+                first: range.first,
+                count: range.count,
+            }),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!(%error, offset = slot.offset, "a value could not be freed");
+                return;
+            }
         }
         if self.segments_are_wanted() {
             self.return_segments(false);

@@ -3,5 +3,5 @@
 mod local;
 mod value;
 
-pub(crate) use value::WriterLive;
 pub use value::{AlignedBytes, Value};
+pub(crate) use value::{HeldValue, WriterLive};

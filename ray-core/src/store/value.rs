@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use parking_lot::Mutex;
 use ray_engine::{
     failure::Failure,
     ids::{ObjectId, ProcessId},
@@ -35,15 +36,36 @@ enum Bytes {
         writer: Arc<WriterLive>,
         /// The object of another node whose copy this is.
         copy_of: Option<ObjectId>,
+        /// Why the bytes could not be brought back, for the future that waits for them.
+        fault: Mutex<Option<Box<Failure>>>,
     },
     /// In the arena of another node, until somebody here reads it.
     Remote {
         object: ObjectId,
         slot: ray_shm::Slot,
-        writer: ProcessId,
+        writer: Arc<WriterLive>,
         copy: OnceLock<Result<Value, Failure>>,
-        is_fetched: AtomicBool,
     },
+}
+
+/// A value whose bytes are here, and stay while this lives.
+pub(crate) struct HeldValue {
+    value: Value,
+    _pin: Option<ray_shm::Pin>,
+}
+
+impl HeldValue {
+    pub(crate) fn new(value: Value, pin: Option<ray_shm::Pin>) -> HeldValue {
+        HeldValue { value, _pin: pin }
+    }
+}
+
+impl std::ops::Deref for HeldValue {
+    type Target = Value;
+
+    fn deref(&self) -> &Value {
+        &self.value
+    }
 }
 
 /// How many values of one writer this process reads; a dead writer's space waits for the last.
@@ -78,7 +100,11 @@ impl Drop for Inner {
         {
             crate::runtime::on_copy_dropped(*object);
         }
-        if let Bytes::Shared { writer, .. } = &self.bytes
+        let writer = match &self.bytes {
+            Bytes::Heap(_) => None,
+            Bytes::Shared { writer, .. } | Bytes::Remote { writer, .. } => Some(writer),
+        };
+        if let Some(writer) = writer
             && writer.live.fetch_sub(1, Ordering::SeqCst) == 1
             && writer.dead.load(Ordering::SeqCst)
         {
@@ -109,19 +135,29 @@ impl Value {
     pub(crate) fn remote(
         object: ObjectId,
         slot: ray_shm::Slot,
-        writer: ProcessId,
+        writer: Arc<WriterLive>,
         layout: u64,
     ) -> Value {
+        writer.live.fetch_add(1, Ordering::SeqCst);
         Value(Arc::new(Inner {
             bytes: Bytes::Remote {
                 object,
                 slot,
                 writer,
                 copy: OnceLock::new(),
-                is_fetched: AtomicBool::new(false),
             },
             layout,
         }))
+    }
+
+    /// Returns the value under the name that its owner knows it by.
+    pub(crate) fn named(self, object: ObjectId) -> Value {
+        match &self.0.bytes {
+            Bytes::Remote { slot, writer, .. } => {
+                Value::remote(object, *slot, writer.clone(), self.0.layout)
+            }
+            Bytes::Heap(_) | Bytes::Shared { .. } => self,
+        }
     }
 
     /// Wraps an object that `writer` put into the node's arena.
@@ -139,12 +175,15 @@ impl Value {
                 bytes,
                 writer,
                 copy_of,
+                fault: Mutex::new(None),
             },
             layout,
         }))
     }
 
     /// Returns the archive; nothing of a value of another node that was not fetched.
+    ///
+    /// Who looks at it holds a [`Value::pin`].
     pub fn bytes(&self) -> &[u8] {
         match &self.0.bytes {
             Bytes::Heap(bytes) => bytes,
@@ -165,17 +204,14 @@ impl Value {
                 writer,
                 copy,
                 ..
-            } if copy.get().is_none() => Some((*object, *slot, *writer)),
+            } if copy.get().is_none() => Some((*object, *slot, writer.writer)),
             _ => None,
         }
     }
 
-    /// Returns whether the caller is the first who wants to fetch it.
-    pub(crate) fn begin_fetch(&self) -> bool {
-        match &self.0.bytes {
-            Bytes::Remote { is_fetched, .. } => !is_fetched.swap(true, Ordering::AcqRel),
-            _ => false,
-        }
+    /// Returns what stands for this value while somebody has it.
+    pub(crate) fn key(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
     }
 
     /// Takes the copy of a value of another node, or why there is none.
@@ -194,12 +230,47 @@ impl Value {
         }
     }
 
+    /// Notes why the bytes could not be brought back.
+    pub(crate) fn set_fault(&self, failure: Failure) {
+        if let Some(fault) = self.fault() {
+            *fault.lock() = Some(Box::new(failure));
+        }
+    }
+
+    /// Takes why the bytes could not be brought back.
+    pub(crate) fn take_fault(&self) -> Option<Failure> {
+        self.fault()?.lock().take().map(|failure| *failure)
+    }
+
+    fn fault(&self) -> Option<&Mutex<Option<Box<Failure>>>> {
+        match &self.0.bytes {
+            Bytes::Heap(_) => None,
+            Bytes::Shared { fault, .. } => Some(fault),
+            Bytes::Remote { copy, .. } => copy.get()?.as_ref().ok()?.fault(),
+        }
+    }
+
+    /// Keeps the bytes in memory; the place of those that are not there is the error.
+    ///
+    /// A value in this process's heap needs nothing, nor one of another node that was not fetched.
+    pub(crate) fn pin(&self, arena: &ray_shm::Arena) -> Result<Option<ray_shm::Pin>, u64> {
+        match &self.0.bytes {
+            Bytes::Heap(_) => Ok(None),
+            Bytes::Shared { slot, .. } => arena.pin(*slot).map(Some).ok_or(slot.offset),
+            Bytes::Remote { copy, .. } => match copy.get() {
+                Some(Ok(copy)) => copy.pin(arena),
+                Some(Err(_)) | None => Ok(None),
+            },
+        }
+    }
+
     /// Returns where in its node's arena the value lies and who wrote it; `None` when it is in the heap.
     pub fn arena(&self) -> Option<(ray_shm::Slot, ProcessId)> {
         match &self.0.bytes {
             Bytes::Heap(_) => None,
-            Bytes::Shared { slot, writer, .. } => Some((*slot, writer.writer)),
-            Bytes::Remote { slot, writer, .. } => Some((*slot, *writer)),
+            Bytes::Shared { slot, writer, .. } | Bytes::Remote { slot, writer, .. } => {
+                Some((*slot, writer.writer))
+            }
         }
     }
 

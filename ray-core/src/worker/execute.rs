@@ -866,11 +866,14 @@ pub(super) fn running_of(execution: &Execution, method: &'static Method) -> Runn
 /// Brings the arguments that lie on other nodes to this one.
 fn fetch_arguments(runtime: &Arc<Runtime>, call: &Call) -> Result<(), Ended> {
     for value in call.values() {
-        if let Err(error) = runtime.localize(value, None) {
-            let failure = value
-                .fetch_failure()
-                .unwrap_or_else(|| Failure::System(error.to_string()));
-            return Err(Ended::Error(CallError::Failure(failure)));
+        match runtime.localize(value, crate::wire::FetchFor::Arguments, None) {
+            Ok(pin) => call.keep(pin),
+            Err(error) => {
+                let failure = value
+                    .fetch_failure()
+                    .unwrap_or_else(|| Failure::System(error.to_string()));
+                return Err(Ended::Error(CallError::Failure(failure)));
+            }
         }
     }
     Ok(())
@@ -881,7 +884,7 @@ pub(super) async fn fetch_arguments_async(
     runtime: &Arc<Runtime>,
     call: &Call,
 ) -> Result<(), Ended> {
-    if !call.has_missing() {
+    if call.hold_arguments(&runtime.arena) {
         return Ok(());
     }
     let (runtime, call) = (runtime.clone(), call.clone());

@@ -5,5 +5,6 @@ pub(crate) mod context;
 pub(crate) mod execute;
 mod execute_async;
 pub(crate) mod items;
+mod locations;
 pub(crate) mod panics;
 pub(crate) mod submit;

@@ -7,7 +7,7 @@ use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 
 use ray_engine::{
     failure::{Failure, WorkerExit},
-    ids::{ActorId, GroupId, JobId, LeaseId, ObjectId, ProcessId, RequestId, TaskId},
+    ids::{ActorId, GroupId, JobId, LeaseId, NodeId, ObjectId, ProcessId, RequestId, TaskId},
     owner::{ActorState, Command, ObjectState, Owner, ShapeId},
     resources::{Amount, Resources},
     spec::Placement,
@@ -84,7 +84,7 @@ pub(crate) struct Core {
     pub(crate) creations: FxHashMap<ActorId, Creation>,
     /// The objects whose end means that nobody holds a handle of the actor any more.
     pub(crate) actor_holds: FxHashMap<ObjectId, ActorId>,
-    shapes: Vec<Shape>,
+    shapes: FxHashMap<ShapeId, Shape>,
     shape_ids: FxHashMap<Shape, ShapeId>,
     /// Requests for workers that were not answered.
     asked: FxHashSet<u64>,
@@ -122,8 +122,10 @@ impl Core {
         control_process: ProcessId,
         net: Net,
     ) -> Core {
+        let mut owner = Owner::new(process, ray_engine::owner::Limits::default());
+        owner.locate_with(place_of);
         Core {
-            owner: Owner::new(process, ray_engine::owner::Limits::default()),
+            owner,
             waiters: Waiters::new(process),
             process,
             job,
@@ -136,7 +138,7 @@ impl Core {
             locating: FxHashMap::default(),
             creations: FxHashMap::default(),
             actor_holds: FxHashMap::default(),
-            shapes: Vec::new(),
+            shapes: FxHashMap::default(),
             shape_ids: FxHashMap::default(),
             asked: FxHashSet::default(),
             has_no_control: false,
@@ -160,8 +162,8 @@ impl Core {
         if let Some(id) = self.shape_ids.get(shape) {
             return *id;
         }
-        let id = ShapeId(u32::try_from(self.shapes.len()).expect("fewer than 2^32 shapes"));
-        self.shapes.push(shape.clone());
+        let id = self.owner.fresh_shape(shape.placement.is_default());
+        self.shapes.insert(id, shape.clone());
         self.shape_ids.insert(shape.clone(), id);
         id
     }
@@ -291,6 +293,7 @@ impl Core {
             .collect();
         gone.sort_unstable();
         gone.dedup();
+        let left = self.owner.on_holding_node_died(node.node());
         for process in gone {
             let exit = WorkerExit {
                 worker: process,
@@ -299,6 +302,14 @@ impl Core {
             };
             self.on_process_died(process, exit, now);
         }
+        for object in left {
+            self.keep_last_copy(object);
+        }
+    }
+
+    /// Returns whether a process is known to be gone.
+    pub(super) fn is_dead(&self, process: ProcessId) -> bool {
+        self.dead.contains_key(&process)
     }
 
     /// Returns the number of the shape that tasks have by default.
@@ -551,10 +562,11 @@ impl Core {
                     );
                 }
                 Command::RequestLease { request, shape, .. } => {
+                    let (shape, near) = self.owner.base_of(shape);
                     let Shape {
                         resources: shape,
                         placement,
-                    } = self.shapes[shape.0 as usize].clone();
+                    } = self.shapes[&shape].clone();
                     let job = self.job;
                     if self.has_no_control {
                         let request = request.0;
@@ -576,6 +588,7 @@ impl Core {
                         job,
                         shape,
                         placement,
+                        near,
                     });
                 }
                 Command::CancelLeaseRequest { request } => {
@@ -630,6 +643,9 @@ impl Core {
     }
 
     fn free(&mut self, object: ObjectId, value: &Value) {
+        for node in self.owner.take_holders(object) {
+            self.send(node.process(), Message::DropCopy { object });
+        }
         if !self.actor_holds.is_empty()
             && let Some(actor) = self.actor_holds.remove(&object)
         {
@@ -941,6 +957,12 @@ impl Core {
         self.locating.clear();
         self.creations.clear();
     }
+}
+
+/// Returns on which node a value lies, when it does not travel with the call.
+fn place_of(value: &Value) -> Option<(NodeId, u64)> {
+    let (slot, writer) = value.arena()?;
+    Some((writer.node(), slot.len))
 }
 
 /// The pieces of a frame's body, each at a multiple of 16.

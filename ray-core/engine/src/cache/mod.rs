@@ -303,6 +303,11 @@ impl Cache {
         self.entries.contains_key(&object)
     }
 
+    /// Returns whether somebody waits for room.
+    pub fn is_waited_for(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// Returns whether the disk is known to be full.
     pub fn is_disk_full(&self) -> bool {
         self.disk_full.is_some()

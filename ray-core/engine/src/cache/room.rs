@@ -1,6 +1,6 @@
 //! Requests for room, and how they are served or refused.
 
-use super::{Cache, Command, Place, Purpose, RoomId, Waiting};
+use super::{Cache, Command, Entry, Place, Purpose, RoomId, Waiting};
 use crate::{failure::Failure, ids::ObjectId, time::Time};
 
 impl Cache {
@@ -35,11 +35,15 @@ impl Cache {
         if let Place::Disk(file) = entry.place {
             entry.place = Place::Wanted(file);
             let bytes = entry.bytes;
-            self.waiting.push_back(Waiting {
+            // Readers first: what they have read can make way for who creates.
+            let is_reader = |waiting: &Waiting| matches!(waiting.purpose, Purpose::Restore(_));
+            let readers = self.waiting.iter().take_while(|waiting| is_reader(waiting));
+            let waiting = Waiting {
                 purpose: Purpose::Restore(object),
                 bytes,
                 since: now,
-            });
+            };
+            self.waiting.insert(readers.count(), waiting);
         }
         self.touch(object);
         self.advance(now);
@@ -118,13 +122,21 @@ impl Cache {
         let mut did_move = false;
         while let Some(front) = self.waiting.front() {
             let (bytes, purpose) = (front.bytes, front.purpose);
-            while self.memory_bytes() + bytes > self.config.capacity {
+            let capacity = self.config.capacity;
+            let firm = self.memory_bytes().saturating_sub(self.droppable_bytes());
+            let may_go_over = firm + bytes > capacity && self.may_go_over(purpose);
+            if firm + bytes > capacity && self.is_disk_full() && !may_go_over {
+                // Nothing more will make way: what was dropped now would be missed for nothing.
+                break;
+            }
+            while self.memory_bytes() + bytes > capacity {
                 if !self.drop_one() {
                     break;
                 }
                 did_move = true;
             }
-            if self.memory_bytes() + bytes > self.config.capacity {
+            let memory = self.memory_bytes();
+            if memory + bytes > capacity && !(may_go_over && memory <= capacity) {
                 break;
             }
             self.waiting.pop_front();
@@ -135,6 +147,20 @@ impl Cache {
             front.since = now;
         }
         self.spill_what_is_needed();
+    }
+
+    /// Returns whether an object comes back although there is no room: when the disk is full nothing can
+    /// make way for it, and what is stored must stay readable. One at a time; it is the next to be dropped.
+    fn may_go_over(&self, purpose: Purpose) -> bool {
+        let is_returning = |entry: &Entry| matches!(entry.place, Place::Restoring(_));
+        matches!(purpose, Purpose::Restore(_))
+            && self.is_disk_full()
+            && !self.entries.values().any(is_returning)
+    }
+
+    fn droppable_bytes(&self) -> u64 {
+        let objects = self.droppable.values();
+        objects.map(|object| self.entries[object].bytes).sum()
     }
 
     fn serve(&mut self, purpose: Purpose, bytes: u64) {

@@ -105,6 +105,34 @@ impl Cache {
         self.advance(now);
     }
 
+    /// Somebody began to use an object before it was written: it is not in the file, and is pinned.
+    pub fn on_spill_skipped(&mut self, file: FileId, object: ObjectId) {
+        let Some(objects) = self.spilling.get_mut(&file) else {
+            return;
+        };
+        if objects.remove(&object) {
+            let entry = self
+                .entries
+                .get_mut(&object)
+                .expect("freed ones were taken out");
+            entry.place = Place::Memory;
+            entry.pins += 1;
+        }
+    }
+
+    /// Somebody began to use an object before it was dropped: it is in memory as before, and pinned.
+    pub fn on_drop_refused(&mut self, object: ObjectId, now: Time) {
+        if let Some(entry) = self.entries.get_mut(&object)
+            && let Place::Disk(file) = entry.place
+        {
+            entry.place = Place::Both(file);
+            entry.pins += 1;
+            self.resident += entry.bytes;
+            self.touch(object);
+        }
+        self.advance(now);
+    }
+
     /// A file could not be written, for want of space or otherwise; what is in memory is whole.
     pub fn on_spill_failed(&mut self, file: FileId, now: Time) {
         let Some(objects) = self.spilling.remove(&file) else {

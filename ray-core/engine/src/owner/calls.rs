@@ -104,6 +104,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             retries_left: submit.max_task_retries,
             retry_failures: submit.retry_failures,
             held: SmallVec::new(),
+            arguments: 0,
             parent: submit.parent.unwrap_or_default(),
             waiting: 0,
             is_cancelled: false,

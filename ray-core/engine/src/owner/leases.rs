@@ -20,6 +20,8 @@ pub(super) struct ShapeQueue {
     pub(super) requests: VecDeque<RequestId>,
     /// A running mean of how long a task runs; nanoseconds, 0 before the first.
     pub(super) mean_nanos: u64,
+    /// Whether its tasks may go where their arguments are.
+    pub(super) follows: bool,
 }
 
 pub(super) struct Lease {

@@ -20,6 +20,8 @@
 mod calls;
 mod facts;
 mod leases;
+mod locations;
+mod near;
 mod references;
 mod streams;
 mod tasks;
@@ -40,11 +42,15 @@ use crate::{
 
 pub use calls::{ActorState, CallSubmit};
 pub use facts::{ObjectFacts, TaskFacts, TaskStage};
+pub use locations::Held;
+pub use near::Locate;
 pub use streams::NextItem;
 pub use tasks::TaskSubmit;
 
 use calls::ActorQueue;
 use leases::{Lease, ShapeQueue};
+use locations::Locations;
+use near::Near;
 use references::{Borrowed, Owned};
 use streams::Stream;
 use tasks::Task;
@@ -66,6 +72,8 @@ pub struct Limits {
     pub idle_nanos: u64,
     /// Pending calls at one actor of which the user is warned, and again at each doubling.
     pub pending_warned: u64,
+    /// Arguments of fewer bytes on another node are brought to the task, not the task to them.
+    pub near_bytes: u64,
 }
 
 impl Default for Limits {
@@ -76,6 +84,7 @@ impl Default for Limits {
             window_nanos: 1_000_000,
             idle_nanos: 20_000_000,
             pending_warned: 5000,
+            near_bytes: 1 << 20,
         }
     }
 }
@@ -185,6 +194,8 @@ pub struct Owner<P, V> {
     idle: VecDeque<(Time, LeaseId)>,
     actors: FxHashMap<ActorId, ActorQueue>,
     streams: FxHashMap<u64, Stream>,
+    locations: Locations,
+    near: Near<V>,
     /// Processes that ever had a credit of ours.
     borrowers: FxHashSet<ProcessId>,
     /// Processes that are gone; an id is never used twice.
@@ -209,6 +220,8 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             idle: VecDeque::new(),
             actors: FxHashMap::default(),
             streams: FxHashMap::default(),
+            locations: Locations::default(),
+            near: Near::default(),
             borrowers: FxHashSet::default(),
             dead: FxHashSet::default(),
             commands: VecDeque::new(),

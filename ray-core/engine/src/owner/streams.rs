@@ -188,6 +188,15 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         })
     }
 
+    /// Returns the object that the next item of a stream to arrive will be.
+    pub fn arriving_item(&self, task: TaskId) -> Option<ObjectId> {
+        let head = self.streams.get(&task.index)?.head?;
+        Some(ObjectId {
+            owner: task.owner,
+            index: head,
+        })
+    }
+
     /// Returns how many streams are open here.
     pub fn open_streams(&self) -> usize {
         self.streams.len()

@@ -38,7 +38,10 @@ pub(super) struct Task<P> {
     pub(super) attempt: u32,
     pub(super) retries_left: i32,
     pub(super) retry_failures: bool,
+    /// Its arguments, then the references inside them.
     pub(super) held: SmallVec<[ObjectId; 1]>,
+    /// How many of those are arguments.
+    pub(super) arguments: u32,
     /// Index 0 for none.
     pub(super) parent: TaskId,
     /// Arguments that are not there yet.
@@ -75,6 +78,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             retries_left: submit.max_retries,
             retry_failures: submit.retry_failures,
             held: SmallVec::new(),
+            arguments: 0,
             parent: submit.parent.unwrap_or_default(),
             waiting: 0,
             is_cancelled: false,
@@ -93,8 +97,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             .get(id.index)
             .is_some_and(|task| task.waiting == 0)
         {
-            self.enqueue(id.index, false);
-            self.dispatch(shape, now);
+            self.on_arguments_ready(id.index);
         }
         id
     }
@@ -125,6 +128,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
                 }
             }
         }
+        task.arguments = u32::try_from(task.held.len()).unwrap_or(u32::MAX);
         for object in nested {
             self.hold(*object);
             task.held.push(*object);
@@ -171,10 +175,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
                 continue;
             }
             match task.kind {
-                Kind::Task { shape, .. } => {
-                    self.enqueue(index, false);
-                    self.dispatch(shape, self.now);
-                }
+                Kind::Task { .. } => self.on_arguments_ready(index),
                 Kind::Call { actor, .. } => self.pump_actor(actor),
             }
         }

@@ -45,6 +45,14 @@ impl Pulls {
     /// A chunk arrived and is right.
     pub fn on_chunk(&mut self, object: ObjectId, chunk: u32, from: NodeId, now: Time) {
         self.settle(object, chunk, Some(from));
+        // Who sends is not late with the rest, however slow the way is.
+        let asked = self
+            .objects
+            .values_mut()
+            .flat_map(|incoming| incoming.asked.values_mut());
+        for asked in asked.filter(|asked| asked.from == from) {
+            asked.at = now;
+        }
         let Some(incoming) = self.objects.get_mut(&object) else {
             return;
         };
@@ -90,6 +98,44 @@ impl Pulls {
         self.advance(now);
     }
 
+    /// A holder serves enough others: it is left alone for a moment, and newer holders are looked for.
+    pub fn on_holder_busy(&mut self, object: ObjectId, chunk: u32, from: NodeId, now: Time) {
+        self.settle(object, chunk, Some(from));
+        let busy_for = self.config.busy_for;
+        if let Some(incoming) = self.objects.get_mut(&object) {
+            incoming.busy.insert(from, now + busy_for);
+            if incoming.located + busy_for <= now {
+                incoming.located = now;
+                self.commands.push_back(Command::Locate { object });
+            }
+        }
+        self.advance(now);
+    }
+
+    /// Holders of an object may have gone: its owner is asked again at once.
+    pub fn relocate(&mut self, object: ObjectId, now: Time) {
+        if let Some(incoming) = self.objects.get_mut(&object) {
+            incoming.located = now;
+            self.commands.push_back(Command::Locate { object });
+        }
+    }
+
+    /// The owner says that an object cannot be had any more: every pull that wants it fails.
+    pub fn on_lost(&mut self, object: ObjectId, failure: &Failure, now: Time) {
+        let Some(incoming) = self.objects.get(&object) else {
+            return;
+        };
+        for pull in incoming.pulls.clone() {
+            self.end_pull(pull);
+            self.commands.push_back(Command::Fail {
+                pull,
+                object,
+                failure: failure.clone(),
+            });
+        }
+        self.advance(now);
+    }
+
     /// A node is gone: what it was asked for is asked of others.
     pub fn on_node_died(&mut self, node: NodeId, now: Time) {
         for object in self.objects.keys().copied().collect::<Vec<_>>() {
@@ -112,6 +158,9 @@ impl Pulls {
         }
         for (object, from) in late {
             self.forget_holder(object, from);
+        }
+        for incoming in self.objects.values_mut() {
+            incoming.busy.retain(|_, until| *until > now);
         }
         self.fail_overdue(now);
         self.advance(now);
@@ -204,6 +253,7 @@ impl Pulls {
             .iter()
             .filter(|(_, chunks)| chunks.contains(chunk))
             .map(|(node, _)| *node)
+            .filter(|node| !self.objects[&object].busy.contains_key(node))
             .filter(|node| outstanding(node) < self.config.per_holder_max)
             .min_by_key(|node| (outstanding(node) + load(node), mix(self.seed ^ node.0)))
     }

@@ -9,8 +9,10 @@
 //! # Fetching
 //! Any holder serves, also one that has only some of the chunks yet: it counts for those. Of the
 //! holders of a chunk the least loaded is asked. Every puller begins elsewhere in the object and says
-//! what it has, so that many who fetch the same object serve each other. What has arrived is kept when a
-//! holder dies. A holder that sent a chunk that is not right is not asked for that object again.
+//! what it has, so that many who fetch the same object serve each other. A holder that serves enough
+//! others sends the rest away for a moment; they look for newer holders, and so a broadcast becomes a tree.
+//! What has arrived is kept when a holder dies. A holder that sent a chunk that is not right is not asked
+//! for that object again.
 //!
 //! An object that is sealed is the store's; whoever drives this keeps it there until the pull is done.
 
@@ -41,6 +43,8 @@ pub struct PullConfig {
     pub retry_after: Duration,
     /// How often holders are looked for. Default 1 s.
     pub locate_interval: Duration,
+    /// How long a holder that serves enough others already is left alone. Default 20 ms.
+    pub busy_for: Duration,
     /// How long a pull may take to get something. Default 600 s.
     pub fail_after: Duration,
 }
@@ -53,6 +57,7 @@ impl Default for PullConfig {
             per_holder_max: 4,
             retry_after: Duration::from_secs(10),
             locate_interval: Duration::from_secs(1),
+            busy_for: Duration::from_millis(20),
             fail_after: Duration::from_secs(600),
         }
     }
@@ -167,6 +172,8 @@ struct Incoming {
     asked: BTreeMap<u32, Asked>,
     holders: BTreeMap<NodeId, Chunks>,
     distrusted: BTreeSet<NodeId>,
+    /// Holders that serve enough others, and until when they are left alone.
+    busy: BTreeMap<NodeId, Time>,
     pulls: BTreeSet<PullId>,
     /// Whether it has a place in the store.
     is_active: bool,
@@ -238,7 +245,11 @@ impl Pulls {
             .pulls
             .values()
             .map(|pull| pull.since + self.config.fail_after);
-        retries.chain(locates).chain(failures).min()
+        let busy = self
+            .objects
+            .values()
+            .flat_map(|incoming| incoming.busy.values().copied());
+        retries.chain(locates).chain(failures).chain(busy).min()
     }
 
     /// Returns how many chunks an object of this size has.
@@ -282,6 +293,7 @@ impl Pulls {
                     asked: BTreeMap::new(),
                     holders: BTreeMap::new(),
                     distrusted: BTreeSet::new(),
+                    busy: BTreeMap::new(),
                     pulls: BTreeSet::new(),
                     is_active: false,
                     located: now,

@@ -1,0 +1,305 @@
+//! What is said to the node: by its workers, by other nodes, by the control role.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use ray_engine::{
+    failure::Failure,
+    ids::{ProcessId, RequestId},
+    spec::Demand,
+};
+use ray_net::Peer;
+use ray_shm::SegmentRange;
+
+use super::{
+    Drain, NEAR_BYTES, NodeRole, NodeState, copies::Wish, jobs, segments::Asker, serve::Wanted,
+};
+use crate::{runtime::Runtime, wire::Message};
+
+impl NodeRole {
+    /// Handles a message for the node.
+    pub(crate) fn on_message(
+        &self,
+        runtime: &Arc<Runtime>,
+        from: ProcessId,
+        peer: Option<&Peer>,
+        message: Message,
+    ) {
+        let now = runtime.now();
+        let message = match self.on_bulk_message(runtime, from, peer, message) {
+            Some(message) => message,
+            None => return,
+        };
+        self.with_state(runtime, |state, out| match message {
+            Message::RequestLease {
+                request,
+                job,
+                shape,
+                placement,
+                near,
+            } => {
+                let job = state.job_asked_for(runtime, from, job);
+                let demand = Demand {
+                    job,
+                    strategy: placement.strategy,
+                    bundle: placement.bundle,
+                    origin: Some(runtime.node()),
+                    locality: near.map(|node| (node, NEAR_BYTES)).into_iter().collect(),
+                    ..Demand::task(shape)
+                };
+                state.on_request(runtime, (from, RequestId(request)), demand, out)
+            }
+            Message::CancelLeaseRequest {
+                request,
+                was_placed,
+            } => {
+                let key = (from, RequestId(request));
+                let NodeState {
+                    placements,
+                    scheduler,
+                    ..
+                } = state;
+                if placements.on_cancel(scheduler, key, was_placed, now) {
+                    let message = Message::CancelSpilled {
+                        requester: from,
+                        request,
+                    };
+                    out.push((runtime.control_process(), message));
+                }
+            }
+            Message::PlaceLease {
+                requester,
+                request,
+                job,
+                demand,
+                is_bound,
+            } => {
+                let request = RequestId(request);
+                state.on_placed(from, (requester, request), job, demand, is_bound, now, out);
+            }
+            Message::CancelPlaced { requester, request } => {
+                let key = (requester, RequestId(request));
+                let scheduler = &mut state.scheduler;
+                state.placements.on_placed_cancelled(scheduler, key, now)
+            }
+            Message::Drain => {
+                if from == runtime.control_process() && state.drain == Drain::No {
+                    tracing::info!("this node takes no new work and ends once it has none");
+                    state.drain = Drain::Wanted;
+                    out.push((from, Message::DrainAccepted));
+                }
+            }
+            Message::ReturnLease { lease } => state.scheduler.return_lease(lease, now),
+            Message::PrepareBundles {
+                group,
+                attempt,
+                bundles,
+            } => {
+                state.placements.on_bundles();
+                let held = state
+                    .scheduler
+                    .prepare_bundles(group, attempt, &bundles, now);
+                let answer = match held {
+                    Ok(()) => Message::BundlesPrepared { group, attempt },
+                    Err(_) => Message::BundlesRefused { group, attempt },
+                };
+                out.push((from, answer));
+            }
+            Message::CommitBundles { group, attempt } => {
+                state.placements.on_bundles();
+                let answer = match state.scheduler.commit_bundles(group, attempt, now) {
+                    Ok(()) => Message::BundlesCommitted { group, attempt },
+                    Err(_) => Message::BundlesRefused { group, attempt },
+                };
+                out.push((from, answer));
+            }
+            Message::ReturnBundles { group, attempt } => {
+                state.scheduler.return_bundles(group, attempt, now)
+            }
+            Message::WorkerReady { pid, addr } => {
+                // The worker listens on the port it connects from; where it really is, the connection says.
+                let addr = peer.map_or(addr, |peer| SocketAddr::new(peer.addr().ip(), addr.port()));
+                if let Some(worker) = state.workers.get_mut(&from) {
+                    worker.addr = Some(addr);
+                    worker.ready = true;
+                    tracing::debug!(worker = %from, pid, "worker ready");
+                    state.scheduler.on_worker_ready(from, now);
+                }
+                runtime.note_worker_ready();
+            }
+            Message::Blocked => state.scheduler.on_worker_blocked(from, now),
+            Message::Unblocked => state.scheduler.on_worker_unblocked(from, now),
+            Message::StayedBusy => state.scheduler.on_worker_stayed(from, now),
+            Message::KillWorker { worker } => {
+                if let Some(worker) = state.workers.get(&worker) {
+                    self.start.kill(worker.pid);
+                }
+            }
+            Message::ActorRunning { lease } => state.scheduler.on_actor_started(lease, now),
+            Message::StopWorkersActor { worker, actor } => {
+                out.push((worker, Message::StopActor { actor }))
+            }
+            said @ (Message::ActorStarted { .. }
+            | Message::ActorStartFailed { .. }
+            | Message::ActorExit { .. }) => out.push((
+                runtime.control_process(),
+                Message::OfWorker {
+                    worker: from,
+                    message: Box::new(said),
+                },
+            )),
+            Message::JobAnnounced { job } => state.on_job(job, runtime.process()),
+            Message::JobEnded { job } => {
+                state.scheduler.on_job_ended(job, now);
+                if let Some(ended) = state.jobs.get_mut(&job) {
+                    ended.has_ended = true;
+                }
+                state.forget_ended_jobs(now);
+            }
+            Message::FetchExecutable { offset } => {
+                let job = state.own_job;
+                let part = std::env::current_exe().and_then(|path| jobs::read_part(&path, offset));
+                let bytes = part.unwrap_or_else(|error| {
+                    tracing::error!(%error, "the executable of this driver cannot be read");
+                    Vec::new()
+                });
+                out.push((from, Message::ExecutablePart { job, offset, bytes }));
+            }
+            Message::ExecutablePart { job, offset, bytes } => {
+                state.on_executable_part(from, job, offset, &bytes, now, out)
+            }
+            Message::RequestSegments {
+                request,
+                bytes,
+                least,
+            } => {
+                let asker = (from, request);
+                state.on_segments_wanted(asker, bytes, least, runtime.process(), now, out)
+            }
+            Message::CancelSegments { request } => {
+                let asker = Asker::Process(from, request);
+                state.unqueue_segments(|other| other == asker, now)
+            }
+            Message::BringBack { request, offset } => {
+                state.on_bring_back((from, request), offset, runtime.process(), now, out)
+            }
+            Message::ReturnSegments { first, count } => {
+                let range = SegmentRange { first, count };
+                state.on_segments_returned(from, range, runtime.process(), now, out)
+            }
+            Message::ObjectLocated { object, outcome } => {
+                state.on_located(object, outcome, runtime.process(), now)
+            }
+            Message::ChunkRefused {
+                object,
+                chunk,
+                is_busy,
+            } => {
+                let pulls = &mut state.copies.pulls;
+                match is_busy {
+                    true => pulls.on_holder_busy(object, chunk, from.node(), now),
+                    false => pulls.on_chunk_refused(object, chunk, from.node(), now),
+                }
+            }
+            Message::DropCopy { object } => state.on_copy_unwanted(object, now),
+            Message::KeepCopy { object } => state.on_copy_is_last(object, out),
+            Message::QueryStore { request } => {
+                let store = state.store_row(from);
+                out.push((from, Message::Store { request, store }));
+            }
+            Message::ReleaseCopy { object } => state.on_copy_released(from, object, now),
+            // The writer is gone; its segments come back whole, once nobody reads them.
+            Message::FreeSlot { .. } => {}
+            Message::DeathTold { process, nodes } => {
+                state.on_death_told(process, nodes, runtime.process(), now, out)
+            }
+            Message::Quiesced { dead } => {
+                state.on_quiesced(dead, from, runtime.process(), now, out)
+            }
+            other => tracing::warn!(%from, ?other, "the node has no use for this message"),
+        });
+    }
+
+    /// Handles what needs the second endpoint; gives everything else back.
+    fn on_bulk_message(
+        &self,
+        runtime: &Arc<Runtime>,
+        from: ProcessId,
+        peer: Option<&Peer>,
+        message: Message,
+    ) -> Option<Message> {
+        let (now, here) = (runtime.now(), runtime.process());
+        match message {
+            Message::Fetch {
+                request,
+                object,
+                offset,
+                len,
+                writer,
+                purpose,
+            } => {
+                let wish = Wish {
+                    asker: (from, request),
+                    object,
+                    source: ray_shm::Slot { offset, len },
+                    writer,
+                    purpose,
+                };
+                let net = self.bulk_net(runtime);
+                self.with_state(runtime, |state, out| match net {
+                    Ok(net) => {
+                        state.copies.port = net.local_addr().port();
+                        state.on_fetch(wish, here, now, out);
+                    }
+                    Err(reason) => {
+                        let text = format!("no endpoint for objects of other nodes: {reason}");
+                        out.push((
+                            from,
+                            Message::Fetched {
+                                request,
+                                object,
+                                outcome: Err(Failure::System(text)),
+                            },
+                        ));
+                    }
+                });
+            }
+            Message::ReadChunk {
+                job,
+                object,
+                offset,
+                len,
+                writer,
+                chunk,
+                port,
+            } => {
+                let source = ray_shm::Slot { offset, len };
+                let wanted = Wanted {
+                    job,
+                    object,
+                    source,
+                    writer,
+                    chunk,
+                };
+                // The port is on the machine that the asker connects from.
+                let addr = peer.map(|peer| SocketAddr::new(peer.addr().ip(), port))?;
+                if let Err(reason) = self.bulk_net(runtime) {
+                    tracing::error!(%reason, "no endpoint for objects of this node");
+                    return None;
+                }
+                let part = self.with_state(runtime, |state, out| {
+                    state.on_chunk_wanted(from, &wanted, here, now, out)
+                });
+                if let Some(part) = part {
+                    self.send_part(part, addr);
+                }
+            }
+            Message::CancelChunk { object, chunk } => {
+                if let Some(part) = self.take_part_back(object, chunk, from) {
+                    self.with_state(runtime, |state, _| state.on_part_sent(&part, now));
+                }
+            }
+            other => return Some(other),
+        }
+        None
+    }
+}
