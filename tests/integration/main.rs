@@ -15,6 +15,7 @@ mod actor_pool;
 mod actors;
 mod cancel;
 mod cluster;
+mod collective;
 mod concurrency_groups;
 mod errors;
 mod get_and_wait;

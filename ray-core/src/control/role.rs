@@ -12,6 +12,7 @@ use ray_engine::{
     control::{
         actors::{ActorDirectory, ActorSpec, Command as ActorCommand, DirectoryState},
         groups::{GroupsConfig, PlacementGroups},
+        rendezvous::Rendezvous,
     },
     failure::{Failure, WorkerExit},
     ids::{ActorId, JobId, LeaseId, ProcessId, RequestId},
@@ -20,7 +21,7 @@ use ray_engine::{
     time::Time,
 };
 
-use super::nodes::Nodes;
+use super::{collectives, nodes::Nodes};
 use crate::{
     actor::CallLimits,
     runtime::{Runtime, courier::Courier},
@@ -37,6 +38,7 @@ pub(super) struct ControlState {
     pub(super) directory: ActorDirectory,
     pub(super) scheduler: ClusterScheduler,
     pub(super) groups: PlacementGroups,
+    pub(super) rendezvous: Rendezvous<SocketAddr>,
     pub(super) nodes: Nodes,
     /// Whether each newcomer that the desk let in may only be a driver.
     admitted: BTreeMap<ProcessId, bool>,
@@ -88,6 +90,7 @@ impl ControlRole {
                 directory: ActorDirectory::new().with_first_request(ACTOR_REQUESTS_FROM),
                 scheduler: ClusterScheduler::new(config, seed),
                 groups: PlacementGroups::new(GroupsConfig::default(), 1),
+                rendezvous: Rendezvous::default(),
                 nodes: Nodes::default(),
                 admitted: BTreeMap::new(),
                 jobs: BTreeMap::new(),
@@ -278,6 +281,9 @@ impl ControlRole {
             | Message::BundlesPrepared { .. }
             | Message::BundlesCommitted { .. }
             | Message::BundlesRefused { .. } => state.on_group_message(from, message, now, out),
+            Message::JoinCollective { .. }
+            | Message::WithdrawCollective { .. }
+            | Message::LeaveCollective { .. } => state.on_collective_message(from, message),
             Message::QueryResources { request } => {
                 let (total, available) = state.nodes.resources();
                 out.push((
@@ -378,6 +384,8 @@ impl ControlState {
         self.wanted
             .retain(|(requester, _), _| *requester != process);
         self.scheduler.on_process_died(process, now);
+        self.rendezvous
+            .on_process_died(process, &collectives::describe(exit));
         self.directory.on_worker_died(process, exit.clone(), now);
         self.directory.on_owner_died(process, now);
     }
@@ -392,6 +400,7 @@ impl ControlState {
         self.wanted
             .retain(|(requester, _), _| requester.node_process() != process);
         self.groups.on_node_died(process.node(), now);
+        self.rendezvous.on_node_died(process);
         let hosts = self
             .hosts
             .keys()
@@ -421,6 +430,7 @@ impl ControlState {
             .collect::<Vec<_>>();
         for job in ended {
             self.groups.on_job_ended(job, now);
+            self.rendezvous.on_job_ended(job);
             self.ended.extend(self.jobs.remove(&job));
             while self.ended.len() > ENDED_JOBS_MAX {
                 self.ended.pop_front();
@@ -433,6 +443,7 @@ impl ControlState {
     /// Carries out what groups, scheduler and directory wish, until all are still.
     fn run_commands(&mut self, runtime: &Arc<Runtime>, out: &mut Outbox) {
         let now = runtime.now();
+        self.run_rendezvous(out);
         loop {
             if let Some(command) = self.groups.poll_command() {
                 self.run_group_command(command, now, out);

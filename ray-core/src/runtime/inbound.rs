@@ -83,6 +83,7 @@ impl Handler for Inbound {
                     .parse_item(peer, &frame)
                     .map(|item| items.push(item)),
                 kind::CHUNK => runtime.on_chunk(peer, &frame),
+                kind::PART => runtime.on_part(peer, &frame),
                 kind::CONTROL | kind::ANSWER => {
                     // A control message speaks about the frames before it.
                     runtime.take_calls(&mut calls);
@@ -510,6 +511,7 @@ impl Runtime {
                 if let Some(node) = &self.node_role {
                     node.on_remote_node_died(&this, process);
                 }
+                self.collectives.on_node_gone(self, process);
                 self.with_core(|core, now| core.on_node_died(process, now));
             }
             Message::Printed {
@@ -558,6 +560,14 @@ impl Runtime {
                 }
             }
             Message::RecallSegments => self.return_segments(true),
+            Message::CollectiveJoined { request, outcome } => {
+                self.collectives.on_joined(self, request, outcome)
+            }
+            Message::CollectiveBroken {
+                group,
+                rank,
+                reason,
+            } => self.collectives.on_broken(group, rank, &reason),
             Message::CreateActorReply { request, .. }
             | Message::LookupActorReply { request, .. }
             | Message::GroupReply { request, .. }
@@ -632,6 +642,8 @@ impl Runtime {
         if let Some(executor) = &self.executor {
             executor.on_caller_gone(process);
         }
+        self.collectives
+            .on_process_gone(self, process, "its process ended");
         self.with_core(|core, now| core.on_process_died(process, exit, now));
         if self
             .writers
@@ -677,6 +689,11 @@ impl Runtime {
                     self.send(node, Message::KillWorker { worker: process });
                 }
             }
+            self.collectives.on_process_gone(
+                self,
+                process,
+                &format!("the connection to it is gone: {reason}"),
+            );
             self.with_core(|core, now| {
                 core.on_process_died(
                     process,
