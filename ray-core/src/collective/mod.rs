@@ -113,7 +113,8 @@ impl Group {
 
     /// Joins a group as [`Group::join`] does, with another limit for all waits.
     ///
-    /// The limit is for the others to come, and later for the silence of a member that a call waits for.
+    /// The limit is for the others to come, and later for the silence of a member that a call waits for;
+    /// for those waits [`Group::with_timeout`] sets another.
     ///
     /// # Errors
     /// As [`Group::join`].
@@ -167,6 +168,12 @@ impl Group {
                 )))
             }
         }
+    }
+
+    /// Sets another limit for the silence of a member that a call waits for.
+    pub fn with_timeout(mut self, timeout: Duration) -> Group {
+        self.timeout = timeout;
+        self
     }
 
     /// Returns the group's name.
