@@ -21,6 +21,7 @@ mod errors;
 mod get_and_wait;
 mod groups;
 mod names;
+mod network;
 mod objects;
 mod order;
 mod pending_calls;
