@@ -473,6 +473,12 @@ pub(crate) enum Message {
     },
     LeaveCollective {
         group: u64,
+        /// The members that the process has not told itself.
+        untold: Vec<u32>,
+    },
+    CollectiveLeft {
+        group: u64,
+        rank: u32,
     },
     CollectiveBroken {
         group: u64,

@@ -221,7 +221,14 @@ fn who_joins_anew_ends_the_former_group() {
 #[test]
 fn who_left_is_neither_told_nor_missed() {
     let mut rendezvous = group_of(3);
-    rendezvous.on_left(process(1), 1);
+    rendezvous.on_left(process(1), 1, &[2]);
+    let left = Command::Left {
+        to: process(3),
+        group: 1,
+        rank: 0,
+    };
+    assert_eq!(commands(&mut rendezvous), [left], "it told rank 1 itself");
+    rendezvous.on_left(process(1), 1, &[2]);
     rendezvous.on_process_died(process(1), "it ended");
     assert_eq!(commands(&mut rendezvous), []);
     rendezvous.on_process_died(process(2), "killed");

@@ -189,12 +189,17 @@ impl<'a, T: Element> Turn<'a, T> {
         let bytes: &[u8] = bytemuck::cast_slice(self.elements.part(elements));
         if let Some(mut guard) = self.room(to, bytes.len()) {
             guard.copy_from_slice(bytes);
-            let slot = guard.seal();
-            {
+            let slot = {
                 let mut state = self.seat.state.lock();
+                if !state.member.is_reachable(to) {
+                    // Nobody would say that it was taken; the next step says why.
+                    return Ok(());
+                }
                 let slots = state.slots.entry((chunk.lane, to)).or_default();
+                let slot = guard.seal();
                 slots.push_back((chunk.sequence, slot));
-            }
+                slot
+            };
             let place = Place::Arena {
                 object: ObjectId::default(),
                 offset: slot.offset,

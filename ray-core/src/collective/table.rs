@@ -164,6 +164,26 @@ impl Seat {
         }
     }
 
+    /// Says goodbye, behind everything that was said: directly where there is a connection, else by the
+    /// control role, since nothing of this process is on its way there.
+    fn say_goodbye(&self, runtime: &Runtime) {
+        let mut untold = Vec::new();
+        for (rank, (process, _)) in (0..).zip(&self.members) {
+            if rank == self.rank {
+                continue;
+            }
+            match runtime.with_core(|core, _| core.connected(*process)) {
+                Some(peer) => {
+                    self.push(&peer, &Say::Left, &[]);
+                    peer.flush_hint(Flush::Lazy);
+                }
+                None => untold.push(rank),
+            }
+        }
+        let group = self.group;
+        runtime.send_to_control(Message::LeaveCollective { group, untold });
+    }
+
     /// Appends a part of the conversation to a member's outgoing frames.
     pub(super) fn push(&self, peer: &Peer, say: &Say, body: &[u8]) {
         let header = HeaderFields {
@@ -273,14 +293,10 @@ impl Collectives {
         let Some(joining) = joining.get_mut(&request) else {
             // Nobody waits any more: the others must not wait for this process.
             drop(state);
-            if let Ok(roster) = outcome {
-                runtime.send_to_control(Message::LeaveCollective {
-                    group: roster.group,
-                });
-                if let Some(rank) = rank_in(&roster, runtime.process()) {
-                    let seat = Seat::new(roster.group, String::new(), rank, roster.members);
-                    seat.tell_all(runtime, &Say::Left);
-                }
+            if let Ok(roster) = outcome
+                && let Some(rank) = rank_in(&roster, runtime.process())
+            {
+                Seat::new(roster.group, String::new(), rank, roster.members).say_goodbye(runtime);
             }
             return;
         };
@@ -311,6 +327,16 @@ impl Collectives {
         joining.cell.notify();
         drop(state);
         free_all(runtime, free);
+    }
+
+    /// The control role says that a member left which had said nothing to this one.
+    pub(crate) fn on_left(&self, group: u64, rank: u32) {
+        let seat = self.state.lock().groups.get(&group).cloned();
+        if let Some(seat) = seat {
+            let mut state = seat.state.lock();
+            state.member.on_left(rank);
+            state.wake();
+        }
     }
 
     /// The control role says that a group is over.
@@ -360,8 +386,7 @@ impl Collectives {
             state.is_closed = true;
             state.payloads.clear();
         }
-        seat.tell_all(runtime, &Say::Left);
-        runtime.send_to_control(Message::LeaveCollective { group: seat.group });
+        seat.say_goodbye(runtime);
         self.forget_if_over(seat);
     }
 

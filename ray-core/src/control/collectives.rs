@@ -30,7 +30,9 @@ impl ControlState {
                 addr,
             }),
             Message::WithdrawCollective { request } => self.rendezvous.withdraw(from, request),
-            Message::LeaveCollective { group } => self.rendezvous.on_left(from, group),
+            Message::LeaveCollective { group, untold } => {
+                self.rendezvous.on_left(from, group, &untold)
+            }
             other => tracing::warn!(%from, ?other, "this is not about a collective group"),
         }
     }
@@ -68,6 +70,7 @@ impl ControlState {
                         reason,
                     },
                 ),
+                Command::Left { to, group, rank } => (to, Message::CollectiveLeft { group, rank }),
             });
         }
     }

@@ -563,6 +563,7 @@ impl Runtime {
             Message::CollectiveJoined { request, outcome } => {
                 self.collectives.on_joined(self, request, outcome)
             }
+            Message::CollectiveLeft { group, rank } => self.collectives.on_left(group, rank),
             Message::CollectiveBroken {
                 group,
                 rank,

@@ -203,6 +203,12 @@ impl Core {
         is_other.then(|| self.peer_at(process, addr))
     }
 
+    /// Returns the connection to a process if there is one.
+    pub(crate) fn connected(&self, process: ProcessId) -> Option<Peer> {
+        let peer = self.peers.get(&process)?;
+        (!peer.is_closed()).then(|| peer.clone())
+    }
+
     /// Makes the process behind an address known.
     pub(crate) fn on_address(&mut self, process: ProcessId, addr: SocketAddr) {
         if process != self.process && !self.dead.contains_key(&process) {

@@ -167,6 +167,11 @@ impl Member {
         self.fault.as_ref()
     }
 
+    /// Returns whether what is sent to a member may still be taken.
+    pub fn is_reachable(&self, rank: u32) -> bool {
+        self.fault.is_none() && !self.left.contains(&rank)
+    }
+
     /// Begins a call.
     ///
     /// # Errors

@@ -56,6 +56,12 @@ pub enum Command<A> {
         rank: u32,
         reason: String,
     },
+    /// A member left that had said nothing to this one.
+    Left {
+        to: ProcessId,
+        group: u64,
+        rank: u32,
+    },
 }
 
 /// The groups of all jobs: those that gather and those that are at work.
@@ -237,13 +243,28 @@ impl<A: Clone> Rendezvous<A> {
         }
     }
 
-    /// Notes that a process needs its group no more; it has told the others itself.
-    pub fn on_left(&mut self, process: ProcessId, group: u64) {
-        if let Some(working) = self.working.get_mut(&group) {
-            working.members.retain(|_, member| *member != process);
-            if working.members.is_empty() {
-                self.working.remove(&group);
-            }
+    /// Notes that a process needs its group no more; it has told the others itself, but for these ranks.
+    pub fn on_left(&mut self, process: ProcessId, group: u64, untold: &[u32]) {
+        let Some(working) = self.working.get_mut(&group) else {
+            return;
+        };
+        let mut members = working.members.iter();
+        let Some((&rank, _)) = members.find(|(_, member)| **member == process) else {
+            return;
+        };
+        working.members.remove(&rank);
+        for (_, to) in untold
+            .iter()
+            .filter_map(|rank| working.members.get_key_value(rank))
+        {
+            self.commands.push_back(Command::Left {
+                to: *to,
+                group,
+                rank,
+            });
+        }
+        if working.members.is_empty() {
+            self.working.remove(&group);
         }
     }
 
