@@ -59,6 +59,7 @@ fn main() -> Result<(), Error> {
                 address: arguments.next().unwrap_or_default(),
                 token: arguments.next().unwrap_or_default(),
                 node: options(2.0),
+                ..NodeConfig::default()
             }
             .start()?;
             println!("{}", node.node_id());

@@ -272,6 +272,18 @@ pub const SERVED_AT_ONCE: usize = 2;
 pub const SERVED_PAUSE: Duration = Duration::from_millis(50);
 /// Parts of objects that wait to be sent to one node before the sender waits; bytes.
 pub const BULK_QUEUE_BYTES: usize = 8 << 20;
+/// The largest piece of a collective call that travels at once; bytes.
+pub const COLLECTIVE_CHUNK_BYTES: u64 = 1 << 20;
+/// Pieces of a collective call that may be on the way to a member that has not taken them.
+pub const COLLECTIVE_WINDOW: u64 = 8;
+/// Smaller pieces travel in a frame even to a member on the same node; bytes.
+///
+/// Measured there: no difference at 1 KB, a third faster through the arena at 4 KB, four times at 32 KB.
+pub const COLLECTIVE_SHARED_BYTES_MIN: usize = 2 << 10;
+/// What came for groups that are still forming, in all; parts.
+pub const COLLECTIVE_EARLY_PARTS_MAX: usize = 256;
+/// A member that waits this long for another gives up, unless its group says otherwise.
+pub const COLLECTIVE_TIMEOUT: Duration = Duration::from_secs(300);
 /// A process of this machine that says nothing for this long is lost.
 pub const LOCAL_SILENCE: Duration = Duration::from_secs(30);
 /// A process of a cluster of several nodes that says nothing for this long is lost.

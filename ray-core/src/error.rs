@@ -226,6 +226,56 @@ pub enum Error {
         /// The most items it holds.
         capacity: u64,
     },
+    /// The other members of a collective group did not come; start them, or give them more time.
+    #[error("rank {rank} could not join group `{group}`: {reason}")]
+    CollectiveJoin {
+        /// The group's name.
+        group: String,
+        /// Who joined.
+        rank: u32,
+        /// Who was missing.
+        reason: String,
+    },
+    /// A member of a collective group is gone, and the group with it; join again for a new one.
+    #[error("rank {rank} of group `{group}` is lost: {reason}; join again for a new group")]
+    CollectiveMemberLost {
+        /// The group's name.
+        group: String,
+        /// Who is gone.
+        rank: u32,
+        /// Why.
+        reason: String,
+    },
+    /// Two members of a collective group called different things; make them call the same.
+    #[error(
+        "in group `{group}`, rank {rank} called {call} where rank {other_rank} called {other_call}; all members must make the same calls in the same order"
+    )]
+    CollectiveMismatch {
+        /// The group's name.
+        group: String,
+        /// Who noticed.
+        rank: u32,
+        /// What it called.
+        call: String,
+        /// With whom it did not agree.
+        other_rank: u32,
+        /// What that one called.
+        other_call: String,
+    },
+    /// A member of a collective group was silent for too long; see what it does, or give it more time.
+    #[error(
+        "in group `{group}`, rank {rank} heard nothing from rank {waited_for} for {after:?}; see what that member does, or join with a longer limit"
+    )]
+    CollectiveTimeout {
+        /// The group's name.
+        group: String,
+        /// Who waited.
+        rank: u32,
+        /// For whom.
+        waited_for: u32,
+        /// For how long.
+        after: Duration,
+    },
     /// The runtime itself failed; the text says where.
     #[error("the runtime failed: {0}")]
     System(String),

@@ -27,6 +27,7 @@ extern crate self as ray_core;
 #[path = "private/mod.rs"]
 pub mod __private;
 mod actor;
+pub mod collective;
 pub mod config;
 mod context_api;
 pub mod control;

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 
 use ray_engine::{
     chunks::Chunks,
+    collective::{Chunk, Fault, Lane},
     failure::{Failure, WorkerExit},
     ids::{ActorId, GroupId, JobId, LeaseId, NodeId, ObjectId, ProcessId, TaskId},
     resources::Resources,
@@ -17,7 +18,7 @@ use rkyv::{Archive, Deserialize, Serialize, rancor};
 use crate::actor::CallLimits;
 
 /// The version of the frames and messages; both sides of a connection must have the same.
-pub(crate) const WIRE_VERSION: u16 = 3;
+pub(crate) const WIRE_VERSION: u16 = 4;
 
 /// Frame kinds that ray-core adds to ray-net's own.
 pub(crate) mod kind {
@@ -33,12 +34,15 @@ pub(crate) mod kind {
     pub(crate) const CHUNK: u8 = 20;
     /// One item of a stream: [`super::ItemMeta`] and the value.
     pub(crate) const ITEM: u8 = 21;
+    /// A part of the conversation of a collective group: [`super::PartMeta`] and elements.
+    pub(crate) const PART: u8 = 22;
 
     /// The most bytes that a frame of each kind may carry; 0 refuses the kind.
     pub(crate) fn limit(kind: u8) -> u32 {
         match kind {
             CONTROL => 1 << 20,
             CALL | DONE | ANSWER | ITEM => 12 << 20,
+            PART => crate::config::COLLECTIVE_CHUNK_BYTES as u32 + (8 << 10),
             _ => 0,
         }
     }
@@ -189,6 +193,35 @@ pub(crate) struct StoreRow {
     pub on_disk: u64,
     pub spilled_bytes: u64,
     pub restored_bytes: u64,
+}
+
+/// What one member of a collective group says to another.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+pub(crate) struct PartMeta {
+    pub group: u64,
+    /// The speaker's rank.
+    pub from: u32,
+    pub say: Say,
+}
+
+/// The parts of that conversation.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+pub(crate) enum Say {
+    /// Elements, in this frame's body or in the arena of the node that both are on.
+    Chunk { chunk: Chunk, place: Place },
+    /// How many chunks of this conversation were taken in all.
+    Taken { lane: Lane, taken: u64 },
+    /// Nothing more comes, and nothing is read any more.
+    Left,
+    /// The group is of no use any more.
+    Broken { fault: Fault },
+}
+
+/// The members of a group that has formed, by rank.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+pub(crate) struct Roster {
+    pub group: u64,
+    pub members: Vec<(ProcessId, SocketAddr)>,
 }
 
 /// How an actor is doing, as its callers see it.
@@ -451,6 +484,37 @@ pub(crate) enum Message {
     BundlesRefused {
         group: GroupId,
         attempt: u64,
+    },
+    // Collective groups.
+    JoinCollective {
+        request: u64,
+        job: JobId,
+        name: String,
+        rank: u32,
+        world: u32,
+        addr: SocketAddr,
+    },
+    /// The process waits no longer for the others.
+    WithdrawCollective {
+        request: u64,
+    },
+    CollectiveJoined {
+        request: u64,
+        outcome: Result<Roster, Failure>,
+    },
+    LeaveCollective {
+        group: u64,
+        /// The members that the process has not told itself.
+        untold: Vec<u32>,
+    },
+    CollectiveLeft {
+        group: u64,
+        rank: u32,
+    },
+    CollectiveBroken {
+        group: u64,
+        rank: u32,
+        reason: String,
     },
     // The control role and the nodes.
     /// A node introduces itself.
@@ -759,6 +823,9 @@ impl Message {
                 | Message::ProbeReached { .. }
                 | Message::DrainAccepted
                 | Message::Drained
+                | Message::JoinCollective { .. }
+                | Message::WithdrawCollective { .. }
+                | Message::LeaveCollective { .. }
         )
     }
 }

@@ -20,9 +20,17 @@ impl Cluster {
     /// # Panics
     /// When it does not start.
     pub fn start(drill: &'static str, head: &[&str]) -> Cluster {
+        Cluster::start_with(&[], drill, head)
+    }
+
+    /// Starts a head behind a launcher, a command line that runs what follows it.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_with(launcher: &[&str], drill: &'static str, head: &[&str]) -> Cluster {
         let mut arguments = vec!["head"];
         arguments.extend(head);
-        let (head, line) = begin(drill, &arguments);
+        let (head, line) = begin(launcher, drill, &arguments);
         let (address, token) = line.split_once(' ').expect("an address and a token");
         Cluster {
             drill,
@@ -38,9 +46,17 @@ impl Cluster {
     /// # Panics
     /// When it does not join.
     pub fn join(&mut self, node: &[&str]) -> String {
+        self.join_with(&[], node)
+    }
+
+    /// Joins a node behind a launcher; returns its id.
+    ///
+    /// # Panics
+    /// When it does not join.
+    pub fn join_with(&mut self, launcher: &[&str], node: &[&str]) -> String {
         let mut arguments = vec!["node", &self.address, &self.token];
         arguments.extend(node);
-        let (node, id) = begin(self.drill, &arguments);
+        let (node, id) = begin(launcher, self.drill, &arguments);
         self.nodes.push(node);
         id
     }
@@ -100,9 +116,10 @@ fn end(child: &mut Child) {
 }
 
 /// Starts a drill and returns the first line that it prints.
-fn begin(drill: &str, arguments: &[&str]) -> (Child, String) {
-    let mut child = Command::new(drill)
-        .args(arguments)
+fn begin(launcher: &[&str], drill: &str, arguments: &[&str]) -> (Child, String) {
+    let line = [launcher, &[drill], arguments].concat();
+    let mut child = Command::new(line[0])
+        .args(&line[1..])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()

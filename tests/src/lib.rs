@@ -1,8 +1,12 @@
 //! What the integration tests share: tokens between processes, counts that survive a crash.
 
 mod cluster;
+mod lab;
+mod relay;
 
 pub use cluster::Cluster;
+pub use lab::{Lab, Machine};
+pub use relay::{Counts, Faults, Relay, Side};
 
 use std::{
     fs::{File, OpenOptions},

@@ -387,7 +387,7 @@ fn io_error(path: &Path, error: io::Error) -> VideoError {
 }
 
 /// From 1, the best colours, to 30, the fastest; only frames of more than 256 colours are quantised.
-const QUANTISING_SPEED: i32 = 10;
+const QUANTISING_SPEED: i32 = 5;
 
 #[cfg(test)]
 mod tests {

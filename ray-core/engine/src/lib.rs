@@ -9,6 +9,7 @@
 
 pub mod cache;
 pub mod chunks;
+pub mod collective;
 pub mod control;
 pub mod draws;
 pub mod failure;

@@ -9,6 +9,7 @@
 pub(crate) mod api;
 mod audit;
 pub(crate) mod client;
+mod collectives;
 pub(crate) mod current;
 pub(crate) mod desk;
 mod gather;

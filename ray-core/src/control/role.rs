@@ -14,6 +14,7 @@ use ray_engine::{
         groups::{GroupsConfig, PlacementGroups},
         jobs::{JobDirectory, JobsConfig},
         nodes::NodeDirectory,
+        rendezvous::Rendezvous,
     },
     failure::{Failure, WorkerExit},
     ids::{ActorId, JobId, LeaseId, ProcessId, RequestId},
@@ -22,7 +23,7 @@ use ray_engine::{
     time::Time,
 };
 
-use super::{gather::Gatherings, health::health_config, jobs::Wish, nodes::Nodes};
+use super::{collectives, gather::Gatherings, health::health_config, jobs::Wish, nodes::Nodes};
 use crate::{
     actor::CallLimits,
     config::{ENDED_JOBS_MAX, JOB_STOP_GRACE, NODE_SILENCE},
@@ -41,6 +42,7 @@ pub(super) struct ControlState {
     pub(super) directory: ActorDirectory,
     pub(super) scheduler: ClusterScheduler,
     pub(super) groups: PlacementGroups,
+    pub(super) rendezvous: Rendezvous<SocketAddr>,
     pub(super) nodes: Nodes,
     /// Which nodes that run work live.
     pub(super) health: NodeDirectory,
@@ -154,6 +156,7 @@ impl ControlRole {
                     .with_first_request(ACTOR_REQUESTS_FROM + (generation << 40)),
                 scheduler: ClusterScheduler::new(config, seed),
                 groups: PlacementGroups::new(GroupsConfig::default(), 1),
+                rendezvous: Rendezvous::default(),
                 nodes: Nodes::default(),
                 health: NodeDirectory::new(health_config(NODE_SILENCE)),
                 fenced: Vec::new(),
@@ -454,6 +457,9 @@ impl ControlState {
             | Message::BundlesPrepared { .. }
             | Message::BundlesCommitted { .. }
             | Message::BundlesRefused { .. } => state.on_group_message(from, message, now, out),
+            Message::JoinCollective { .. }
+            | Message::WithdrawCollective { .. }
+            | Message::LeaveCollective { .. } => state.on_collective_message(from, message),
             Message::QueryResources { request } => {
                 let (total, available) = state.nodes.resources();
                 out.push((
@@ -524,6 +530,8 @@ impl ControlState {
         self.wanted
             .retain(|(requester, _), _| *requester != process);
         self.scheduler.on_process_died(process, now);
+        self.rendezvous
+            .on_process_died(process, &collectives::describe(exit));
         self.directory.on_worker_died(process, exit.clone(), now);
         self.directory.on_owner_died(process, now);
     }
@@ -538,6 +546,7 @@ impl ControlState {
         self.wanted
             .retain(|(requester, _), _| requester.node_process() != process);
         self.groups.on_node_died(process.node(), now);
+        self.rendezvous.on_node_died(process);
         let hosts = self
             .hosts
             .keys()
@@ -565,6 +574,7 @@ impl ControlState {
     /// Carries out what the machines wish, until all are still.
     fn run_commands(&mut self, runtime: &Arc<Runtime>, out: &mut Outbox) {
         let now = runtime.now();
+        self.run_rendezvous(out);
         loop {
             if let Some(command) = self.groups.poll_command() {
                 self.run_group_command(command, now, out);

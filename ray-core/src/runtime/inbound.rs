@@ -82,6 +82,7 @@ impl Handler for Inbound {
                 kind::ITEM => runtime
                     .parse_item(peer, &frame)
                     .map(|item| items.push(item)),
+                kind::PART => runtime.on_part(peer, &frame),
                 kind::CONTROL | kind::ANSWER => {
                     // A control message speaks about the frames before it.
                     runtime.take_calls(&mut calls);
@@ -524,6 +525,7 @@ impl Runtime {
                 if let Some(node) = &self.node_role {
                     node.on_remote_node_died(&this, process);
                 }
+                self.collectives.on_node_gone(self, process);
             }
             Message::Printed {
                 pid,
@@ -605,6 +607,15 @@ impl Runtime {
                     self.on_read_log(from, request, file);
                 }
             }
+            Message::CollectiveJoined { request, outcome } => {
+                self.collectives.on_joined(self, request, outcome)
+            }
+            Message::CollectiveLeft { group, rank } => self.collectives.on_left(group, rank),
+            Message::CollectiveBroken {
+                group,
+                rank,
+                reason,
+            } => self.collectives.on_broken(group, rank, &reason),
             Message::CreateActorReply { request, .. }
             | Message::LogRead { request, .. }
             | Message::LookupActorReply { request, .. }
@@ -681,6 +692,8 @@ impl Runtime {
         if let Some(executor) = &self.executor {
             executor.on_caller_gone(process);
         }
+        self.collectives
+            .on_process_gone(self, process, "its process ended");
         self.with_core(|core, now| core.on_process_died(process, exit, now));
         if self
             .writers
@@ -741,6 +754,11 @@ impl Runtime {
                     self.send(node, Message::KillWorker { worker: process });
                 }
             }
+            self.collectives.on_process_gone(
+                self,
+                process,
+                &format!("the connection to it is gone: {reason}"),
+            );
             self.with_core(|core, now| {
                 core.on_process_died(
                     process,

@@ -43,6 +43,7 @@ pub(crate) use start::{init, run_worker};
 use crate::{
     __private::{Encoded, EncodedValue},
     Error, Result,
+    collective::Collectives,
     control::ControlRole,
     node::NodeRole,
     object_ref::AnyRef,
@@ -79,6 +80,7 @@ pub(crate) struct Runtime {
     pub(crate) node_role: Option<NodeRole>,
     pub(crate) control_role: Option<ControlRole>,
     pub(crate) requests: requests::Requests,
+    pub(crate) collectives: Collectives,
     pub(crate) clock: clock::Clock,
     pub(crate) closed: AtomicBool,
     /// Who wrote the values that this process reads.

@@ -478,6 +478,7 @@ impl Runtime {
             node_role: role,
             control_role: control,
             requests: Requests::default(),
+            collectives: crate::collective::Collectives::default(),
             clock: clock::Clock::default(),
             closed: AtomicBool::new(false),
             writers: Mutex::default(),

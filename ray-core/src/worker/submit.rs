@@ -205,6 +205,18 @@ impl Core {
         }
     }
 
+    /// Returns the connection to a process at `addr`, dialing it on first use; `None` when it is gone.
+    pub(crate) fn dial(&mut self, process: ProcessId, addr: SocketAddr) -> Option<Peer> {
+        let is_other = process != self.process && !self.dead.contains_key(&process);
+        is_other.then(|| self.peer_at(process, addr))
+    }
+
+    /// Returns the connection to a process if there is one.
+    pub(crate) fn connected(&self, process: ProcessId) -> Option<Peer> {
+        let peer = self.peers.get(&process)?;
+        (!peer.is_closed()).then(|| peer.clone())
+    }
+
     /// Makes the process behind an address known.
     pub(crate) fn on_address(&mut self, process: ProcessId, addr: SocketAddr) {
         if process != self.process && !self.dead.contains_key(&process) {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    TrainReport, curve,
+    Plot, TrainReport,
     tensorboard::{Event, Summary, SummaryValue, write_event},
 };
 use crate::RlError;
@@ -116,7 +116,10 @@ impl RunFiles {
         self.csv.flush().map_err(wrote(&self.path))?;
         let picture = self.path.join("learning_curve.png");
         let half = self.path.join("learning_curve.png.part");
-        curve::draw(&self.curve, &half).map_err(wrote(&half))?;
+        Plot::new("mean return of 100 episodes", "steps", "")
+            .series("", &self.curve)
+            .save(&half)
+            .map_err(wrote(&half))?;
         fs::rename(&half, &picture).map_err(wrote(&picture))?;
         Ok(picture)
     }

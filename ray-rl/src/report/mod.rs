@@ -1,13 +1,14 @@
 //! What a run tells people: tables, TensorBoard, CSV, learning curves.
 
-mod curve;
 mod files;
+mod plot;
 mod progress;
 mod tensorboard;
 
 use std::fmt;
 
 pub use files::RunFiles;
+pub use plot::Plot;
 pub use progress::EPISODES_AVERAGED;
 pub(crate) use progress::Progress;
 

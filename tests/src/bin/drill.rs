@@ -64,7 +64,7 @@ fn main() -> std::process::ExitCode {
     }
 }
 
-/// `head CPUS [NAME=AMOUNT…]`: tells its address and token, and stays until it is asked to end.
+/// `head CPUS [@ADDRESS] [NAME=AMOUNT…]`: tells its address and token, and stays until it is asked to end.
 fn head(arguments: impl Iterator<Item = String>) -> Result<(), Error> {
     let config = HeadConfig {
         node: options(arguments),
@@ -110,7 +110,10 @@ fn options(mut arguments: impl Iterator<Item = String>) -> NodeOptions {
         .object_store_memory(256 << 20)
         .log_level("debug");
     for argument in arguments {
-        if let Some((name, amount)) = argument.split_once('=') {
+        if let Some(address) = argument.strip_prefix('@') {
+            let address = address.parse();
+            config = config.bind(address.expect("`@` comes before an address"));
+        } else if let Some((name, amount)) = argument.split_once('=') {
             config = config.resource(name, amount.parse().unwrap_or(1.0));
         }
     }

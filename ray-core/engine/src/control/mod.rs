@@ -5,3 +5,4 @@ pub mod groups;
 pub mod jobs;
 pub mod nodes;
 pub mod packing;
+pub mod rendezvous;

@@ -116,6 +116,7 @@ impl ControlState {
         match command {
             Command::ReleaseJob { job } => {
                 self.groups.on_job_ended(job, now);
+                self.rendezvous.on_job_ended(job);
                 let driver = self.specs.remove(&job).map(|spec| spec.driver);
                 let but = driver.unwrap_or_default();
                 self.nodes

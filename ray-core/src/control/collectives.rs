@@ -1,0 +1,87 @@
+//! Collective groups as the control role keeps them: who joins, what the rendezvous wants said.
+
+use ray_engine::{
+    control::rendezvous::{Command, Join},
+    failure::WorkerExit,
+    ids::ProcessId,
+};
+
+use super::role::{ControlState, Outbox};
+use crate::wire::{Message, Roster};
+
+impl ControlState {
+    /// A process wants to be in a group, or in it no more.
+    pub(super) fn on_collective_message(&mut self, from: ProcessId, message: Message) {
+        match message {
+            Message::JoinCollective {
+                request,
+                job,
+                name,
+                rank,
+                world,
+                addr,
+            } => self.rendezvous.join(Join {
+                process: from,
+                request,
+                job,
+                name,
+                rank,
+                world,
+                addr,
+            }),
+            Message::WithdrawCollective { request } => self.rendezvous.withdraw(from, request),
+            Message::LeaveCollective { group, untold } => {
+                self.rendezvous.on_left(from, group, &untold)
+            }
+            other => tracing::warn!(%from, ?other, "this is not about a collective group"),
+        }
+    }
+
+    pub(super) fn run_rendezvous(&mut self, out: &mut Outbox) {
+        while let Some(command) = self.rendezvous.poll_command() {
+            out.push(match command {
+                Command::Formed {
+                    to,
+                    request,
+                    group,
+                    members,
+                } => {
+                    let outcome = Ok(Roster { group, members });
+                    (to, Message::CollectiveJoined { request, outcome })
+                }
+                Command::Refuse {
+                    to,
+                    request,
+                    failure,
+                } => {
+                    let outcome = Err(failure);
+                    (to, Message::CollectiveJoined { request, outcome })
+                }
+                Command::Broken {
+                    to,
+                    group,
+                    rank,
+                    reason,
+                } => (
+                    to,
+                    Message::CollectiveBroken {
+                        group,
+                        rank,
+                        reason,
+                    },
+                ),
+                Command::Left { to, group, rank } => (to, Message::CollectiveLeft { group, rank }),
+            });
+        }
+    }
+}
+
+/// Says how a member's process ended.
+pub(super) fn describe(exit: &WorkerExit) -> String {
+    match (exit.signal, exit.code) {
+        (Some(signal), _) => format!("its process {} was ended by signal {signal}", exit.pid),
+        (None, Some(code)) => format!("its process {} exited with code {code}", exit.pid),
+        (None, None) if exit.last_stderr.is_empty() => "its process ended".into(),
+        (None, None) => exit.last_stderr.clone(),
+    }
+}
