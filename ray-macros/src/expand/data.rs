@@ -81,15 +81,19 @@ fn has_own_way(field: &Field) -> bool {
 /// Writes the entry of the list of types by which builds notice that they mean different things.
 fn layout(copy: &mut DeriveInput) -> TokenStream {
     let mut bare = copy.clone();
-    let mut types = Vec::new();
+    let mut held = Vec::new();
+    let own = own_names(&bare);
     for field in fields(&mut bare.data) {
         field.attrs = named(&field.attrs, &["rkyv"]);
-        types.push(field.ty.clone());
+        // A static knows no `Self`, and a type that holds itself adds nothing.
+        if !types::mentions(&field.ty, &own) {
+            held.push(field.ty.clone());
+        }
     }
     let (name, text) = (bare.ident.to_string(), quote!(#bare).to_string());
     // A static has no parameters; such a type is known by its own text.
     if !bare.generics.params.is_empty() {
-        types.clear();
+        held.clear();
     }
     quote! {
         #[doc(hidden)]
@@ -100,7 +104,7 @@ fn layout(copy: &mut DeriveInput) -> TokenStream {
                 module: ::core::module_path!(),
                 name: #name,
                 text: #text,
-                fields: || ::std::vec![#(::core::any::type_name::<#types>()),*],
+                fields: || ::std::vec![#(::core::any::type_name::<#held>()),*],
             };
         };
     }

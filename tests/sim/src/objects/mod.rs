@@ -223,7 +223,7 @@ impl World {
                     0..6 => self.chance.between(1_000, CHUNK),
                     6..9 => self.chance.between(CHUNK, 4 * CHUNK),
                     // More than any store has.
-                    _ => self.chance.between(5 * CHUNK, 20 * CHUNK),
+                    _ => self.chance.between(5 * CHUNK, OBJECT_BYTES_MAX),
                 };
                 self.put(at, bytes);
             }
@@ -322,6 +322,8 @@ impl World {
 const SEEDS: u64 = 0x6f62_6a65_6374_7300;
 /// Bytes of one part of an object.
 const CHUNK: u64 = 1 << 20;
+/// The largest object that anybody puts; bytes.
+const OBJECT_BYTES_MAX: u64 = 20 * CHUNK;
 /// More events than this are a livelock.
 const EVENTS_MAX: u64 = 200_000;
 /// Everything has ended by then.

@@ -11,7 +11,7 @@ use ray_engine::{
 };
 
 use super::{
-    CHUNK, Event, Message, World,
+    CHUNK, Event, Message, OBJECT_BYTES_MAX, World,
     owner::{Holders, Owned},
 };
 
@@ -20,6 +20,8 @@ pub(super) struct Store {
     pub(super) cache: Cache,
     pulls: Pulls,
     capacity: u64,
+    /// Whether its disk was ever full: then one object at a time may come back although there is no room.
+    was_disk_full: bool,
     /// What the room is for that was asked for.
     rooms: BTreeMap<RoomId, Purpose>,
     arriving: BTreeMap<ObjectId, Arriving>,
@@ -71,6 +73,7 @@ impl Store {
             cache: Cache::new(config),
             pulls,
             capacity: config.capacity,
+            was_disk_full: false,
             rooms: BTreeMap::new(),
             arriving: BTreeMap::new(),
             reads: BTreeMap::new(),
@@ -445,7 +448,12 @@ impl World {
         };
         let timeouts = [store.cache.poll_timeout(), store.pulls.poll_timeout()];
         let adds_up = store.cache.adds_up();
-        let is_over = store.cache.memory_bytes() > store.capacity;
+        store.was_disk_full |= store.cache.is_disk_full();
+        let allowed = match store.was_disk_full {
+            true => store.capacity + OBJECT_BYTES_MAX,
+            false => store.capacity,
+        };
+        let is_over = store.cache.memory_bytes() > allowed;
         if let Some(due) = timeouts.into_iter().flatten().min()
             && store.tick_at.is_none_or(|armed| due < armed)
         {
