@@ -250,6 +250,8 @@ pub const PEER_QUEUE_BYTES_MAX: usize = 64 << 20;
 pub const WORKER_START_TIMEOUT: Duration = Duration::from_secs(30);
 /// A put waits this long for room in the store before it fails.
 pub const STORE_FULL_TIMEOUT: Duration = Duration::from_secs(10);
+/// Values up to this size travel inside calls, answers and results between jobs, whose memory is apart; bytes.
+pub const BETWEEN_JOBS_BYTES_MAX: usize = 10 << 20;
 /// A process waits this long for its node to decide about room.
 pub const STORE_ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
 /// Processes have this long to give back what they have leased and do not use, before objects are spilled.

@@ -62,6 +62,14 @@ impl Counter {
         bytes.len() as u64
     }
 
+    pub fn sum_of(&self, bytes: &Archived<Vec<u8>>) -> u64 {
+        bytes.iter().map(|byte| u64::from(*byte)).sum()
+    }
+
+    pub fn many(&self, fill: u8, len: u64) -> Vec<u8> {
+        vec![fill; len as usize]
+    }
+
     pub fn call_other(&self, other: CounterHandle) -> Result<i64, Error> {
         other.add(10).get()
     }
@@ -245,5 +253,48 @@ fn large_items_stream_from_another_node() -> ray_core::Result<()> {
         assert_eq!(sum, (fill as u64) << 20);
         assert_eq!(usize::from(block.view()?[7]), fill);
     }
+    ray.shutdown()
+}
+
+/// Runs beside a [`Counter`] of another job, on the same node.
+#[remote(resources("left" = 1.0))]
+fn talks_to(keeper: CounterHandle, fill: u8) -> Result<(u64, u64), Error> {
+    let own = put(&vec![fill; 3 << 20])?;
+    let sum = keeper.sum_of(&own).get()?;
+    let many = keeper.many(fill, 2 << 20).get()?;
+    Ok((sum, many.iter().map(|byte| u64::from(*byte)).sum()))
+}
+
+#[ray_core::test]
+fn jobs_that_share_an_actor_read_each_others_values_and_never_their_own() -> ray_core::Result<()> {
+    let mut cluster = Cluster::start(DRILL, &["0"]);
+    cluster.join(&["2", "left=2"]);
+    let ray = cluster.driver().namespace("shared").init()?;
+    let keeper = Counter::options()
+        .name("keeper")
+        .lifetime(ray_core::Lifetime::Detached)
+        .resource("left", 1.0)
+        .remote(0);
+    // The first job's memory is full of ones, wherever another job's value could be mistaken for it.
+    let ones = keeper.many(1, 20 << 20).get()?;
+    assert!(ones.iter().all(|byte| *byte == 1));
+    ray.shutdown()?;
+
+    let ray = cluster.driver().namespace("shared").init()?;
+    let keeper = CounterHandle::named("keeper")?;
+    let own = put(&vec![7_u8; 4 << 20])?;
+    assert_eq!(keeper.sum_of(&own).get()?, 7 * (4 << 20));
+    let many = keeper.many(9, 5 << 20).get()?;
+    assert!(many.len() == 5 << 20 && many.iter().all(|byte| *byte == 9));
+    let talked = talks_to::remote(&keeper, 5).get()?;
+    assert_eq!(talked, (5 * (3 << 20), 5 * (2 << 20)));
+    // What is too large to travel says so.
+    let large = put(&vec![7_u8; 30 << 20])?;
+    let error = keeper.sum_of(&large).get().expect_err("too large");
+    assert!(error.to_string().contains("another job"), "{error}");
+    let error = keeper.many(9, 30 << 20).get().expect_err("too large");
+    assert!(error.to_string().contains("another job"), "{error}");
+    assert_eq!(keeper.add(1).get()?, 1, "the actor goes on");
+    keeper.kill(ray_core::KillMode::NoRestart)?;
     ray.shutdown()
 }

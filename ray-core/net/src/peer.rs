@@ -4,7 +4,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -40,6 +40,8 @@ pub(crate) struct PeerInner {
     /// Whether the peer is in the list of those with fresh output.
     pub(crate) dirty: AtomicBool,
     pub(crate) closed: AtomicBool,
+    /// What the handler noted of it.
+    pub(crate) tag: AtomicU64,
     /// Whether the handler has accepted its hello.
     pub(crate) admitted: AtomicBool,
     /// Whether this process has nothing more to say.
@@ -67,6 +69,7 @@ impl Peer {
             queued: AtomicUsize::new(0),
             dirty: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            tag: AtomicU64::new(0),
             admitted: AtomicBool::new(false),
             finish_wanted: AtomicBool::new(false),
             finished: AtomicBool::new(false),
@@ -77,6 +80,16 @@ impl Peer {
     /// Returns the process's id.
     pub fn process(&self) -> u64 {
         self.0.process
+    }
+
+    /// Notes a number that the handler wants to know of it later.
+    pub fn set_tag(&self, tag: u64) {
+        self.0.tag.store(tag, Ordering::Release);
+    }
+
+    /// Returns the number that was noted, 0 before that.
+    pub fn tag(&self) -> u64 {
+        self.0.tag.load(Ordering::Acquire)
     }
 
     /// Returns where it is.

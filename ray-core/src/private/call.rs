@@ -22,6 +22,8 @@ pub struct Call(Arc<CallInner>);
 struct CallInner {
     body: AlignedBytes,
     args: Vec<ArgData>,
+    /// Results up to this size travel in the answer; bytes.
+    inline_limit: usize,
     /// What keeps the arguments in memory.
     pins: parking_lot::Mutex<Vec<ray_shm::Pin>>,
 }
@@ -62,12 +64,18 @@ impl From<Failure> for CallError {
 }
 
 impl Call {
-    pub(crate) fn new(body: AlignedBytes, args: Vec<ArgData>) -> Call {
+    pub(crate) fn new(body: AlignedBytes, args: Vec<ArgData>, inline_limit: usize) -> Call {
         Call(Arc::new(CallInner {
             body,
             args,
+            inline_limit,
             pins: parking_lot::Mutex::default(),
         }))
+    }
+
+    /// Returns up to which size results travel in the answer; bytes.
+    pub(crate) fn inline_limit(&self) -> usize {
+        self.0.inline_limit
     }
 
     /// Keeps the arguments in memory until the call ends; returns whether all of them are there.
@@ -369,7 +377,7 @@ fn asynchronous<M: MethodBody>(
         let Some(lock) = actor.downcast_ref::<tokio::sync::RwLock<M::Actor>>() else {
             return wrong_actor();
         };
-        let mut results = Results::new(&runtime, crate::config::INLINE_RESULT_BYTES_MAX, items);
+        let mut results = Results::new(&runtime, call.inline_limit(), items);
         match M::RECEIVER {
             Receiver::Exclusive => M::run_mut(&mut *lock.write().await, &call, &mut results)?,
             Receiver::Shared => M::run_ref(&*lock.read().await, &call, &mut results)?,

@@ -16,6 +16,7 @@ use rkyv::rancor;
 use super::Runtime;
 use crate::{
     __private::{self, ArgData, Call},
+    config::{BETWEEN_JOBS_BYTES_MAX, INLINE_RESULT_BYTES_MAX},
     node::workers,
     object_ref::AnyRef,
     store::{AlignedBytes, Value, WriterLive},
@@ -107,6 +108,7 @@ impl Handler for Inbound {
     fn on_hello(&self, peer: &Peer, hello: &[u8]) -> Result<(), Refusal> {
         let theirs = parse_hello(hello)?;
         tracing::debug!(peer = peer.process(), table = theirs.table.len(), "hello");
+        peer.set_tag(theirs.job.0);
         check_hello(&self.hello, &theirs).map_err(Refusal::new)
     }
 
@@ -175,6 +177,15 @@ fn parse_hello(hello: &[u8]) -> Result<Hello, Refusal> {
         .map_err(|_| Refusal::new("the first message is not a hello of this version"))
 }
 
+/// Says why a value in the arena of another job cannot be read.
+pub(crate) fn out_of_reach(len: u64) -> Failure {
+    Failure::System(format!(
+        "a value of {len} bytes lies in the memory of another job; between jobs values of up to {} MiB travel, \
+         when the process that sends them has them in memory: send it in parts",
+        BETWEEN_JOBS_BYTES_MAX >> 20
+    ))
+}
+
 impl Hello {
     /// Describes a process that runs nobody's code.
     pub(crate) fn of_a_daemon() -> Hello {
@@ -231,6 +242,14 @@ impl Runtime {
                         layout: arg.layout,
                     }
                 }
+                Place::Arena { len, .. } if self.is_of_another_job(peer) => {
+                    failure = Some(out_of_reach(len));
+                    ArgData::Inline {
+                        offset: 0,
+                        len: 0,
+                        layout: 0,
+                    }
+                }
                 Place::Arena {
                     object,
                     offset,
@@ -259,6 +278,11 @@ impl Runtime {
         let flow = method
             .filter(|method| method.streams)
             .map(|_| Flow::new(meta.backpressure));
+        let inline_limit = if self.is_of_another_job(peer) {
+            BETWEEN_JOBS_BYTES_MAX / usize::from(method.map_or(1, |method| method.returns.max(1)))
+        } else {
+            INLINE_RESULT_BYTES_MAX
+        };
         let mut body = AlignedBytes::new();
         if !frame.body.is_empty() {
             body.reserve_exact(frame.body.len());
@@ -278,7 +302,7 @@ impl Runtime {
             } else {
                 meta.devices.into()
             },
-            call: failure.map_or_else(|| Ok(Call::new(body, args)), Err),
+            call: failure.map_or_else(|| Ok(Call::new(body, args, inline_limit)), Err),
             held,
             cancelled: Arc::new(AtomicBool::new(false)),
         })
@@ -331,11 +355,14 @@ impl Runtime {
             .map_err(|error| format!("an answer that cannot be read: {error}"))?;
         let outcome = match meta.outcome {
             Err(failure) => Err(*failure),
-            Ok(values) => values
-                .into_iter()
-                .map(|arg| Ok((self.value_at(&arg, frame.body)?, arg.contained)))
-                .collect::<Result<Vec<_>, String>>()
-                .map(Ok)?,
+            Ok(values) => match values.iter().find_map(|arg| self.unreachable(peer, arg)) {
+                Some(failure) => Err(failure),
+                None => values
+                    .into_iter()
+                    .map(|arg| Ok((self.value_at(&arg, frame.body)?, arg.contained)))
+                    .collect::<Result<Vec<_>, String>>()
+                    .map(Ok)?,
+            },
         };
         Ok(Done {
             task: meta.task,
@@ -344,6 +371,20 @@ impl Runtime {
             exec_nanos: meta.exec_nanos,
             outcome,
         })
+    }
+
+    /// Returns whether a process runs for another job, whose memory this one does not share.
+    pub(crate) fn is_of_another_job(&self, peer: &Peer) -> bool {
+        let job = peer.tag();
+        job != 0 && job != self.job.0
+    }
+
+    /// Returns why a value cannot be read here that lies in the memory of another job.
+    pub(super) fn unreachable(&self, peer: &Peer, arg: &ArgMeta) -> Option<Failure> {
+        match arg.place {
+            Place::Arena { len, .. } if self.is_of_another_job(peer) => Some(out_of_reach(len)),
+            _ => None,
+        }
     }
 
     pub(super) fn value_at(&self, arg: &ArgMeta, body: &[u8]) -> Result<Value, String> {
@@ -413,7 +454,10 @@ impl Runtime {
                 ));
             }
             let outcome = match meta.outcome {
-                Ok(arg) => Ok((self.value_at(&arg, frame.body)?, arg.contained)),
+                Ok(arg) => match self.unreachable(peer, &arg) {
+                    Some(failure) => Err(failure),
+                    None => Ok((self.value_at(&arg, frame.body)?, arg.contained)),
+                },
                 Err(failure) => Err(failure),
             };
             self.with_core(|core, now| {

@@ -61,6 +61,12 @@ impl Execution {
             .is_some_and(|method| matches!(method.invoke, Invoke::Ready))
     }
 
+    /// Returns up to which size results travel in the answer; bytes.
+    pub(super) fn inline_limit(&self) -> usize {
+        let call = self.call.as_ref();
+        call.map_or(crate::config::INLINE_RESULT_BYTES_MAX, Call::inline_limit)
+    }
+
     fn group(&self) -> usize {
         match self.target {
             CallTarget::Method { group, .. } => usize::from(group),
@@ -434,7 +440,7 @@ impl Executor {
         let started = is_task.then(Instant::now);
         let mut results = Results::new(
             runtime,
-            crate::config::INLINE_RESULT_BYTES_MAX,
+            execution.inline_limit(),
             Items::of(runtime, &execution),
         );
         let outcome = if execution.cancelled.load(Ordering::Acquire) {

@@ -20,9 +20,9 @@ use ray_net::{Flush, Peer};
 use crate::{
     __private::CallError,
     Data, Error,
-    config::{INLINE_RESULT_BYTES_MAX, PEER_QUEUE_BYTES_MAX, STREAM_ITEMS_MAX},
-    data,
-    runtime::{Runtime, waiters::WaitCell},
+    config::{PEER_QUEUE_BYTES_MAX, STREAM_ITEMS_MAX},
+    data::{self, Encoded},
+    runtime::{Runtime, inbound::out_of_reach, waiters::WaitCell},
     worker::execute::Execution,
 };
 
@@ -75,6 +75,7 @@ pub(crate) struct Items {
     attempt: u32,
     cancelled: Arc<AtomicBool>,
     flow: Arc<Flow>,
+    inline_limit: usize,
     /// When the last item left that had to leave at once.
     flushed: Mutex<Option<Instant>>,
 }
@@ -90,6 +91,7 @@ impl Items {
             attempt: execution.attempt,
             cancelled: execution.cancelled.clone(),
             flow,
+            inline_limit: execution.inline_limit(),
             flushed: Mutex::new(None),
         }))
     }
@@ -111,7 +113,12 @@ impl Items {
             }
             Turn::Send | Turn::Pause => {}
         }
-        let item = data::encode(value, INLINE_RESULT_BYTES_MAX, &self.runtime)?;
+        let item = data::encode(value, self.inline_limit, &self.runtime)?;
+        if let Encoded::Shared(slot) = &item.data
+            && self.runtime.is_of_another_job(&self.caller)
+        {
+            return Err(out_of_reach(slot.len).into());
+        }
         let position = self.flow.0.lock().producer.on_produced();
         let flush = self.flush();
         self.runtime

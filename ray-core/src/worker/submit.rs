@@ -20,6 +20,7 @@ use smallvec::SmallVec;
 
 use crate::{
     __private::{ArgSlot, Args, Method},
+    config::BETWEEN_JOBS_BYTES_MAX,
     object_ref::AnyRef,
     runtime::waiters::Waiters,
     store::{AlignedBytes, Value},
@@ -76,6 +77,7 @@ pub(crate) struct Core {
     pub(crate) node_process: ProcessId,
     control_process: ProcessId,
     net: Net,
+    arena: ray_shm::Arena,
     peers: FxHashMap<ProcessId, Peer>,
     /// Where processes listen that are dialed when there is something to say.
     known: FxHashMap<ProcessId, SocketAddr>,
@@ -121,6 +123,7 @@ impl Core {
         job: JobId,
         control_process: ProcessId,
         net: Net,
+        arena: ray_shm::Arena,
     ) -> Core {
         let mut owner = Owner::new(process, ray_engine::owner::Limits::default());
         owner.locate_with(place_of);
@@ -133,6 +136,7 @@ impl Core {
             node_process: process.node_process(),
             control_process,
             net,
+            arena,
             peers: FxHashMap::default(),
             known: FxHashMap::default(),
             locating: FxHashMap::default(),
@@ -682,7 +686,8 @@ impl Core {
             return;
         };
         if to == self.process && !self.peers.contains_key(&to) {
-            self.peer_at(to, self.net.local_addr());
+            let itself = self.peer_at(to, self.net.local_addr());
+            itself.set_tag(self.job.0);
         }
         let Some(peer) = self.peers.get(&to).cloned() else {
             // The process is gone; its death is on the way and settles the call.
@@ -813,15 +818,7 @@ impl Core {
                 }
                 ArgSlot::Object(reference) => match self.owner.state(reference.id()) {
                     ObjectState::Ready(value) => {
-                        let place = match value.arena() {
-                            Some((slot, writer)) => Place::Arena {
-                                object: reference.id(),
-                                offset: slot.offset,
-                                len: slot.len,
-                                writer,
-                            },
-                            None => parts.add(value.clone()),
-                        };
+                        let place = self.place_of(reference.id(), value, to, parts);
                         let layout = value.layout();
                         let contained = self.owner.contained(reference.id()).to_vec();
                         for id in &contained {
@@ -843,21 +840,46 @@ impl Core {
         metas
     }
 
+    /// Says where a value is; another job cannot read this one's arena, so it is sent the bytes.
+    fn place_of(
+        &self,
+        object: ObjectId,
+        value: &Value,
+        to: ProcessId,
+        parts: &mut Parts<'_>,
+    ) -> Place {
+        let Some((slot, writer)) = value.arena() else {
+            return parts.add(value.clone());
+        };
+        // Before it has said hello it may be of any job.
+        let is_of_this_job = self
+            .peers
+            .get(&to)
+            .is_some_and(|peer| peer.tag() == self.job.0);
+        let fits = parts.len as u64 + slot.len <= BETWEEN_JOBS_BYTES_MAX as u64;
+        if !is_of_this_job
+            && fits
+            && value.missing().is_none()
+            && let Ok(pin) = value.pin(&self.arena)
+        {
+            parts.pins.extend(pin);
+            return parts.add(value.clone());
+        }
+        Place::Arena {
+            object,
+            offset: slot.offset,
+            len: slot.len,
+            writer,
+        }
+    }
+
     /// Answers a borrower's question about an object that is ready, failed or gone.
     fn answer(&mut self, to: ProcessId, object: ObjectId) {
         let mut empty = AlignedBytes::new();
         let mut parts = Parts::new(&empty);
         let outcome = match self.owner.state(object) {
             ObjectState::Ready(value) => {
-                let place = match value.arena() {
-                    Some((slot, writer)) => Place::Arena {
-                        object,
-                        offset: slot.offset,
-                        len: slot.len,
-                        writer,
-                    },
-                    None => parts.add(value.clone()),
-                };
+                let place = self.place_of(object, value, to, &mut parts);
                 let layout = value.layout();
                 let contained = self.owner.contained(object).to_vec();
                 for id in &contained {
@@ -981,6 +1003,8 @@ fn place_of(value: &Value) -> Option<(NodeId, u64)> {
 struct Parts<'a> {
     first: &'a [u8],
     more: Vec<Value>,
+    /// What keeps those of the arena in memory.
+    pins: Vec<ray_shm::Pin>,
     len: usize,
 }
 
@@ -993,6 +1017,7 @@ impl<'a> Parts<'a> {
         Parts {
             first,
             more: Vec::new(),
+            pins: Vec::new(),
             len: first.len().next_multiple_of(16),
         }
     }
