@@ -29,7 +29,7 @@ pub enum Encoded {
 pub struct EncodedValue {
     /// Where the archive is.
     pub data: Encoded,
-    /// Stands for its type; see [`layout`].
+    /// Stands for its type.
     pub layout: u64,
     /// What it contains, held until somebody else does.
     pub contained: Vec<AnyRef>,

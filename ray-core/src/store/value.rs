@@ -183,7 +183,7 @@ impl Value {
 
     /// Returns the archive; nothing of a value of another node that was not fetched.
     ///
-    /// Who looks at it holds a [`Value::pin`].
+    /// Who looks at it holds a `Value::pin`.
     pub fn bytes(&self) -> &[u8] {
         match &self.0.bytes {
             Bytes::Heap(bytes) => bytes,

@@ -1,6 +1,6 @@
 //! Collective calls among the members of a group: who sends which elements when, and what goes wrong.
 //!
-//! [`plan`] says what one call is made of: a ring that is pipelined in chunks. [`Member`] keeps the links of
+//! `plan` says what one call is made of: a ring that is pipelined in chunks. [`Member`] keeps the links of
 //! one member (windows, order, what arrived early) and steps a call through its plan. No bytes pass here.
 
 mod member;
