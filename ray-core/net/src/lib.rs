@@ -11,14 +11,16 @@
 pub mod frame;
 pub mod tls;
 
+mod config;
 mod peer;
 mod poll;
 mod transport;
 mod waiter;
 
+pub use config::{NetConfig, NetError, NetStats, Spin};
 pub use frame::{Frame, FrameBatch, Header, HeaderFields};
 pub use peer::{Flush, Peer};
-pub use poll::{Net, NetConfig, NetError, NetStats, Spin};
+pub use poll::Net;
 pub use waiter::Waiter;
 
 use std::fmt;

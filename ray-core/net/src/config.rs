@@ -1,0 +1,97 @@
+//! How a process takes part, why it cannot, and what it counts.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use crate::tls::Identity;
+
+/// How long a waiting thread looks at the socket before it sleeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Spin {
+    /// Not at all.
+    Off,
+    /// As long as it has paid lately, at most 50 µs.
+    #[default]
+    Adaptive,
+}
+
+/// How a process takes part.
+#[derive(Clone, Debug)]
+pub struct NetConfig {
+    /// This process's id.
+    pub process: u64,
+    /// Its certificate and key.
+    pub identity: Identity,
+    /// Where to listen; port 0 takes a free one.
+    pub bind: SocketAddr,
+    /// What it says about itself first.
+    pub hello: Vec<u8>,
+    /// Silence after which a sign of life is sent.
+    pub keep_alive: Duration,
+    /// Silence after which a peer counts as lost.
+    pub idle_timeout: Duration,
+    /// The most time a handshake may take.
+    pub handshake_timeout: Duration,
+    /// Whether waiting threads spin.
+    pub spin: Spin,
+    /// Whether it carries much to few: large packets where the way takes them.
+    pub is_bulk: bool,
+    /// The most payload bytes of each kind of frame; 0 refuses the kind.
+    pub limit: fn(u8) -> u32,
+}
+
+impl NetConfig {
+    /// Returns the defaults for a process on this machine.
+    pub fn new(process: u64, identity: Identity, limit: fn(u8) -> u32) -> NetConfig {
+        NetConfig {
+            process,
+            identity,
+            bind: SocketAddr::from(([127, 0, 0, 1], 0)),
+            hello: Vec::new(),
+            keep_alive: Duration::from_secs(5),
+            idle_timeout: Duration::from_secs(30),
+            handshake_timeout: Duration::from_secs(5),
+            spin: Spin::default(),
+            is_bulk: false,
+            limit,
+        }
+    }
+}
+
+/// Why an endpoint could not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NetError {
+    /// The address is taken or not this machine's.
+    #[error("could not listen on {addr}: {error}; choose another address or port 0")]
+    Bind {
+        /// The address.
+        addr: SocketAddr,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The system refused a socket option.
+    #[error("could not set up the socket: {0}")]
+    Socket(io::Error),
+    /// A setting makes no sense.
+    #[error("bad network setting: {0}")]
+    Config(String),
+    /// The watch thread did not start.
+    #[error("could not start the watch thread: {0}")]
+    Thread(io::Error),
+}
+
+/// Counters since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NetStats {
+    /// Stream bytes received.
+    pub bytes_in: u64,
+    /// Stream bytes given to connections.
+    pub bytes_out: u64,
+    /// Datagrams received.
+    pub datagrams_in: u64,
+    /// Sends, each of up to ten datagrams.
+    pub datagrams_out: u64,
+    /// Connections that never got through their handshake.
+    pub handshake_failures: u64,
+}

@@ -1,0 +1,135 @@
+//! Stream bytes into whole frames, the first of which says who speaks.
+
+use quinn_proto::ReadError;
+use rkyv::util::AlignedVec;
+use rustls::pki_types::CertificateDer;
+
+use super::{Arrival, Transport, connection::Connection};
+use crate::{
+    frame::{self, FrameBatch, KIND_HELLO},
+    peer::Peer,
+};
+
+impl Transport {
+    /// Takes what the stream holds; fails when it is no sequence of frames.
+    pub(super) fn read(&mut self, connection: &mut Connection) -> Result<(), String> {
+        let Some(stream) = connection.receive else {
+            return Ok(());
+        };
+        let before = connection.inbox.len();
+        let mut ended = false;
+        let mut was_reset = false;
+        {
+            let mut receive = connection.quic.recv_stream(stream);
+            let Ok(mut chunks) = receive.read(true) else {
+                return Ok(());
+            };
+            loop {
+                match chunks.next(usize::MAX) {
+                    Ok(Some(chunk)) => connection.inbox.extend_from_slice(&chunk.bytes),
+                    Ok(None) => {
+                        ended = true;
+                        break;
+                    }
+                    Err(ReadError::Blocked) => break,
+                    Err(ReadError::Reset(_)) => {
+                        was_reset = true;
+                        break;
+                    }
+                }
+            }
+            let _flow_control = chunks.finalize();
+        }
+        if connection.inbox.len() > before {
+            self.stats.bytes_in += (connection.inbox.len() - before) as u64;
+            self.split(connection)?;
+        }
+        if ended && connection.inbox.is_empty() {
+            // Everything was said; the other side closes once it knows that it arrived.
+            connection.receive = None;
+            Ok(())
+        } else if ended || was_reset {
+            Err("the stream of frames ended inside a frame".into())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Takes the whole frames out of the inbox.
+    fn split(&mut self, connection: &mut Connection) -> Result<(), String> {
+        if !connection.was_greeted {
+            let Some(len) = self.greet(connection)? else {
+                return Ok(());
+            };
+            connection.take_front(len, self.spare.pop());
+        }
+        let (whole, fault) = frame::whole_frames(&connection.inbox, self.limit);
+        if whole > 0 {
+            let Some(peer) = connection.peer.clone() else {
+                return Err("frames before a hello".into());
+            };
+            let frames = connection.take_front(whole, self.spare.pop());
+            // Nothing follows a close, not even over the pair's other connection.
+            if !peer.is_closed() {
+                self.arrivals.push_back(Arrival::Frames(peer, frames));
+            }
+        }
+        fault.map_or(Ok(()), Err)
+    }
+
+    /// Reads the hello; returns its length once all of it is there.
+    fn greet(&mut self, connection: &mut Connection) -> Result<Option<usize>, String> {
+        let Some(header) = connection.inbox.first_chunk() else {
+            return Ok(None);
+        };
+        let header = frame::Header::parse(header, self.limit)?;
+        if header.kind != KIND_HELLO {
+            return Err("the first frame is not a hello".into());
+        }
+        let len = header.frame_bytes();
+        if connection.inbox.len() < len {
+            return Ok(None);
+        }
+        let claimed = header.source;
+        let certificates = connection.quic.crypto_session().peer_identity();
+        let certificates = certificates
+            .and_then(|any| any.downcast::<Vec<CertificateDer<'static>>>().ok())
+            .ok_or("the other side has no certificate")?;
+        let is_genuine = certificates
+            .first()
+            .is_some_and(|certificate| self.identity.is_of(certificate, claimed));
+        if !is_genuine {
+            return Err(format!("a process that is not p{claimed:x} says it is"));
+        }
+        let peer = match &connection.peer {
+            Some(peer) if peer.0.process == claimed => peer.clone(),
+            Some(peer) => {
+                return Err(format!(
+                    "p{:x} was dialed and p{claimed:x} answered",
+                    peer.0.process
+                ));
+            }
+            None => {
+                let known = self.peers.get(&claimed).cloned();
+                let is_new = known.is_none();
+                let addr = connection.quic.remote_address();
+                let peer = known
+                    .unwrap_or_else(|| Peer::new(claimed, self.process, addr, self.net.clone()));
+                // When both dialed at once, each side keeps sending where it began.
+                connection.sends = is_new;
+                self.peers.insert(claimed, peer.clone());
+                connection.peer = Some(peer.clone());
+                peer
+            }
+        };
+        connection.was_greeted = true;
+        let mut batch = AlignedVec::<16>::new();
+        batch.extend_from_slice(&connection.inbox[..len]);
+        let hello = FrameBatch::new(&batch, self.limit)
+            .next()
+            .map(|frame| frame.body.to_vec())
+            .unwrap_or_default();
+        self.arrivals.push_back(Arrival::Hello(peer.clone(), hello));
+        Ok(Some(len))
+    }
+}

@@ -1,0 +1,98 @@
+//! What messages are about: actors, jobs, where processes are, why an object is wanted.
+
+use std::net::SocketAddr;
+
+use ray_engine::{
+    failure::Failure,
+    ids::{ActorId, JobId, ProcessId},
+    resources::Resources,
+    spec::Placement,
+};
+use rkyv::{Archive, Deserialize, Serialize};
+
+use crate::actor::CallLimits;
+
+/// How an actor is doing, as its callers see it.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+pub(crate) enum ActorStatus {
+    Pending,
+    Alive {
+        process: ProcessId,
+        addr: SocketAddr,
+        incarnation: u64,
+    },
+    Restarting,
+    Dead {
+        failure: Failure,
+    },
+}
+
+/// What the directory needs to place and restart an actor.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+pub(crate) struct ActorCreation {
+    pub actor: ActorId,
+    pub class_name: String,
+    pub name: Option<(String, String)>,
+    pub shape: Resources,
+    pub running: Resources,
+    pub placement: Placement,
+    pub max_restarts: i32,
+    pub job: JobId,
+    pub get_if_exists: bool,
+    pub detached: bool,
+    pub(crate) limits: CallLimits,
+}
+
+/// Where a process is.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug)]
+pub(crate) enum Location {
+    /// It listens here.
+    At(SocketAddr),
+    /// Its node, which listens here, knows.
+    AskNode(SocketAddr),
+    /// Nowhere: it has ended.
+    Gone,
+}
+
+/// For what an object of another node is wanted; the first is served first.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FetchFor {
+    Get,
+    Wait,
+    Arguments,
+}
+
+/// What a node must know to start workers of a job.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+pub(crate) struct JobSpec {
+    pub job: JobId,
+    /// The driver's process, which has the executable.
+    pub driver: ProcessId,
+    pub namespace: String,
+    pub executable: Executable,
+    /// The arguments of the driver, which its workers get too.
+    pub args: Vec<Vec<u8>>,
+    pub log_filter: String,
+}
+
+/// A job's code by its content.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Executable {
+    /// BLAKE3.
+    pub hash: [u8; 32],
+    pub len: u64,
+}
+
+/// What a worker gets on its standard input before it connects.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+pub(crate) struct WorkerBootstrap {
+    pub process: ProcessId,
+    pub node_addr: SocketAddr,
+    pub control_process: ProcessId,
+    pub control_addr: SocketAddr,
+    pub job: JobId,
+    pub namespace: String,
+    pub identity: Vec<u8>,
+    pub run_dir: String,
+    pub log_filter: String,
+}
