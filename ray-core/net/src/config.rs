@@ -1,8 +1,8 @@
 //! How a process takes part, why it cannot, and what it counts.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use crate::tls::Identity;
+use crate::{lane::Lanes, tls::Identity};
 
 /// How long a waiting thread looks at the socket before it sleeps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub enum Spin {
 }
 
 /// How a process takes part.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct NetConfig {
     /// This process's id.
     pub process: u64,
@@ -37,6 +37,8 @@ pub struct NetConfig {
     pub is_bulk: bool,
     /// The most payload bytes of each kind of frame; 0 refuses the kind.
     pub limit: fn(u8) -> u32,
+    /// Makes memory for frames between processes of one host; all goes through QUIC without it.
+    pub lanes: Option<Arc<dyn Lanes>>,
 }
 
 impl NetConfig {
@@ -53,7 +55,21 @@ impl NetConfig {
             spin: Spin::default(),
             is_bulk: false,
             limit,
+            lanes: None,
         }
+    }
+}
+
+impl fmt::Debug for NetConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NetConfig")
+            .field("process", &self.process)
+            .field("bind", &self.bind)
+            .field("keep_alive", &self.keep_alive)
+            .field("idle_timeout", &self.idle_timeout)
+            .field("is_bulk", &self.is_bulk)
+            .field("has_lanes", &self.lanes.is_some())
+            .finish_non_exhaustive()
     }
 }
 
@@ -94,4 +110,8 @@ pub struct NetStats {
     pub datagrams_out: u64,
     /// Connections that never got through their handshake.
     pub handshake_failures: u64,
+    /// Bytes of both directions that went through shared memory; part of the bytes above.
+    pub lane_bytes: u64,
+    /// Processes woken, or that woke this one, for what lies in shared memory.
+    pub bells: u64,
 }

@@ -3,7 +3,8 @@
 //! There is no IO thread. A thread that sends drives the endpoint itself; the thread that blocks polls
 //! the socket; a watch thread takes over when nobody has polled for a millisecond, so that user code
 //! which blocks stalls neither acknowledgements nor other callers. `quinn-proto` is driven directly: its
-//! state machine is synchronous, so no waker and no second thread lies on the path of a call.
+//! state machine is synchronous, so no waker and no second thread lies on the path of a call. Two processes of one host
+//! put the same bytes through memory that both map, see [`Lanes`], when they are given some.
 //!
 //! Locks, outermost first: dispatch, core (the QUIC state), then a peer's outgoing buffer. The handler
 //! runs under the dispatch lock only, in order per peer; it may push, connect, close and notify.
@@ -12,6 +13,7 @@ pub mod frame;
 pub mod tls;
 
 mod config;
+mod lane;
 mod peer;
 mod poll;
 mod transport;
@@ -19,6 +21,7 @@ mod waiter;
 
 pub use config::{NetConfig, NetError, NetStats, Spin};
 pub use frame::{Frame, FrameBatch, Header, HeaderFields};
+pub use lane::{BrokenLane, LaneReader, LaneWriter, Lanes};
 pub use peer::{Flush, Peer};
 pub use poll::Net;
 pub use waiter::Waiter;

@@ -1,4 +1,5 @@
-//! One shared-memory arena of a node: segments lent to writers, objects read in place by everybody.
+//! One shared-memory arena of a node: segments lent to writers, objects read in place by everybody. Rings between two
+//! processes beside it, see [`RingWriter`].
 //!
 //! # Protocol
 //! The node creates the arena (a memfd that can neither shrink nor grow) and is the only one to lend
@@ -22,6 +23,7 @@
 mod arena;
 mod heap;
 mod owner;
+mod ring;
 mod table;
 mod words;
 mod writer;
@@ -30,6 +32,7 @@ pub use arena::{Arena, ObjectBytes, Slot};
 pub use owner::{
     ArenaOwner, ColdSegment, NotLent, RangeBytes, RangeFill, SEGMENT_BYTES, SegmentRange,
 };
+pub use ring::{BrokenRing, RING_BYTES, RingPlace, RingReader, RingWriter};
 pub use table::Pin;
 pub use words::SharedWords;
 pub use writer::{NeedSegments, NotLive, WriteGuard, Writer};

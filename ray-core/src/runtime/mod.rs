@@ -6,6 +6,7 @@ pub(crate) mod courier;
 pub(crate) mod fetch;
 mod held;
 pub(crate) mod inbound;
+mod lanes;
 pub(crate) mod membership;
 mod old_runs;
 pub(crate) mod requests;

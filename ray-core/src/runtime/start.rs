@@ -369,6 +369,7 @@ fn start_net(
     config.hello = inbound.hello_bytes();
     config.idle_timeout = silence;
     config.keep_alive = silence / 6;
+    config.lanes = super::lanes::lanes();
     Net::start(config, inbound.clone()).map_err(|error| Error::System(error.to_string()))
 }
 

@@ -23,7 +23,7 @@ use crate::{
     frame::FrameBatch,
     peer::Peer,
     tls::Identity,
-    transport::{Arrival, REFUSAL_MARK, Transport},
+    transport::{Arrival, LanesIn, Look, REFUSAL_MARK, Transport},
     waiter::Waiter,
 };
 
@@ -33,6 +33,8 @@ pub struct Net(Arc<Shared>);
 
 pub(crate) struct Shared {
     addr: SocketAddr,
+    /// The lanes that this process reads.
+    lanes_in: LanesIn,
     /// A second descriptor of the socket, to poll without the lock.
     socket: UdpSocket,
     transport: Mutex<Transport>,
@@ -67,6 +69,7 @@ impl Net {
         let addr = socket.local_addr().map_err(NetError::Socket)?;
         let shared = Arc::new(Shared {
             addr,
+            lanes_in: transport.lanes_in.clone(),
             socket,
             transport: Mutex::new(transport),
             dirty: Mutex::new(Vec::new()),
@@ -127,7 +130,7 @@ impl Net {
     ///
     /// When another thread is at it, it is told to look again and this returns at once.
     pub fn drive(&self) -> bool {
-        self.0.drive()
+        self.0.drive_looking(Look::Socket)
     }
 
     /// Handles everything that the socket holds by now, on whichever thread, before it returns.
@@ -183,6 +186,11 @@ impl Shared {
     }
 
     pub(crate) fn drive(&self) -> bool {
+        self.drive_looking(Look::Rarely)
+    }
+
+    /// Lets everything act; `look` says whether the socket must be looked at.
+    pub(super) fn drive_looking(&self, look: Look) -> bool {
         self.activity.fetch_add(1, Ordering::Relaxed);
         let mut progress = false;
         loop {
@@ -192,7 +200,7 @@ impl Shared {
             };
             self.pump_wanted.store(false, Ordering::SeqCst);
             let mut dirty = std::mem::take(&mut *self.dirty.lock());
-            progress |= transport.pump(&mut dirty);
+            progress |= transport.pump(&mut dirty, look);
             if !transport.arrivals.is_empty() {
                 self.arrivals.lock().append(&mut transport.arrivals);
             }
@@ -208,12 +216,12 @@ impl Shared {
         {
             let mut transport = self.transport.lock();
             let mut dirty = std::mem::take(&mut *self.dirty.lock());
-            transport.pump(&mut dirty);
+            transport.pump(&mut dirty, Look::Socket);
             self.arrivals.lock().append(&mut transport.arrivals);
         }
         // Another thread may be in the middle of a batch.
         drop(self.dispatch.lock());
-        self.drive();
+        self.drive_looking(Look::Socket);
         drop(self.dispatch.lock());
     }
 
@@ -288,10 +296,10 @@ impl Shared {
         for peer in &peers {
             peer.close("shutdown");
         }
-        self.drive();
+        self.drive_looking(Look::Socket);
         // A thread that has the lock sends the closes; wait for it.
         drop(self.transport.lock());
-        self.drive();
+        self.drive_looking(Look::Socket);
         self.stopping.store(true, Ordering::Release);
         self.watcher.notify();
         let sleepers = {

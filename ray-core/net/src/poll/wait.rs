@@ -9,6 +9,7 @@ use std::{
 use super::Shared;
 use crate::{
     config::Spin,
+    transport::{LOOK_AFTER, Look},
     waiter::{Waiter, left},
 };
 
@@ -74,21 +75,47 @@ impl Shared {
         if credit <= 0 && !is_probe {
             return false;
         }
-        let mut until = Instant::now() + SPIN_MAX;
-        if let Some(deadline) = deadline {
-            until = until.min(deadline);
-        }
-        while Instant::now() < until {
-            self.drive();
+        let mut now = Instant::now();
+        let until = deadline.map_or(now + SPIN_MAX, |deadline| deadline.min(now + SPIN_MAX));
+        let mut look_at = now;
+        while now < until {
+            // With lanes the socket carries little, and looking at memory costs no system call.
+            if now >= look_at || self.has_lane_news() {
+                look_at = self.drive_in_spin(now);
+            } else {
+                std::hint::spin_loop();
+            }
             if waiter.is_notified() {
                 self.spin_credit
                     .store((credit + 1).min(SPIN_CREDIT_MAX), Ordering::Relaxed);
                 return true;
             }
+            now = Instant::now();
         }
         self.spin_credit
             .store((credit - 2).max(0), Ordering::Relaxed);
         false
+    }
+
+    /// Lets everything act; returns when to do so again if no lane asks for it earlier.
+    fn drive_in_spin(&self, now: Instant) -> Instant {
+        self.drive();
+        match self.lanes_in.lock().is_empty() {
+            true => now,
+            false => now + LOOK_AFTER,
+        }
+    }
+
+    fn has_lane_news(&self) -> bool {
+        self.lanes_in.lock().iter().any(|lane| lane.has_news())
+    }
+
+    /// Sees to it that what comes by a lane wakes the socket's poll; false when something is there.
+    fn arm_lanes(&self) -> bool {
+        let lanes = self.lanes_in.lock();
+        // Each is armed, whatever the others say.
+        let with_news = lanes.iter().filter(|lane| !lane.arm());
+        with_news.count() == 0
     }
 
     /// Sleeps on the socket once, then lets everything act.
@@ -106,12 +133,13 @@ impl Shared {
             .fold(SLEEP_MAX, Duration::min);
         if !limit.is_zero()
             && !is_owed
+            && self.arm_lanes()
             && let Err(error) = waiter.poll(self.socket.as_fd(), writable, Some(limit))
         {
             tracing::error!(%error, "the socket could not be polled");
             waiter.park(Some(TICK));
         }
-        self.drive();
+        self.drive_looking(Look::Socket);
     }
 
     /// Makes this thread the one that polls, if it may.
@@ -176,7 +204,7 @@ impl Shared {
         let mut seen = self.activity.load(Ordering::Relaxed);
         while !self.stopping.load(Ordering::Acquire) {
             if self.pump_wanted.load(Ordering::SeqCst) {
-                self.drive();
+                self.drive_looking(Look::Socket);
             }
             let activity = self.activity.load(Ordering::Relaxed);
             let is_quiet = activity == seen;
@@ -209,7 +237,7 @@ impl Shared {
             if self.lazy_armed.load(Ordering::Acquire) {
                 self.watcher.park(Some(TICK));
                 self.lazy_armed.store(false, Ordering::Release);
-                self.drive();
+                self.drive_looking(Look::Socket);
                 continue;
             }
             seen = activity;
@@ -226,7 +254,7 @@ impl Shared {
                             .is_some_and(|timeout| timeout <= Instant::now())
                     });
                     if is_due || self.pump_wanted.load(Ordering::SeqCst) {
-                        self.drive();
+                        self.drive_looking(Look::Socket);
                         seen += 1;
                     }
                 }

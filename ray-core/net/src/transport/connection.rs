@@ -1,12 +1,20 @@
 //! One connection: its stream out, its stream in, how it ends.
 
-use std::{sync::atomic::Ordering, time::Instant};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
 
 use bytes::Bytes;
 use quinn_proto::{ConnectionError, StreamId, Transmit, VarInt, WriteError};
 use rkyv::util::AlignedVec;
 
-use crate::{CloseReason, config::NetStats, peer::Peer};
+use crate::{
+    BrokenLane, CloseReason,
+    config::NetStats,
+    lane::{LaneIn, LaneOut},
+    peer::Peer,
+};
 
 /// What this process knows of one connection.
 pub(super) struct Connection {
@@ -32,7 +40,19 @@ pub(super) struct Connection {
     pub(super) unsent: Option<(Transmit, Vec<u8>)>,
     pub(super) closing: Option<CloseReason>,
     pub(super) timeout: Option<Instant>,
+    /// Whether something happened to it.
     pub(super) active: bool,
+    /// Whether there is something to write, or something in its lane.
+    pub(super) is_due: bool,
+    /// Bytes that QUIC took from this side and gave to it.
+    pub(super) sent: u64,
+    pub(super) streamed: u64,
+    pub(super) lane_out: LaneOut,
+    pub(super) lane_in: Option<Arc<LaneIn>>,
+    /// Whether the other side must be woken for what is in a lane, and was not yet.
+    pub(super) owes_bell: bool,
+    /// What is wrong with a lane.
+    pub(super) fault: Option<BrokenLane>,
 }
 
 /// What a close means; the text goes with it.
@@ -65,6 +85,13 @@ impl Connection {
             closing: None,
             timeout: None,
             active: true,
+            is_due: false,
+            sent: 0,
+            streamed: 0,
+            lane_out: LaneOut::None,
+            lane_in: None,
+            owes_bell: false,
+            fault: None,
         })
     }
 
@@ -85,6 +112,7 @@ impl Connection {
         match self.quic.send_stream(stream).write_chunks(&mut chunks) {
             Ok(written) => {
                 stats.bytes_out += written.bytes as u64;
+                self.sent += written.bytes as u64;
                 if chunks[0].is_empty() {
                     self.hello_left = false;
                 } else {

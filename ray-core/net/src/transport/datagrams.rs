@@ -8,7 +8,7 @@ use std::{
 use quinn_proto::{DatagramEvent, Transmit};
 use quinn_udp::{RecvMeta, UdpSockRef};
 
-use super::{RECEIVE_BATCH, Transport, connection::Connection};
+use super::{BELL, RECEIVE_BATCH, Transport, connection::Connection};
 
 impl Transport {
     /// Takes everything that the socket holds; returns whether there was anything.
@@ -49,6 +49,11 @@ impl Transport {
                 while !data.is_empty() {
                     let datagram = data.split_to(meta.stride.min(data.len()));
                     self.stats.datagrams_in += 1;
+                    if datagram.len() == BELL.len() {
+                        // It has woken this process, which looks at its lanes next.
+                        self.stats.bells += 1;
+                        continue;
+                    }
                     self.response.clear();
                     let event = self.endpoint.handle(
                         now,

@@ -2,18 +2,20 @@
 
 mod connection;
 mod datagrams;
+mod lanes;
 mod progress;
 mod reading;
 mod window;
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    net::{SocketAddr, UdpSocket},
+    net::{IpAddr, SocketAddr, UdpSocket},
     sync::{Arc, Weak, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use bytes::BytesMut;
+use parking_lot::Mutex;
 use quinn_proto::{
     ClientConfig, ConnectionHandle, Endpoint, EndpointConfig, IdleTimeout, ServerConfig,
     TransportConfig, VarInt,
@@ -26,6 +28,7 @@ use self::{connection::Connection, window::FixedWindow};
 use crate::{
     CloseReason,
     config::{NetConfig, NetError, NetStats},
+    lane::{LaneIn, Lanes},
     peer::Peer,
     poll::Shared,
     tls::Identity,
@@ -38,6 +41,9 @@ pub(crate) enum Arrival {
     Closed(Peer, CloseReason),
 }
 
+/// Lanes that a process reads.
+pub(crate) type LanesIn = Arc<Mutex<Vec<Arc<LaneIn>>>>;
+
 /// Endpoint and connections, behind one lock.
 pub(crate) struct Transport {
     endpoint: Endpoint,
@@ -49,6 +55,12 @@ pub(crate) struct Transport {
     limit: fn(u8) -> u32,
     handshake_timeout: Duration,
     net: Weak<Shared>,
+    lanes: Option<Arc<dyn Lanes>>,
+    /// The lanes that this process reads; looked at without the lock as well.
+    pub(crate) lanes_in: LanesIn,
+    /// When the socket was last looked at.
+    looked: Instant,
+    bind: IpAddr,
     socket: UdpSocket,
     udp: UdpSocketState,
     /// Boxed, since they are large and leave the map while they act.
@@ -128,6 +140,10 @@ impl Transport {
             limit: config.limit,
             handshake_timeout: config.handshake_timeout,
             net: Weak::new(),
+            lanes: config.lanes.clone(),
+            lanes_in: LanesIn::default(),
+            looked: Instant::now(),
+            bind: config.bind.ip(),
             socket,
             udp,
             connections: BTreeMap::new(),
@@ -237,13 +253,21 @@ impl Transport {
     pub(crate) fn wants_writable(&self) -> bool {
         self.connections
             .values()
-            .any(|connection| connection.unsent.is_some())
+            .any(|connection| connection.unsent.is_some() || connection.owes_bell)
     }
 
     /// Receives, lets connections act, and transmits; returns whether anything happened.
-    pub(crate) fn pump(&mut self, dirty: &mut Vec<Peer>) -> bool {
+    ///
+    /// While lanes are read, the socket is looked at when `look` says so or it is time.
+    pub(crate) fn pump(&mut self, dirty: &mut Vec<Peer>, look: Look) -> bool {
         let now = Instant::now();
-        let received = self.receive(now);
+        let is_time = look == Look::Socket
+            || now.duration_since(self.looked) >= LOOK_AFTER
+            || self.lanes_in.lock().is_empty();
+        let received = is_time && self.receive(now);
+        if is_time {
+            self.looked = now;
+        }
         for peer in dirty.iter() {
             peer.0.dirty.store(false, Ordering::Release);
             if peer.0.process == self.process {
@@ -258,24 +282,28 @@ impl Transport {
                     .peer
                     .as_ref()
                     .is_some_and(|peer| dirty.iter().any(|other| Arc::ptr_eq(&other.0, &peer.0)));
-            connection.active |= due || has_output || connection.unsent.is_some();
-            touched |= due;
+            let has_news = connection.has_lane_news();
+            connection.active |= due || connection.unsent.is_some() || connection.owes_bell;
+            connection.is_due |= has_output || has_news || connection.is_stuck_in_lane();
+            touched |= due || has_news;
         }
         dirty.clear();
         if touched
             || self
                 .connections
                 .values()
-                .any(|connection| connection.active)
+                .any(|connection| connection.active || connection.is_due)
         {
             let active = self
                 .connections
                 .iter()
-                .filter(|(_, connection)| connection.active)
+                .filter(|(_, connection)| connection.active || connection.is_due)
                 .map(|(handle, _)| *handle)
                 .collect::<Vec<_>>();
             for handle in active {
-                self.advance(handle, now);
+                if !self.advance_by_lane(handle) {
+                    self.advance(handle, now);
+                }
             }
         }
         touched
@@ -292,9 +320,21 @@ impl Transport {
     }
 }
 
+/// Whether a pump must look at the socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    Socket,
+    /// A while without is fine.
+    Rarely,
+}
+
 /// Begins a close text that is a refusal of the other side's hello.
 pub(crate) const REFUSAL_MARK: &str = "\u{1}refused\u{1}";
 
+/// While lanes are read, the socket is looked at this often.
+pub(crate) const LOOK_AFTER: Duration = Duration::from_micros(20);
+/// Wakes a process for what is in a lane; no packet of QUIC is that short.
+const BELL: [u8; 1] = [0];
 /// Receive buffers of one system call.
 const RECEIVE_BATCH: usize = 4;
 /// Asked for; the system may allow less. Bytes.

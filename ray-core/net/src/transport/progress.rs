@@ -22,6 +22,7 @@ impl Transport {
             return;
         };
         connection.active = false;
+        connection.is_due = false;
         if connection.timeout.is_some_and(|timeout| timeout <= now) {
             connection.quic.handle_timeout(now);
         }
@@ -43,6 +44,9 @@ impl Transport {
             self.take_close_wish(&mut connection, now);
             self.write(&mut connection);
         }
+        if connection.owes_bell {
+            self.ring_bell(&mut connection);
+        }
         self.transmit(&mut connection, now);
         // Sending may have ended the connection or freed the way for more events.
         if lost.is_none() {
@@ -56,6 +60,9 @@ impl Transport {
                     .timeout
                     .map_or(deadline, |timeout| timeout.min(deadline)),
             );
+        }
+        if lost.is_some() || connection.closing.is_some() {
+            self.forget_lanes(&mut connection);
         }
         if let Some(reason) = lost {
             let reason = connection.closing.take().unwrap_or(reason);
@@ -134,12 +141,13 @@ impl Transport {
             kind: KIND_HELLO,
             ..HeaderFields::default()
         };
+        let place = self.offer_lane(connection);
         frame::append(
             &mut hello,
             self.process,
             target,
             &fields,
-            &[],
+            &place,
             &[&self.hello],
         );
         connection.pending = Some(hello.freeze());
@@ -211,7 +219,7 @@ impl Transport {
     }
 
     /// Moves the peer's outgoing bytes into the stream, as far as it takes them.
-    fn write_out(&mut self, connection: &mut Connection, peer: &Peer) {
+    pub(super) fn write_out(&mut self, connection: &mut Connection, peer: &Peer) {
         loop {
             if connection.pending.is_none() {
                 let out = peer.0.out.lock().split();
@@ -221,7 +229,11 @@ impl Transport {
                 connection.pending = Some(out.freeze());
             }
             let was_hello = connection.hello_left;
-            let written = connection.write_pending(&mut self.stats);
+            let written = if !was_hello && self.may_use_lane(connection) {
+                self.write_lane(connection)
+            } else {
+                connection.write_pending(&mut self.stats)
+            };
             if !was_hello {
                 peer.0
                     .queued

@@ -10,53 +10,73 @@ use crate::{
     peer::Peer,
 };
 
+/// What is known of the end of a stream.
+enum StreamEnd {
+    Open,
+    Finished,
+    Reset,
+}
+
 impl Transport {
-    /// Takes what the stream holds; fails when it is no sequence of frames.
+    /// Takes what the stream and its lane hold; fails when it is no sequence of frames.
     pub(super) fn read(&mut self, connection: &mut Connection) -> Result<(), String> {
+        let end = self.read_stream(connection)?;
+        // All that goes through a lane was in it before the stream ended.
+        self.read_lane(connection)?;
+        match end {
+            StreamEnd::Open => Ok(()),
+            StreamEnd::Finished if connection.inbox.is_empty() => {
+                // Everything was said; the other side closes once it knows that it arrived.
+                connection.receive = None;
+                Ok(())
+            }
+            StreamEnd::Finished | StreamEnd::Reset => {
+                Err("the stream of frames ended inside a frame".into())
+            }
+        }
+    }
+
+    fn read_stream(&mut self, connection: &mut Connection) -> Result<StreamEnd, String> {
         let Some(stream) = connection.receive else {
-            return Ok(());
+            return Ok(StreamEnd::Open);
         };
         let before = connection.inbox.len();
-        let mut ended = false;
-        let mut was_reset = false;
+        let mut end = StreamEnd::Open;
         {
             let mut receive = connection.quic.recv_stream(stream);
             let Ok(mut chunks) = receive.read(true) else {
-                return Ok(());
+                return Ok(StreamEnd::Open);
             };
             loop {
                 match chunks.next(usize::MAX) {
                     Ok(Some(chunk)) => connection.inbox.extend_from_slice(&chunk.bytes),
                     Ok(None) => {
-                        ended = true;
+                        end = StreamEnd::Finished;
                         break;
                     }
                     Err(ReadError::Blocked) => break,
                     Err(ReadError::Reset(_)) => {
-                        was_reset = true;
+                        end = StreamEnd::Reset;
                         break;
                     }
                 }
             }
             let _flow_control = chunks.finalize();
         }
-        if connection.inbox.len() > before {
-            self.stats.bytes_in += (connection.inbox.len() - before) as u64;
+        let read = (connection.inbox.len() - before) as u64;
+        if read > 0 {
+            self.stats.bytes_in += read;
+            connection.streamed += read;
+            if let Some(lane) = &connection.lane_in {
+                lane.set_streamed(connection.streamed);
+            }
             self.split(connection)?;
         }
-        if ended && connection.inbox.is_empty() {
-            // Everything was said; the other side closes once it knows that it arrived.
-            connection.receive = None;
-            Ok(())
-        } else if ended || was_reset {
-            Err("the stream of frames ended inside a frame".into())
-        } else {
-            Ok(())
-        }
+        Ok(end)
     }
 
     /// Takes the whole frames out of the inbox.
-    fn split(&mut self, connection: &mut Connection) -> Result<(), String> {
+    pub(super) fn split(&mut self, connection: &mut Connection) -> Result<(), String> {
         if !connection.was_greeted {
             let Some(len) = self.greet(connection)? else {
                 return Ok(());
@@ -125,10 +145,11 @@ impl Transport {
         connection.was_greeted = true;
         let mut batch = AlignedVec::<16>::new();
         batch.extend_from_slice(&connection.inbox[..len]);
-        let hello = FrameBatch::new(&batch, self.limit)
+        let (hello, place) = FrameBatch::new(&batch, self.limit)
             .next()
-            .map(|frame| frame.body.to_vec())
+            .map(|frame| (frame.body.to_vec(), frame.meta.to_vec()))
             .unwrap_or_default();
+        self.open_lane(connection, &place);
         self.arrivals.push_back(Arrival::Hello(peer.clone(), hello));
         Ok(Some(len))
     }
