@@ -13,6 +13,7 @@
 
 mod actor_pool;
 mod actors;
+mod builds;
 mod cancel;
 mod cluster;
 mod collective;

@@ -1,15 +1,18 @@
-//! What two endpoints promise each other, over loopback and over a relay that loses datagrams.
+//! What two endpoints promise each other, over loopback and over a relay that loses datagrams, by QUIC and by lanes.
+
+mod lane;
 
 use std::{
     net::{SocketAddr, UdpSocket},
     sync::{
         Arc, Condvar, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
+use self::lane::TestLanes;
 use ray_net::{
     CloseReason, Flush, FrameBatch, Handler, HeaderFields, Net, NetConfig, Peer, Refusal,
     tls::ClusterCa,
@@ -110,11 +113,49 @@ fn start(config: NetConfig, log: Log) -> (Net, Arc<Log>) {
     (Net::start(config, log.clone()).expect("a socket"), log)
 }
 
-fn pair() -> (Net, Arc<Log>, Net, Arc<Log>) {
+/// How two processes of one host reach each other.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Quic,
+    Lanes,
+}
+
+fn by(way: Way, ca: &ClusterCa, process: u64) -> NetConfig {
+    let mut settings = config(ca, process);
+    if way == Way::Lanes {
+        settings.lanes = Some(Arc::new(TestLanes::default()));
+    }
+    settings
+}
+
+fn pair(way: Way) -> (Net, Arc<Log>, Net, Arc<Log>) {
     let ca = ClusterCa::generate(1).expect("keys");
-    let (a, heard_a) = start(config(&ca, 1), Log::default());
-    let (b, heard_b) = start(config(&ca, 2), Log::default());
+    let (a, heard_a) = start(by(way, &ca, 1), Log::default());
+    let (b, heard_b) = start(by(way, &ca, 2), Log::default());
     (a, heard_a, b, heard_b)
+}
+
+macro_rules! both_ways {
+    ($($name:ident)*) => {
+        mod by_quic {
+            $(#[test] fn $name() { super::$name(super::Way::Quic) })*
+        }
+        mod by_lanes {
+            $(#[test] fn $name() { super::$name(super::Way::Lanes) })*
+        }
+    };
+}
+
+both_ways! {
+    frames_arrive_whole_and_in_order_in_both_directions
+    two_that_dial_each_other_at_once_hear_everything_in_order
+    the_text_of_a_refusal_reaches_who_was_refused
+    a_frame_over_its_limit_closes_the_connection_and_says_so
+    what_was_pushed_before_a_shutdown_arrives_before_the_close
+    noise_on_the_port_disturbs_nobody
+    many_threads_wait_and_each_gets_its_answer
+    lost_datagrams_lose_no_frame
+    a_peer_that_falls_silent_is_lost_after_the_idle_time
 }
 
 fn numbered(count: u32) -> Vec<Vec<u8>> {
@@ -135,9 +176,8 @@ fn send_all(peer: &Peer, bodies: &[Vec<u8>]) {
     peer.flush_hint(Flush::Now);
 }
 
-#[test]
-fn frames_arrive_whole_and_in_order_in_both_directions() {
-    let (a, heard_a, b, heard_b) = pair();
+fn frames_arrive_whole_and_in_order_in_both_directions(way: Way) {
+    let (a, heard_a, b, heard_b) = pair(way);
     let to_b = a.connect(2, b.local_addr());
     let bodies = numbered(5000);
     send_all(&to_b, &bodies);
@@ -148,10 +188,9 @@ fn frames_arrive_whole_and_in_order_in_both_directions() {
     assert!(heard_a.state.lock().expect("no panic").closed.is_empty());
 }
 
-#[test]
-fn two_that_dial_each_other_at_once_hear_everything_in_order() {
+fn two_that_dial_each_other_at_once_hear_everything_in_order(way: Way) {
     for _ in 0..10 {
-        let (a, heard_a, b, heard_b) = pair();
+        let (a, heard_a, b, heard_b) = pair(way);
         let bodies = numbered(200);
         std::thread::scope(|scope| {
             scope.spawn(|| send_all(&a.connect(2, b.local_addr()), &bodies));
@@ -232,15 +271,14 @@ fn a_process_that_is_not_the_one_dialed_is_refused() {
     assert!(heard_b.state.lock().expect("no panic").bodies.is_empty());
 }
 
-#[test]
-fn the_text_of_a_refusal_reaches_who_was_refused() {
+fn the_text_of_a_refusal_reaches_who_was_refused(way: Way) {
     let ca = ClusterCa::generate(1).expect("keys");
-    let (a, heard_a) = start(config(&ca, 1), Log::default());
+    let (a, heard_a) = start(by(way, &ca, 1), Log::default());
     let refusing = Log {
         refuses: Some("wire version 2 meets wire version 1"),
         ..Log::default()
     };
-    let (b, heard_b) = start(config(&ca, 2), refusing);
+    let (b, heard_b) = start(by(way, &ca, 2), refusing);
     push(&a.connect(2, b.local_addr()), b"never handled");
     a.drive();
     let reason = heard_a.close_reason();
@@ -252,9 +290,8 @@ fn the_text_of_a_refusal_reaches_who_was_refused() {
     assert!(heard.connected.is_empty() && heard.bodies.is_empty());
 }
 
-#[test]
-fn a_frame_over_its_limit_closes_the_connection_and_says_so() {
-    let (a, heard_a, b, heard_b) = pair();
+fn a_frame_over_its_limit_closes_the_connection_and_says_so(way: Way) {
+    let (a, heard_a, b, heard_b) = pair(way);
     let to_b = a.connect(2, b.local_addr());
     send_all(&to_b, &[b"fine".to_vec(), vec![0; LIMIT as usize + 1]]);
     let reason = heard_a.close_reason();
@@ -267,10 +304,9 @@ fn a_frame_over_its_limit_closes_the_connection_and_says_so() {
     assert!(!push(&to_b, b"too late"), "a closed peer takes no frames");
 }
 
-#[test]
-fn what_was_pushed_before_a_shutdown_arrives_before_the_close() {
+fn what_was_pushed_before_a_shutdown_arrives_before_the_close(way: Way) {
     for round in 0..10 {
-        let (a, _heard_a, b, heard_b) = pair();
+        let (a, _heard_a, b, heard_b) = pair(way);
         let to_b = a.connect(2, b.local_addr());
         let bodies = numbered(1000);
         for body in &bodies {
@@ -297,9 +333,8 @@ fn nobody_at_the_address_is_told_within_the_handshakes_time() {
     assert!(a.peer(2).is_none(), "a lost peer can be dialed anew");
 }
 
-#[test]
-fn noise_on_the_port_disturbs_nobody() {
-    let (a, heard_a, b, heard_b) = pair();
+fn noise_on_the_port_disturbs_nobody(way: Way) {
+    let (a, heard_a, b, heard_b) = pair(way);
     let to_b = a.connect(2, b.local_addr());
     let noise = UdpSocket::bind("127.0.0.1:0").expect("a port");
     let mut state = 7_u64;
@@ -320,15 +355,14 @@ fn noise_on_the_port_disturbs_nobody() {
     assert!(heard_a.state.lock().expect("no panic").closed.is_empty());
 }
 
-#[test]
-fn many_threads_wait_and_each_gets_its_answer() {
+fn many_threads_wait_and_each_gets_its_answer(way: Way) {
     let ca = ClusterCa::generate(1).expect("keys");
-    let (a, heard_a) = start(config(&ca, 1), Log::default());
+    let (a, heard_a) = start(by(way, &ca, 1), Log::default());
     let echoing = Log {
         echoes: true,
         ..Log::default()
     };
-    let (b, _heard_b) = start(config(&ca, 2), echoing);
+    let (b, _heard_b) = start(by(way, &ca, 2), echoing);
     let to_b = a.connect(2, b.local_addr());
     std::thread::scope(|scope| {
         for thread in 0..4_u8 {
@@ -414,9 +448,8 @@ impl Drop for Relay {
     }
 }
 
-#[test]
-fn lost_datagrams_lose_no_frame() {
-    let (a, _heard_a, b, heard_b) = pair();
+fn lost_datagrams_lose_no_frame(way: Way) {
+    let (a, _heard_a, b, heard_b) = pair(way);
     let relay = Relay::start(b.local_addr(), 5);
     let to_b = a.connect(2, relay.addr);
     let bodies = numbered(500);
@@ -424,11 +457,10 @@ fn lost_datagrams_lose_no_frame() {
     assert_eq!(heard_b.bodies(500), bodies);
 }
 
-#[test]
-fn a_peer_that_falls_silent_is_lost_after_the_idle_time() {
+fn a_peer_that_falls_silent_is_lost_after_the_idle_time(way: Way) {
     let ca = ClusterCa::generate(1).expect("keys");
     let quick = |process| {
-        let mut settings = config(&ca, process);
+        let mut settings = by(way, &ca, process);
         settings.keep_alive = Duration::from_millis(100);
         settings.idle_timeout = Duration::from_millis(500);
         settings
@@ -442,4 +474,81 @@ fn a_peer_that_falls_silent_is_lost_after_the_idle_time() {
     relay.cut.store(true, Ordering::SeqCst);
     assert!(matches!(heard_a.close_reason(), CloseReason::Lost(_)));
     assert!(matches!(heard_b.close_reason(), CloseReason::Lost(_)));
+}
+
+/// Sends numbered frames from a process to another whose lanes are as given; returns what the second heard.
+fn send_by(lanes: [TestLanes; 2]) -> (Net, Arc<Log>, Net, Arc<Log>, Vec<Vec<u8>>) {
+    let ca = ClusterCa::generate(1).expect("keys");
+    let [(a, heard_a), (b, heard_b)] = [1, 2]
+        .into_iter()
+        .zip(lanes)
+        .map(|(process, lanes)| {
+            let mut settings = config(&ca, process);
+            settings.lanes = Some(Arc::new(lanes));
+            start(settings, Log::default())
+        })
+        .collect::<Vec<_>>()
+        .try_into()
+        .unwrap_or_else(|_| panic!("two"));
+    let to_b = a.connect(2, b.local_addr());
+    // Only once the other side has opened it does a lane carry anything.
+    send_all(&to_b, &[b"first".to_vec()]);
+    heard_b.bodies(1);
+    let bodies = numbered(500);
+    send_all(&to_b, &bodies);
+    (a, heard_a, b, heard_b, bodies)
+}
+
+#[test]
+fn frames_of_one_host_go_by_lane_and_none_is_sent_twice() {
+    let read = Arc::new(AtomicU64::new(0));
+    let reading = TestLanes {
+        read: read.clone(),
+        ..TestLanes::default()
+    };
+    let (a, _heard_a, b, heard_b, bodies) = send_by([TestLanes::default(), reading]);
+    assert_eq!(heard_b.bodies(501)[1..], bodies);
+    let sent: usize = bodies.iter().map(Vec::len).sum();
+    assert!(read.load(Ordering::SeqCst) >= sent as u64);
+    let (sent, received) = (a.stats(), b.stats());
+    assert_eq!(sent.bytes_out, received.bytes_in);
+    assert_eq!(sent.lane_bytes, received.lane_bytes);
+}
+
+#[test]
+fn a_lane_that_nobody_opens_is_not_used() {
+    let closed = TestLanes {
+        is_out_of_reach: true,
+        ..TestLanes::default()
+    };
+    let (a, _heard_a, _b, heard_b, bodies) = send_by([TestLanes::default(), closed]);
+    assert_eq!(heard_b.bodies(501)[1..], bodies);
+    assert_eq!(a.stats().lane_bytes, 0);
+}
+
+#[test]
+fn a_side_that_breaks_a_lane_loses_the_connection_and_nothing_else() {
+    let ca = ClusterCa::generate(1).expect("keys");
+    let mut settings = config(&ca, 2);
+    settings.lanes = Some(Arc::new(TestLanes {
+        is_broken: true,
+        ..TestLanes::default()
+    }));
+    let (a, heard_a) = start(by(Way::Lanes, &ca, 1), Log::default());
+    let (b, heard_b) = start(settings, Log::default());
+    let to_b = a.connect(2, b.local_addr());
+    let deadline = Instant::now() + PATIENCE;
+    // The first that goes by lane meets its end.
+    while push(&to_b, b"any") {
+        to_b.flush_hint(Flush::Now);
+        assert!(Instant::now() < deadline, "nobody noticed");
+        std::thread::yield_now();
+    }
+    let reason = heard_b.close_reason();
+    assert!(
+        matches!(&reason, CloseReason::Protocol(text) if text.contains("memory")),
+        "{reason}"
+    );
+    assert!(matches!(heard_a.close_reason(), CloseReason::Closed(_)));
+    assert!(a.peer(2).is_none(), "it can be dialed anew");
 }
