@@ -1,0 +1,287 @@
+//! Runs one call to its end, and says how it ended.
+
+use std::{
+    any::Any,
+    panic::AssertUnwindSafe,
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
+
+use ray_engine::failure::{Failure, TaskFailure};
+
+use super::{Execution, Executor, LAST_PRINTED, LOCAL_ACTOR, Stop};
+use crate::{
+    __private::{Call, CallError, Invoke, Method, Results},
+    runtime::Runtime,
+    wire::CallTarget,
+    worker::{
+        context::{self, Running},
+        items::Items,
+    },
+};
+
+/// Carries `exit_actor` through user code to the edge of the call.
+pub(crate) struct ExitActor;
+
+impl Executor {
+    /// Runs one call to its end on this thread and answers the caller.
+    pub(super) fn run(self: &Arc<Self>, runtime: &Arc<Runtime>, mut execution: Execution) {
+        let Some(method) = execution.method else {
+            return self.refuse_unknown(runtime, &execution);
+        };
+        let is_task = matches!(execution.target, CallTarget::Task { .. });
+        if is_task {
+            announce(method.name);
+        }
+        let started = is_task.then(Instant::now);
+        let mut results = Results::new(
+            runtime,
+            execution.inline_limit(),
+            Items::of(runtime, &execution),
+        );
+        let outcome = if execution.cancelled.load(Ordering::Acquire) {
+            Err(Ended::Error(CallError::Failure(Failure::Cancelled)))
+        } else {
+            match &execution.call {
+                Err(failure) => Err(Ended::Error(CallError::Failure(failure.clone()))),
+                Ok(call) => fetch_arguments(runtime, call).and_then(|()| {
+                    let running = running_of(&execution, method);
+                    context::enter(running, || {
+                        guard(method.name, || self.invoke(method, call, &mut results))
+                    })
+                }),
+            }
+        };
+        let exec_nanos = started.map_or(0, |started| {
+            u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        });
+        execution.held.clear();
+        let flush = {
+            let mut state = self.state.lock();
+            state.end(execution.task);
+            state.ready.is_empty()
+        };
+        let was_cancelled = execution.cancelled.load(Ordering::Acquire);
+        let restart = matches!(outcome, Err(Ended::Panic { .. }))
+            && self
+                .state
+                .lock()
+                .actor
+                .as_ref()
+                .is_some_and(|hosted| hosted.on_panic_restart);
+        let exits = matches!(outcome, Err(Ended::Exit));
+        let outcome = match outcome {
+            _ if was_cancelled => Err(Failure::Cancelled),
+            Ok(()) => Ok(results.take()),
+            Err(ended) => Err(self.failure_of(runtime, method.name, execution.attempt, ended)),
+        };
+        runtime.reply(
+            &execution.caller,
+            execution.task,
+            execution.attempt,
+            exec_nanos,
+            outcome,
+            flush,
+        );
+        if exits {
+            self.stop(Stop::Now("it called exit_actor".into()), runtime);
+        } else if restart {
+            tracing::warn!(
+                method = method.name,
+                "a method panicked; the actor restarts by its policy"
+            );
+            runtime.net().flush();
+            runtime.linger();
+            std::process::exit(101);
+        }
+    }
+
+    pub(super) fn invoke(
+        &self,
+        method: &'static Method,
+        call: &Call,
+        results: &mut Results<'_>,
+    ) -> Result<(), CallError> {
+        match &method.invoke {
+            Invoke::Task(function) => function(call, results),
+            Invoke::Ready => results.push(&()),
+            Invoke::Create(_) => Err(CallError::Failure(Failure::System(
+                "a constructor was called as a method".into(),
+            ))),
+            Invoke::Method(invoke, _) => {
+                let shared = self
+                    .state
+                    .lock()
+                    .actor
+                    .as_ref()
+                    .and_then(|hosted| hosted.shared.clone());
+                if let Some(shared) = shared {
+                    let threaded = invoke.threaded.ok_or_else(|| {
+                        CallError::Failure(Failure::System(
+                            "a method without its threaded form".into(),
+                        ))
+                    })?;
+                    return threaded(&*shared, call, results);
+                }
+                LOCAL_ACTOR.with_borrow_mut(|actor| match actor {
+                    Some(actor) => (invoke.local)(&mut **actor, call, results),
+                    None => Err(CallError::Failure(Failure::System(
+                        "this process hosts no actor".into(),
+                    ))),
+                })
+            }
+        }
+    }
+
+    pub(in crate::worker) fn refuse_unknown(&self, runtime: &Arc<Runtime>, execution: &Execution) {
+        self.state.lock().end(execution.task);
+        let text = "the worker does not have the function that was called".to_owned();
+        runtime.reply(
+            &execution.caller,
+            execution.task,
+            execution.attempt,
+            0,
+            Err(Failure::VersionMismatch(text)),
+            true,
+        );
+    }
+
+    pub(in crate::worker) fn failure_of(
+        &self,
+        runtime: &Runtime,
+        function: &str,
+        attempt: u32,
+        ended: Ended,
+    ) -> Failure {
+        let (message, backtrace, panicked, cause) = match ended {
+            Ended::Error(CallError::Failure(failure)) => return failure,
+            Ended::Error(CallError::User { message, cause }) => {
+                (message, String::new(), false, cause)
+            }
+            Ended::Panic { message, backtrace } => (message, backtrace, true, None),
+            Ended::Exit => {
+                let hosted = self.state.lock().actor.clone();
+                return match hosted {
+                    Some(hosted) => Failure::ActorDied {
+                        actor: hosted.actor,
+                        incarnation: hosted.incarnation,
+                        cause: "it called exit_actor".into(),
+                    },
+                    None => Failure::Task(TaskFailure {
+                        function: function.to_owned(),
+                        message: "exit_actor was called outside an actor".into(),
+                        backtrace: String::new(),
+                        panicked: true,
+                        cause: None,
+                        node: runtime.node(),
+                        worker: runtime.process(),
+                        attempt,
+                    }),
+                };
+            }
+        };
+        Failure::Task(TaskFailure {
+            function: function.to_owned(),
+            message,
+            backtrace,
+            panicked,
+            cause,
+            node: runtime.node(),
+            worker: runtime.process(),
+            attempt,
+        })
+    }
+}
+
+/// How user code ended when it did not return a value.
+pub(in crate::worker) enum Ended {
+    Error(CallError),
+    Panic { message: String, backtrace: String },
+    Exit,
+}
+
+pub(in crate::worker) fn running_of(execution: &Execution, method: &'static Method) -> Running {
+    let actor = match execution.target {
+        CallTarget::Task { .. } => None,
+        CallTarget::Method { actor, .. } | CallTarget::Create { actor, .. } => Some(actor),
+    };
+    Running {
+        task: execution.task,
+        attempt: execution.attempt,
+        function: method.name,
+        actor,
+        chain: execution.chain.clone(),
+        devices: execution.devices.clone(),
+        cancelled: execution.cancelled.clone(),
+    }
+}
+
+/// Brings the arguments that lie on other nodes to this one.
+pub(super) fn fetch_arguments(runtime: &Arc<Runtime>, call: &Call) -> Result<(), Ended> {
+    for value in call.values() {
+        match runtime.localize(value, crate::wire::FetchFor::Arguments, None) {
+            Ok(pin) => call.keep(pin),
+            Err(error) => {
+                let failure = value
+                    .fetch_failure()
+                    .unwrap_or_else(|| Failure::System(error.to_string()));
+                return Err(Ended::Error(CallError::Failure(failure)));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Brings arguments here without stopping the other calls of an async actor.
+pub(in crate::worker) async fn fetch_arguments_async(
+    runtime: &Arc<Runtime>,
+    call: &Call,
+) -> Result<(), Ended> {
+    if call.hold_arguments(&runtime.arena) {
+        return Ok(());
+    }
+    let (runtime, call) = (runtime.clone(), call.clone());
+    tokio::task::spawn_blocking(move || fetch_arguments(&runtime, &call))
+        .await
+        .unwrap_or_else(|error| {
+            let failure = Failure::System(format!("arguments could not be fetched: {error}"));
+            Err(Ended::Error(CallError::Failure(failure)))
+        })
+}
+
+/// Runs user code; a panic becomes a value.
+pub(super) fn guard(
+    function: &str,
+    f: impl FnOnce() -> Result<(), CallError>,
+) -> Result<(), Ended> {
+    match std::panic::catch_unwind(AssertUnwindSafe(f)) {
+        Ok(outcome) => outcome.map_err(Ended::Error),
+        Err(payload) => Err(ended_by(function, payload)),
+    }
+}
+
+pub(in crate::worker) fn ended_by(function: &str, payload: Box<dyn Any + Send>) -> Ended {
+    if payload.is::<ExitActor>() {
+        return Ended::Exit;
+    }
+    let (place, backtrace) = crate::worker::panics::take_last();
+    let text = if let Some(text) = payload.downcast_ref::<&str>() {
+        (*text).to_owned()
+    } else if let Some(text) = payload.downcast_ref::<String>() {
+        text.clone()
+    } else {
+        format!("`{function}` panicked with a value that is not text")
+    };
+    Ended::Panic {
+        message: format!("panicked at {place}: {text}"),
+        backtrace,
+    }
+}
+
+/// Tells the node's output reader whose lines follow.
+pub(in crate::worker) fn announce(name: &'static str) {
+    if LAST_PRINTED.get() != name {
+        LAST_PRINTED.set(name);
+        crate::worker::panics::announce(name);
+    }
+}

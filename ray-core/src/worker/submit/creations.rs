@@ -1,0 +1,154 @@
+//! Actors that this process creates: placed when their arguments are there, constructed where they were placed.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use ray_engine::{
+    failure::Failure,
+    ids::{ActorId, ObjectId, ProcessId, TaskId},
+    owner::{ActorState, ObjectState},
+    time::Time,
+};
+use ray_net::HeaderFields;
+
+use super::{Core, frames::Parts, push_frame};
+use crate::{
+    __private::{Args, Method},
+    wire::{ActorCreation, ActorStatus, CallMeta, CallTarget, Message, kind},
+};
+
+/// An actor that this process created, with what a restart needs.
+pub(crate) struct Creation {
+    pub(crate) class: u64,
+    pub(crate) constructor: &'static Method,
+    pub(crate) args: Arc<Args>,
+    pub(crate) max_concurrency: u32,
+    pub(crate) chain: Arc<[ActorId]>,
+}
+
+impl Core {
+    /// Returns the id of a new actor of this process.
+    pub(crate) fn fresh_actor(&mut self) -> ActorId {
+        ActorId {
+            owner: self.process,
+            index: self.owner.take_indexes(1),
+        }
+    }
+
+    /// Asks for an actor's placement once its arguments are there.
+    pub(crate) fn create_when_ready(
+        &mut self,
+        creation: ActorCreation,
+        dependencies: Vec<ObjectId>,
+    ) {
+        for id in &dependencies {
+            self.owner.watch(*id);
+        }
+        self.unready.push((creation, dependencies));
+        self.create_ready();
+    }
+
+    pub(super) fn create_ready(&mut self) {
+        for (creation, dependencies) in std::mem::take(&mut self.unready) {
+            let mut failure = None;
+            let mut is_ready = true;
+            for id in &dependencies {
+                match self.owner.state(*id) {
+                    ObjectState::Ready(_) => {}
+                    ObjectState::Pending => is_ready = false,
+                    ObjectState::Failed(failed) => failure = Some((*failed).clone()),
+                    ObjectState::Unknown => failure = Some(Failure::ObjectFreed(*id)),
+                }
+            }
+            let actor = creation.actor;
+            if let Some(failure) = failure {
+                // Nothing is placed that could not be constructed.
+                self.creations.remove(&actor);
+                self.send_to_control(Message::ConstructFailed { actor, failure });
+            } else if is_ready {
+                self.send_to_control(Message::CreateActor {
+                    request: 0,
+                    creation,
+                });
+            } else {
+                self.unready.push((creation, dependencies));
+            }
+        }
+    }
+
+    /// Sends the constructor call of an actor that this process created.
+    pub(crate) fn construct(
+        &mut self,
+        actor: ActorId,
+        worker: ProcessId,
+        addr: SocketAddr,
+        incarnation: u64,
+        devices: Vec<u32>,
+    ) {
+        let Some(creation) = self.creations.get(&actor) else {
+            tracing::debug!(%actor, "asked to construct an actor that has ended");
+            return;
+        };
+        let (args, constructor, class) =
+            (creation.args.clone(), creation.constructor, creation.class);
+        let (max_concurrency, chain) = (creation.max_concurrency, creation.chain.to_vec());
+        self.on_address(worker, addr);
+        let Some(peer) = self.peers.get(&worker).cloned() else {
+            return;
+        };
+        let mut parts = Parts::new(&args.body);
+        let metas = self.arg_metas(&args, worker, &mut parts);
+        let meta = CallMeta {
+            task: TaskId {
+                owner: self.process,
+                index: 0,
+            },
+            job: self.job,
+            attempt: u32::try_from(incarnation).unwrap_or(u32::MAX),
+            backpressure: 0,
+            method: constructor.id,
+            parent: TaskId::default(),
+            deadline_ms: 0,
+            target: CallTarget::Create {
+                actor,
+                class,
+                incarnation,
+                max_concurrency,
+            },
+            args: metas,
+            chain,
+            devices,
+        };
+        let header = HeaderFields {
+            kind: kind::CALL,
+            request: 0,
+            incarnation,
+            trace: 0,
+        };
+        push_frame(&peer, &header, &meta, &parts.slices());
+        self.touch(&peer);
+    }
+
+    /// An actor's state came from the directory.
+    pub(crate) fn on_actor_status(&mut self, actor: ActorId, status: ActorStatus, now: Time) {
+        let state = match status {
+            ActorStatus::Pending => ActorState::Pending,
+            ActorStatus::Alive {
+                process,
+                addr,
+                incarnation,
+            } => {
+                self.on_address(process, addr);
+                ActorState::Alive {
+                    process,
+                    incarnation,
+                }
+            }
+            ActorStatus::Restarting => ActorState::Restarting,
+            ActorStatus::Dead { failure } => {
+                self.creations.remove(&actor);
+                ActorState::Dead(Arc::new(failure))
+            }
+        };
+        self.owner.on_actor_state(actor, state, now);
+    }
+}

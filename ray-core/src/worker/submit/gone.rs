@@ -1,0 +1,86 @@
+//! Processes and nodes that are gone, and what hung on them.
+
+use ray_engine::{
+    failure::{Failure, WorkerExit},
+    ids::ProcessId,
+    time::Time,
+};
+
+use super::Core;
+use crate::wire::ActorStatus;
+
+impl Core {
+    /// A call came back from a process, answered or unstarted.
+    pub(crate) fn on_call_back(&mut self, from: ProcessId) {
+        if let Some(sent) = self.sent.get_mut(&from)
+            && *sent > 0
+        {
+            *sent -= 1;
+            self.in_flight -= 1;
+        }
+    }
+
+    /// Everything that hung on the process ends or is retried.
+    pub(crate) fn on_process_died(&mut self, process: ProcessId, exit: WorkerExit, now: Time) {
+        if self.dead.insert(process, exit.clone()).is_some() {
+            return;
+        }
+        self.in_flight -= self.sent.remove(&process).unwrap_or(0);
+        self.locating.remove(&process);
+        self.peers.remove(&process);
+        let granted = self.granted.remove(&process);
+        let removed = granted.and_then(|granted| granted.group.filter(|_| granted.is_removed));
+        let failure = match exit.evicted_from.or(removed) {
+            Some(group) => Failure::PlacementGroupRemoved(group),
+            None => Failure::WorkerCrashed(exit),
+        };
+        self.owner.on_process_died(process, failure, now);
+    }
+
+    /// The connection to the control role is gone; what is said next dials it again.
+    pub(crate) fn on_control_lost(&mut self) {
+        let control = self.control_process;
+        self.peers.remove(&control);
+    }
+
+    /// There is no place for this driver at the head any more: what waits for a place fails.
+    pub(crate) fn give_up_control(&mut self, now: Time) {
+        self.has_no_control = true;
+        for request in std::mem::take(&mut self.asked) {
+            self.on_lease_refused(request, Failure::HeadLost, now);
+        }
+        for actor in self.owner.absent_actors() {
+            let status = ActorStatus::Dead {
+                failure: Failure::HeadLost,
+            };
+            self.on_actor_status(actor, status, now);
+        }
+        for (creation, _) in std::mem::take(&mut self.unready) {
+            self.creations.remove(&creation.actor);
+        }
+    }
+
+    /// Everything that hung on the processes of a node ends or is retried.
+    pub(crate) fn on_node_died(&mut self, node: ProcessId, now: Time) {
+        let known = self.peers.keys().chain(self.locating.keys()).copied();
+        let mut gone: Vec<ProcessId> = known
+            .chain(self.owner.others())
+            .chain([node])
+            .filter(|process| process.node_process() == node)
+            .collect();
+        gone.sort_unstable();
+        gone.dedup();
+        let left = self.owner.on_holding_node_died(node.node());
+        for process in gone {
+            let exit = WorkerExit {
+                worker: process,
+                last_stderr: "its node is gone".into(),
+                ..WorkerExit::default()
+            };
+            self.on_process_died(process, exit, now);
+        }
+        for object in left {
+            self.keep_last_copy(object);
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! The submitting side: the owner table, its commands carried out, frames built.
+//!
+//! Everything here happens under one mutex: what a machine decides is pushed onto the peer's outgoing
+//! queue while still locked, so the order on the wire is the order of the decisions.
+
+mod creations;
+mod frames;
+mod gone;
+mod leases;
+mod peers;
+
+use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
+
+use ray_engine::{
+    failure::{Failure, WorkerExit},
+    ids::{ActorId, GroupId, JobId, LeaseId, NodeId, ObjectId, ProcessId, TaskId},
+    owner::{Command, ObjectState, Owner, ShapeId},
+    resources::{Amount, Resources},
+    spec::Placement,
+};
+use ray_net::{Net, Peer};
+use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::SmallVec;
+
+pub(crate) use creations::Creation;
+pub(crate) use frames::{push_frame, push_message};
+
+use crate::{
+    __private::{Args, Method},
+    runtime::waiters::Waiters,
+    store::Value,
+    wire::{ActorCreation, CallTarget, Message},
+};
+
+/// What a submitted call needs until its end.
+pub(crate) struct Payload {
+    pub(crate) method: &'static Method,
+    pub(crate) args: Args,
+    pub(crate) parent: TaskId,
+    pub(crate) chain: Arc<[ActorId]>,
+    /// Items of a stream that may wait for its consumer; 0 for any number.
+    pub(crate) backpressure: u32,
+    /// The concurrency group of a method, 0 for the default one.
+    pub(crate) group: u16,
+}
+
+/// What tasks of one kind take, and where they are to run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Shape {
+    pub(crate) resources: Resources,
+    pub(crate) placement: Placement,
+}
+
+/// What came with the lease of a worker.
+struct Granted {
+    devices: Vec<u32>,
+    group: Option<GroupId>,
+    /// Whether this process itself removed the group.
+    is_removed: bool,
+}
+
+/// The owner table of this process and the side tables of its edges.
+pub(crate) struct Core {
+    pub(crate) owner: Owner<Arc<Payload>, Value>,
+    pub(crate) waiters: Waiters,
+    process: ProcessId,
+    job: JobId,
+    /// The nodes that granted leases, when it was not this process's own.
+    lease_nodes: FxHashMap<LeaseId, ProcessId>,
+    pub(crate) node_process: ProcessId,
+    control_process: ProcessId,
+    net: Net,
+    arena: ray_shm::Arena,
+    peers: FxHashMap<ProcessId, Peer>,
+    /// Where processes listen that are dialed when there is something to say.
+    known: FxHashMap<ProcessId, SocketAddr>,
+    /// Messages for processes whose address was asked for.
+    locating: FxHashMap<ProcessId, Vec<Message>>,
+    pub(crate) creations: FxHashMap<ActorId, Creation>,
+    /// The objects whose end means that nobody holds a handle of the actor any more.
+    pub(crate) actor_holds: FxHashMap<ObjectId, ActorId>,
+    shapes: FxHashMap<ShapeId, Shape>,
+    shape_ids: FxHashMap<Shape, ShapeId>,
+    /// Requests for workers that were not answered.
+    asked: FxHashSet<u64>,
+    /// Whether the head is gone, and this driver's place with it.
+    has_no_control: bool,
+    /// Requests for a place that the control role chooses, and the groups that they name.
+    placed: FxHashMap<u64, Option<GroupId>>,
+    /// The workers whose leases came with something.
+    granted: FxHashMap<ProcessId, Granted>,
+    /// Messages to this process's own roles, handled after the lock is given back.
+    pub(crate) local: VecDeque<Message>,
+    /// The other buffer of the runtime's list of dropped handles.
+    pub(crate) dropped: Vec<ObjectId>,
+    /// Peers with fresh output.
+    touched: SmallVec<[Peer; 2]>,
+    /// Whether a peer was dialed whose first packet has not left.
+    is_dialing: bool,
+    /// Calls sent and not answered.
+    in_flight: usize,
+    /// The same by the process that they were sent to: its death ends them without an answer.
+    sent: FxHashMap<ProcessId, usize>,
+    /// The processes that are known to be gone.
+    dead: FxHashMap<ProcessId, WorkerExit>,
+    /// Creations whose arguments are not there yet.
+    unready: Vec<(ActorCreation, Vec<ObjectId>)>,
+    one_cpu: Option<ShapeId>,
+    /// Actors at which many calls are pending, and how many; told after the lock is given back.
+    pub(crate) warnings: Vec<(ActorId, u64)>,
+}
+
+impl Core {
+    pub(crate) fn new(
+        process: ProcessId,
+        job: JobId,
+        control_process: ProcessId,
+        net: Net,
+        arena: ray_shm::Arena,
+    ) -> Core {
+        let mut owner = Owner::new(process, ray_engine::owner::Limits::default());
+        owner.locate_with(place_of);
+        Core {
+            owner,
+            waiters: Waiters::new(process),
+            process,
+            job,
+            lease_nodes: FxHashMap::default(),
+            node_process: process.node_process(),
+            control_process,
+            net,
+            arena,
+            peers: FxHashMap::default(),
+            known: FxHashMap::default(),
+            locating: FxHashMap::default(),
+            creations: FxHashMap::default(),
+            actor_holds: FxHashMap::default(),
+            shapes: FxHashMap::default(),
+            shape_ids: FxHashMap::default(),
+            asked: FxHashSet::default(),
+            has_no_control: false,
+            placed: FxHashMap::default(),
+            granted: FxHashMap::default(),
+            local: VecDeque::new(),
+            dropped: Vec::new(),
+            touched: SmallVec::new(),
+            is_dialing: false,
+            in_flight: 0,
+            sent: FxHashMap::default(),
+            dead: FxHashMap::default(),
+            unready: Vec::new(),
+            one_cpu: None,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Returns the number that stands for `shape` in the owner table.
+    pub(crate) fn shape_id(&mut self, shape: &Shape) -> ShapeId {
+        if let Some(id) = self.shape_ids.get(shape) {
+            return *id;
+        }
+        let id = self.owner.fresh_shape(shape.placement.is_default());
+        self.shapes.insert(id, shape.clone());
+        self.shape_ids.insert(shape.clone(), id);
+        id
+    }
+
+    /// Returns the number of the shape that tasks have by default.
+    pub(crate) fn one_cpu(&mut self) -> ShapeId {
+        if let Some(shape) = self.one_cpu {
+            return shape;
+        }
+        let shape = self.shape_id(&Shape {
+            resources: Resources::new().with(Resources::CPU, Amount::ONE),
+            placement: Placement::default(),
+        });
+        self.one_cpu = Some(shape);
+        shape
+    }
+
+    /// Returns the id of a new placement group of this process.
+    pub(crate) fn fresh_group(&mut self) -> GroupId {
+        GroupId {
+            owner: self.process,
+            index: self.owner.take_indexes(1),
+        }
+    }
+
+    /// Ends every wait, at the end of the runtime.
+    pub(crate) fn wake_all(&mut self) {
+        self.waiters.wake_all();
+    }
+
+    /// Carries out what the owner table wishes.
+    pub(crate) fn run_commands(&mut self) {
+        while let Some(command) = self.owner.poll_command() {
+            match command {
+                Command::SendTask {
+                    task,
+                    attempt,
+                    lease,
+                    worker,
+                } => {
+                    self.send_call(task, attempt, worker, CallTarget::Task { lease });
+                }
+                Command::SendCall {
+                    task,
+                    attempt,
+                    actor,
+                    process,
+                    incarnation,
+                    seq,
+                } => {
+                    let group = self.owner.payload(task).map_or(0, |payload| payload.group);
+                    self.send_call(
+                        task,
+                        attempt,
+                        process,
+                        CallTarget::Method {
+                            group,
+                            actor,
+                            incarnation,
+                            seq,
+                        },
+                    );
+                }
+                Command::Resolved { object } => {
+                    let failed = matches!(self.owner.state(object), ObjectState::Failed(_));
+                    self.waiters.resolve(object, failed);
+                    if !self.unready.is_empty() {
+                        self.create_ready();
+                    }
+                }
+                Command::Free { object, value } => self.free(object, &value),
+                Command::OpenCredit {
+                    owner,
+                    object,
+                    receiver,
+                } => {
+                    self.send(owner, Message::OpenCredit { object, receiver });
+                }
+                Command::ReleaseCredits {
+                    owner,
+                    object,
+                    credits,
+                } => {
+                    self.send(owner, Message::ReleaseCredits { object, credits });
+                }
+                Command::AskOwner { owner, object } => self.send(owner, Message::Ask { object }),
+                Command::Answer { to, object } => self.answer(to, object),
+                Command::SendCancel {
+                    worker,
+                    task,
+                    force,
+                    recursive,
+                } => {
+                    if force {
+                        self.send(worker.node_process(), Message::KillWorker { worker });
+                    } else {
+                        self.send(worker, Message::Cancel { task, recursive });
+                    }
+                }
+                Command::ForwardCancel {
+                    owner,
+                    object,
+                    force,
+                    recursive,
+                } => {
+                    self.send(
+                        owner,
+                        Message::CancelObject {
+                            object,
+                            force,
+                            recursive,
+                        },
+                    );
+                }
+                Command::RequestLease { request, shape, .. } => {
+                    let (shape, near) = self.owner.base_of(shape);
+                    let Shape {
+                        resources: shape,
+                        placement,
+                    } = self.shapes[&shape].clone();
+                    let job = self.job;
+                    if self.has_no_control {
+                        let request = request.0;
+                        let failure = Failure::HeadLost;
+                        self.local.push_back(Message::LeaseRefused {
+                            request,
+                            failure,
+                            was_placed: false,
+                        });
+                        continue;
+                    }
+                    self.asked.insert(request.0);
+                    if !placement.is_default() {
+                        let group = placement.bundle.map(|bundle| bundle.group);
+                        self.placed.insert(request.0, group);
+                    }
+                    self.send_to_node(Message::RequestLease {
+                        request: request.0,
+                        job,
+                        shape,
+                        placement,
+                        near,
+                    });
+                }
+                Command::CancelLeaseRequest { request } => {
+                    let request = request.0;
+                    self.asked.remove(&request);
+                    let was_placed = self.placed.remove(&request).is_some();
+                    self.send_to_node(Message::CancelLeaseRequest {
+                        request,
+                        was_placed,
+                    });
+                }
+                Command::ReturnLease { lease, .. } => {
+                    let node = self.lease_nodes.remove(&lease);
+                    self.send(
+                        node.unwrap_or(self.node_process),
+                        Message::ReturnLease { lease },
+                    )
+                }
+                Command::WatchActor { actor } => {
+                    self.send_to_control(Message::WatchActor { actor })
+                }
+                Command::ReportTaken {
+                    worker,
+                    task,
+                    taken,
+                } => self.send(worker, Message::StreamTaken { task, taken }),
+                Command::WarnPending { actor, pending } => self.warnings.push((actor, pending)),
+            }
+        }
+    }
+
+    fn free(&mut self, object: ObjectId, value: &Value) {
+        for node in self.owner.take_holders(object) {
+            self.send(node.process(), Message::DropCopy { object });
+        }
+        if !self.actor_holds.is_empty()
+            && let Some(actor) = self.actor_holds.remove(&object)
+        {
+            self.send_to_control(Message::HandlesGone { actor });
+        }
+        if let Some((slot, writer)) = value.arena() {
+            let message = Message::FreeSlot {
+                offset: slot.offset,
+                len: slot.len,
+            };
+            if self.dead.contains_key(&writer) {
+                self.send_to_node(message);
+            } else {
+                self.send(writer, message);
+            }
+        }
+    }
+
+    /// Forgets everything about peers, at the end.
+    pub(crate) fn close(&mut self) {
+        self.peers.clear();
+        self.locating.clear();
+        self.creations.clear();
+    }
+}
+
+/// Returns on which node a value lies, when it does not travel with the call.
+fn place_of(value: &Value) -> Option<(NodeId, u64)> {
+    let (slot, writer) = value.arena()?;
+    Some((writer.node(), slot.len))
+}
+
+/// Tells the user, in the log and on the terminal, that calls gather faster than an actor runs them.
+pub(crate) fn warn_of_pending(actor: ActorId, pending: u64) {
+    tracing::warn!(%actor, pending, "many calls are pending at one actor");
+    eprintln!(
+        "warning: {pending} calls are pending at actor {actor}; get some results before you \
+         submit more, or set `max_pending_calls`"
+    );
+}
