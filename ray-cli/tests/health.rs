@@ -4,8 +4,8 @@ mod common;
 
 use std::{path::Path, time::Duration};
 
-use common::{Started, User};
-use ray_core::{Config, Error, Strategy, get_all, prelude::*, runtime_context};
+use common::{User, eventually};
+use ray_core::{Error, Strategy, get_all, prelude::*, runtime_context};
 use rustix::process::{Pid, Signal, kill_process};
 
 #[remote(resources("second" = 1.0))]
@@ -22,33 +22,6 @@ fn home() -> String {
     runtime_context().node.to_string()
 }
 
-fn join(address: &str, user: &User) -> ray_core::Result<ray_core::Ray> {
-    let token = user.ok(&["token", "create", "--role", "driver"]);
-    Config::new()
-        .address(address)
-        .token(token.trim())
-        .object_store_memory(32 << 20)
-        .init()
-}
-
-fn start_node(user: &User, address: &str) -> Started {
-    let token = user.ok(&["token", "create"]);
-    let arguments = ["--address", address, "--num-cpus", "2", "--name", "second"];
-    let mut all = arguments.to_vec();
-    all.extend(["--resources", "second=2", "--token", token.trim()]);
-    user.start(&all)
-}
-
-fn eventually(mut what: impl FnMut() -> bool) -> bool {
-    (0..1200).any(|_| {
-        let holds = what();
-        if !holds {
-            std::thread::park_timeout(Duration::from_millis(20));
-        }
-        holds
-    })
-}
-
 /// Returns the row of the second node.
 fn second(user: &User) -> String {
     user.ok(&["list", "nodes", "--filter", "node_name=second"])
@@ -59,8 +32,8 @@ fn a_killed_node_is_noticed_by_its_closed_port_and_its_work_goes_elsewhere() -> 
 {
     let user = User::new();
     let (_head, address) = user.start_head();
-    let mut node = start_node(&user, &address);
-    let ray = join(&address, &user)?;
+    let mut node = user.start_node(&address);
+    let ray = user.join(&address)?;
     let homes = (0..20).map(|_| home::remote()).collect::<Vec<_>>();
     get_all(&homes)?;
     node.child.kill().expect("it runs");
@@ -78,7 +51,7 @@ fn a_killed_node_is_noticed_by_its_closed_port_and_its_work_goes_elsewhere() -> 
 fn a_node_that_hangs_is_in_doubt_then_dead_and_ends_when_it_wakes() {
     let user = User::new();
     let (_head, address) = user.start_head();
-    let mut node = start_node(&user, &address);
+    let mut node = user.start_node(&address);
     let pid = Pid::from_child(&node.child);
     kill_process(pid, Signal::STOP).expect("it runs");
     let mut states = Vec::new();
@@ -106,7 +79,7 @@ fn a_node_that_hangs_is_in_doubt_then_dead_and_ends_when_it_wakes() {
 fn a_node_that_hangs_for_a_moment_lives_on() {
     let user = User::new();
     let (_head, address) = user.start_head();
-    let node = start_node(&user, &address);
+    let node = user.start_node(&address);
     let pid = Pid::from_child(&node.child);
     kill_process(pid, Signal::STOP).expect("it runs");
     let doubted = eventually(|| second(&user).contains("SUSPECT"));
@@ -123,8 +96,8 @@ fn a_node_that_hangs_for_a_moment_lives_on() {
 fn a_draining_node_finishes_what_it_has_takes_nothing_new_and_leaves() -> ray_core::Result<()> {
     let user = User::new();
     let (_head, address) = user.start_head();
-    let mut node = start_node(&user, &address);
-    let ray = join(&address, &user)?;
+    let mut node = user.start_node(&address);
+    let ray = user.join(&address)?;
     let [begun, gate] = ["begun", "gate"].map(|name| user.dir.path().join(name));
     let path = |path: &Path| path.to_str().expect("UTF-8").to_owned();
     let held = hold::remote(path(&begun), path(&gate));
@@ -160,8 +133,8 @@ fn a_draining_node_finishes_what_it_has_takes_nothing_new_and_leaves() -> ray_co
 fn a_drain_ends_at_its_deadline() -> ray_core::Result<()> {
     let user = User::new();
     let (_head, address) = user.start_head();
-    let mut node = start_node(&user, &address);
-    let ray = join(&address, &user)?;
+    let mut node = user.start_node(&address);
+    let ray = user.join(&address)?;
     let [begun, gate] = ["begun", "gate"].map(|name| user.dir.path().join(name));
     let path = |path: &Path| path.to_str().expect("UTF-8").to_owned();
     let held = hold::options()

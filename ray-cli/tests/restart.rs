@@ -4,8 +4,8 @@ mod common;
 
 use std::{path::Path, time::Duration};
 
-use common::{Started, User};
-use ray_core::{Config, Error, Lifetime, prelude::*};
+use common::{User, eventually};
+use ray_core::{Error, Lifetime, prelude::*};
 
 #[remote]
 fn pid() -> u32 {
@@ -38,66 +38,22 @@ impl Counter {
     }
 }
 
-fn join(address: &str, user: &User) -> ray_core::Result<ray_core::Ray> {
-    let token = user.ok(&["token", "create", "--role", "driver"]);
-    Config::new()
-        .address(address)
-        .token(token.trim())
-        .namespace("here")
-        .object_store_memory(32 << 20)
-        .init()
-}
-
-fn start_node(user: &User, address: &str) -> Started {
-    let token = user.ok(&["token", "create"]);
-    let arguments = ["--address", address, "--num-cpus", "2", "--name", "second"];
-    let mut all = arguments.to_vec();
-    all.extend(["--resources", "second=2", "--token", token.trim()]);
-    user.start(&all)
-}
-
-fn eventually(mut what: impl FnMut() -> bool) -> bool {
-    (0..1500).any(|_| {
-        let holds = what();
-        if !holds {
-            std::thread::park_timeout(Duration::from_millis(20));
-        }
-        holds
-    })
-}
-
-fn folder(user: &User) -> [String; 2] {
-    let path = user.dir.path().join("run");
-    ["--run-dir".into(), path.to_str().expect("UTF-8").to_owned()]
-}
-
-fn start_head(user: &User) -> (Started, String) {
-    let folder = folder(user);
-    let folder: Vec<&str> = folder.iter().map(String::as_str).collect();
-    user.start_head_with(&folder)
-}
-
-fn kill(mut head: Started) {
-    head.child.kill().expect("it runs");
-    head.child.wait().expect("it is dead");
-}
-
 #[ray_core::test]
 fn nodes_come_back_to_a_head_that_was_killed_and_new_jobs_run() -> ray_core::Result<()> {
     let user = User::new();
-    let (head, address) = start_head(&user);
-    let node = start_node(&user, &address);
-    let ray = join(&address, &user)?;
+    let (head, address) = user.start_same_head();
+    let node = user.start_node(&address);
+    let ray = user.join(&address)?;
     pid::options().resource("second", 1.0).remote().get()?;
     ray.shutdown()?;
-    kill(head);
+    head.kill();
 
-    let (_head, address) = start_head(&user);
+    let (_head, address) = user.start_same_head();
     let alive = ["list", "nodes", "--filter", "state=ALIVE"];
     assert!(eventually(|| user.ok(&alive).contains("second")));
     let status = user.ok(&["status"]);
     assert!(status.contains("of 3 CPU"), "{status}");
-    let ray = join(&address, &user)?;
+    let ray = user.join(&address)?;
     assert!(pid::options().resource("second", 1.0).remote().get()? > 0);
     ray.shutdown()?;
     user.ok(&["stop"]);
@@ -108,9 +64,9 @@ fn nodes_come_back_to_a_head_that_was_killed_and_new_jobs_run() -> ray_core::Res
 #[ray_core::test]
 fn a_detached_actor_outlives_its_driver_and_its_head() -> ray_core::Result<()> {
     let user = User::new();
-    let (head, address) = start_head(&user);
-    let _node = start_node(&user, &address);
-    let ray = join(&address, &user)?;
+    let (head, address) = user.start_same_head();
+    let _node = user.start_node(&address);
+    let ray = user.join(&address)?;
     let counter = || {
         Counter::options()
             .name("counter")
@@ -122,16 +78,16 @@ fn a_detached_actor_outlives_its_driver_and_its_head() -> ray_core::Result<()> {
     assert_eq!(counter().add(1).get()?, 11);
     drop(ray);
 
-    let ray = join(&address, &user)?;
+    let ray = user.join(&address)?;
     assert_eq!(CounterHandle::named("counter")?.add(1).get()?, 12);
     assert_eq!(counter().add(1).get()?, 13, "the one that exists");
     let taken = Counter::options().name("counter").remote(0).ready().get();
     assert!(matches!(taken, Err(Error::NameTaken(_))), "{taken:?}");
     drop(ray);
-    kill(head);
+    head.kill();
 
-    let (_head, address) = start_head(&user);
-    let ray = join(&address, &user)?;
+    let (_head, address) = user.start_same_head();
+    let ray = user.join(&address)?;
     let found = CounterHandle::named("counter")?;
     assert_eq!(found.add(1).get()?, 14);
     let alive = ["list", "nodes", "--filter", "state=ALIVE"];
@@ -148,9 +104,9 @@ fn a_detached_actor_outlives_its_driver_and_its_head() -> ray_core::Result<()> {
 #[ray_core::test]
 fn a_driver_whose_head_is_gone_is_told_so_and_what_runs_ends_well() -> ray_core::Result<()> {
     let user = User::new();
-    let (head, address) = start_head(&user);
-    let _node = start_node(&user, &address);
-    let ray = join(&address, &user)?;
+    let (head, address) = user.start_same_head();
+    let _node = user.start_node(&address);
+    let ray = user.join(&address)?;
     let [begun, gate] = ["begun", "gate"].map(|name| user.dir.path().join(name));
     let path = |path: &Path| path.to_str().expect("UTF-8").to_owned();
     let held = hold::remote(path(&begun), path(&gate));
@@ -159,7 +115,7 @@ fn a_driver_whose_head_is_gone_is_told_so_and_what_runs_ends_well() -> ray_core:
         .resource("second", 2.0)
         .remote();
     assert!(eventually(|| begun.exists()));
-    kill(head);
+    head.kill();
     let lost = never.get();
     assert!(matches!(lost, Err(Error::HeadLost)), "{lost:?}");
     let fresh = pid::options().num_cpus(2.0).remote().get();
@@ -178,9 +134,9 @@ fn a_driver_whose_head_is_gone_is_told_so_and_what_runs_ends_well() -> ray_core:
 #[ray_core::test]
 fn who_joined_with_a_revoked_token_is_sent_away() -> ray_core::Result<()> {
     let user = User::new();
-    let (_head, address) = start_head(&user);
-    let mut node = start_node(&user, &address);
-    let ray = join(&address, &user)?;
+    let (_head, address) = user.start_same_head();
+    let mut node = user.start_node(&address);
+    let ray = user.join(&address)?;
     pid::options().resource("second", 1.0).remote().get()?;
     let listed = user.ok(&["token", "list"]);
     let id_of = |role: &str| {
@@ -206,8 +162,8 @@ fn who_joined_with_a_revoked_token_is_sent_away() -> ray_core::Result<()> {
 fn certificates_are_renewed_before_they_end_on_nodes_and_workers() -> ray_core::Result<()> {
     let user = User::new();
     let (_head, address) = user.start_head_with(&["--certificate-life", "6s"]);
-    let _node = start_node(&user, &address);
-    let ray = join(&address, &user)?;
+    let _node = user.start_node(&address);
+    let ray = user.join(&address)?;
     let counter = Counter::options()
         .name("counter")
         .lifetime(Lifetime::Detached)
@@ -230,7 +186,7 @@ fn certificates_are_renewed_before_they_end_on_nodes_and_workers() -> ray_core::
     drop(ray);
 
     // The first certificates have ended by now; everybody here is dialed anew.
-    let ray = join(&address, &user)?;
+    let ray = user.join(&address)?;
     assert_eq!(CounterHandle::named("counter")?.add(1).get()?, 3);
     assert!(pid::options().resource("second", 1.0).remote().get()? > 0);
     ray.shutdown()

@@ -4,8 +4,8 @@ mod common;
 
 use std::{path::Path, time::Duration};
 
-use common::{Started, User, text};
-use ray_core::{Config, prelude::*, put};
+use common::{User, eventually, text};
+use ray_core::{prelude::*, put};
 use rustix::process::{Pid, Signal, kill_process};
 
 #[remote]
@@ -26,30 +26,11 @@ fn pid() -> u32 {
     std::process::id()
 }
 
-fn join(address: &str, user: &User) -> ray_core::Result<ray_core::Ray> {
-    let token = user.ok(&["token", "create", "--role", "driver"]);
-    Config::new()
-        .address(address)
-        .token(token.trim())
-        .object_store_memory(32 << 20)
-        .init()
-}
-
-fn eventually(mut what: impl FnMut() -> bool) -> bool {
-    (0..600).any(|_| {
-        let holds = what();
-        if !holds {
-            std::thread::park_timeout(Duration::from_millis(50));
-        }
-        holds
-    })
-}
-
 #[ray_core::test]
 fn tasks_and_objects_are_gathered_from_their_owners() -> ray_core::Result<()> {
     let user = User::new();
     let (_head, address) = user.start_head();
-    let ray = join(&address, &user)?;
+    let ray = user.join(&address)?;
     let gate = user.dir.path().join("gate");
     let gate = gate.to_str().expect("UTF-8").to_owned();
     let held = hold::remote(&gate);
@@ -137,7 +118,7 @@ fn tasks_and_objects_are_gathered_from_their_owners() -> ray_core::Result<()> {
 fn what_does_not_answer_is_named() -> ray_core::Result<()> {
     let user = User::new();
     let (_head, address) = user.start_head();
-    let ray = join(&address, &user)?;
+    let ray = user.join(&address)?;
     let worker = pid::remote().get()?;
     let worker = Pid::from_raw(i32::try_from(worker).expect("an id")).expect("an id");
     kill_process(worker, Signal::STOP).expect("it runs");
@@ -153,19 +134,11 @@ fn what_does_not_answer_is_named() -> ray_core::Result<()> {
     ray.shutdown()
 }
 
-fn start_node(user: &User, address: &str, name: &str) -> Started {
-    let token = user.ok(&["token", "create"]);
-    let arguments = ["--address", address, "--num-cpus", "1", "--name", name];
-    let mut all = arguments.to_vec();
-    all.extend(["--token", token.trim()]);
-    user.start(&all)
-}
-
 #[test]
 fn logs_of_a_node_are_read_through_the_head() {
     let user = User::new();
     let (_head, address) = user.start_head();
-    let _node = start_node(&user, &address, "second");
+    let _node = user.start_node(&address);
     let files = user.ok(&["logs", "--node", "second"]);
     let file = files
         .split_whitespace()

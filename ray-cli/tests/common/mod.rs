@@ -76,8 +76,34 @@ impl User {
         Started { child, said, first }
     }
 
+    /// Starts the node `second` with two CPUs and two of a resource of that name.
+    pub fn start_node(&self, address: &str) -> Started {
+        let token = self.ok(&["token", "create"]);
+        let arguments = ["--address", address, "--num-cpus", "2", "--name", "second"];
+        let mut all = arguments.to_vec();
+        all.extend(["--resources", "second=2", "--token", token.trim()]);
+        self.start(&all)
+    }
+
+    /// Joins the cluster as a driver with a token of its own.
+    pub fn join(&self, address: &str) -> ray_core::Result<ray_core::Ray> {
+        let token = self.ok(&["token", "create", "--role", "driver"]);
+        ray_core::Config::new()
+            .address(address)
+            .token(token.trim())
+            .namespace("here")
+            .object_store_memory(32 << 20)
+            .init()
+    }
+
     pub fn start_head(&self) -> (Started, String) {
         self.start_head_with(&[])
+    }
+
+    /// Starts a head that is the same cluster whenever it is started again.
+    pub fn start_same_head(&self) -> (Started, String) {
+        let folder = self.dir.path().join("run");
+        self.start_head_with(&["--run-dir", folder.to_str().expect("UTF-8")])
     }
 
     pub fn start_head_with(&self, more: &[&str]) -> (Started, String) {
@@ -101,6 +127,12 @@ pub struct Started {
 impl Started {
     pub fn terminate(&self) {
         kill_process(Pid::from_child(&self.child), Signal::TERM).expect("it runs");
+    }
+
+    /// Ends it as nobody can prevent.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it is dead");
     }
 
     /// Waits until it ends by itself; returns whether it was content.
@@ -138,6 +170,17 @@ impl Drop for Background {
             kill_process(self.0, Signal::KILL).ok();
         }
     }
+}
+
+/// Waits until `what` holds, looking every few milliseconds; false after half a minute.
+pub fn eventually(mut what: impl FnMut() -> bool) -> bool {
+    (0..1500).any(|_| {
+        let holds = what();
+        if !holds {
+            std::thread::park_timeout(std::time::Duration::from_millis(20));
+        }
+        holds
+    })
 }
 
 pub fn text(bytes: &[u8]) -> String {

@@ -428,5 +428,5 @@ fn date(seconds: u64) -> String {
 }
 
 #[cfg(test)]
-#[path = "api_tests.rs"]
+#[path = "api_tests/mod.rs"]
 mod tests;

@@ -6,11 +6,13 @@
 //! no certificate yet; `client` is its other side, used by the `ray` command and by joining processes;
 //! `token_book` and `token_office` decide who may ask; `store` keeps what must outlive the head.
 
+mod actors;
 pub(crate) mod api;
 mod audit;
 pub(crate) mod client;
 mod collectives;
 pub(crate) mod current;
+mod deaths;
 pub(crate) mod desk;
 mod gather;
 mod groups;
@@ -20,6 +22,7 @@ pub(crate) mod jobs;
 mod listener;
 pub(crate) mod logs;
 mod nodes;
+mod places;
 mod protocol;
 mod restored;
 mod role;

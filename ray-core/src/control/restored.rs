@@ -10,8 +10,9 @@ use ray_engine::{
 };
 
 use super::{
+    actors::{ActorNotes, ActorOnRecord, Host, spec_of},
     jobs::Wish,
-    role::{ActorNotes, ActorOnRecord, ControlRole, ControlState, Host, Outbox},
+    role::{ControlRole, ControlState, Outbox},
     roster::NodeOnRecord,
 };
 use crate::{runtime::Runtime, wire::Message};
@@ -77,7 +78,7 @@ impl ControlState {
         self.restored.insert(worker);
         self.actors
             .insert(creation.actor, ActorNotes::of(&creation));
-        let spec = super::role::spec_of(creation, owner);
+        let spec = spec_of(creation, owner);
         self.on_record.insert(spec.actor);
         self.directory
             .restore(spec, incarnation, worker, lease, now);

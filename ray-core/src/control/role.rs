@@ -10,25 +10,29 @@ use std::{
 use parking_lot::Mutex;
 use ray_engine::{
     control::{
-        actors::{ActorDirectory, ActorSpec, Command as ActorCommand, DirectoryState},
+        actors::ActorDirectory,
         groups::{GroupsConfig, PlacementGroups},
         jobs::{JobDirectory, JobsConfig},
         nodes::NodeDirectory,
         rendezvous::Rendezvous,
     },
-    failure::{Failure, WorkerExit},
-    ids::{ActorId, JobId, LeaseId, ProcessId, RequestId},
-    scheduler::cluster::{ClusterConfig, ClusterScheduler, Command as PlaceCommand},
-    spec::{Demand, Placement},
+    failure::Failure,
+    ids::{ActorId, JobId, ProcessId, RequestId},
+    scheduler::cluster::{ClusterConfig, ClusterScheduler},
     time::Time,
 };
 
-use super::{collectives, gather::Gatherings, health::health_config, jobs::Wish, nodes::Nodes};
+use super::{
+    actors::{ActorNotes, Host},
+    gather::Gatherings,
+    health::health_config,
+    jobs::Wish,
+    nodes::Nodes,
+};
 use crate::{
-    actor::CallLimits,
     config::{ENDED_JOBS_MAX, JOB_STOP_GRACE, NODE_SILENCE},
     runtime::{Runtime, courier::Courier},
-    wire::{ActorCreation, ActorStatus, JobSpec, Location, Message},
+    wire::{JobSpec, Location, Message},
 };
 
 /// What the control process knows and decides.
@@ -69,64 +73,10 @@ pub(super) struct ControlState {
     /// Who starts and ends submitted jobs.
     pub(super) job_wishes: Option<Sender<Wish>>,
     /// Whose worker each request wants that was not settled.
-    wanted: BTreeMap<(ProcessId, RequestId), JobId>,
+    pub(super) wanted: BTreeMap<(ProcessId, RequestId), JobId>,
     pub(super) actors: BTreeMap<ActorId, ActorNotes>,
     /// The workers that host actors, and the leases under which they do.
     pub(super) hosts: BTreeMap<ProcessId, Host>,
-}
-
-/// What the directory has no use for.
-pub(super) struct ActorNotes {
-    pub(super) job: JobId,
-    /// What handles found by name must know about calls.
-    limits: CallLimits,
-    placement: Placement,
-    /// What the next head must know of one that outlives its job.
-    pub(super) detached: Option<Box<ActorCreation>>,
-}
-
-impl ActorNotes {
-    pub(super) fn of(creation: &ActorCreation) -> ActorNotes {
-        ActorNotes {
-            job: creation.job,
-            limits: creation.limits,
-            placement: creation.placement.clone(),
-            detached: creation.detached.then(|| Box::new(creation.clone())),
-        }
-    }
-}
-
-pub(super) struct Host {
-    pub(super) addr: SocketAddr,
-    pub(super) lease: LeaseId,
-    pub(super) devices: Vec<u32>,
-}
-
-/// A detached actor that runs, as it is kept for the next head.
-#[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, Clone, Debug)]
-pub(crate) struct ActorOnRecord {
-    pub(crate) creation: ActorCreation,
-    pub(crate) owner: ProcessId,
-    pub(crate) worker: ProcessId,
-    pub(crate) addr: SocketAddr,
-    pub(crate) lease: LeaseId,
-    pub(crate) devices: Vec<u32>,
-    pub(crate) incarnation: u64,
-}
-
-/// Returns what the directory must know of an actor.
-pub(super) fn spec_of(creation: ActorCreation, owner: ProcessId) -> ActorSpec {
-    ActorSpec {
-        actor: creation.actor,
-        class: creation.class_name,
-        name: creation.name,
-        shape: creation.shape,
-        running_shape: creation.running,
-        max_restarts: creation.max_restarts,
-        owner,
-        get_if_exists: creation.get_if_exists,
-        detached: creation.detached,
-    }
 }
 
 /// What the directory's questions count from; those of this process's own owner stay below.
@@ -479,98 +429,6 @@ impl ControlState {
         }
     }
 
-    fn create_actor(
-        &mut self,
-        owner: ProcessId,
-        creation: ActorCreation,
-        now: Time,
-    ) -> Result<ActorId, Failure> {
-        self.actors
-            .insert(creation.actor, ActorNotes::of(&creation));
-        self.directory.create(spec_of(creation, owner), now)
-    }
-
-    fn place(
-        &mut self,
-        requester: ProcessId,
-        request: RequestId,
-        job: JobId,
-        demand: Demand,
-        now: Time,
-    ) {
-        self.wanted.insert((requester, request), job);
-        self.scheduler.place(requester, request, demand, now);
-    }
-
-    fn forget(&mut self, requester: ProcessId, request: RequestId, now: Time) {
-        self.wanted.remove(&(requester, request));
-        self.scheduler.cancel(requester, request, now);
-    }
-
-    /// A node passes on what one of its workers says about its actor.
-    fn on_worker_says(&mut self, worker: ProcessId, message: Message, now: Time) {
-        match message {
-            Message::ActorStarted { actor, incarnation } => {
-                self.keep_on_record(actor, worker, incarnation);
-                self.directory.on_started(actor, worker, incarnation, now);
-            }
-            Message::ActorStartFailed { actor, failure, .. } => {
-                self.directory.on_start_failed(actor, failure, now)
-            }
-            Message::ActorExit { actor, cause } => {
-                self.directory.on_exit(actor, worker, cause, now)
-            }
-            other => tracing::warn!(%worker, ?other, "a worker has nothing to say about this"),
-        }
-    }
-
-    /// A process is gone: as the home of an actor, and as an owner of actors.
-    pub(super) fn on_process_died(&mut self, process: ProcessId, exit: &WorkerExit, now: Time) {
-        self.hosts.remove(&process);
-        self.wanted
-            .retain(|(requester, _), _| *requester != process);
-        self.scheduler.on_process_died(process, now);
-        self.rendezvous
-            .on_process_died(process, &collectives::describe(exit));
-        self.directory.on_worker_died(process, exit.clone(), now);
-        self.directory.on_owner_died(process, now);
-    }
-
-    /// A node is gone, and with it everything that ran on it.
-    pub(super) fn on_node_lost(&mut self, process: ProcessId, now: Time, out: &mut Outbox) {
-        if !self.nodes.on_lost(process) {
-            return;
-        }
-        tracing::warn!(node = %process.node(), "a node is gone");
-        self.scheduler.on_node_left(process.node(), now);
-        self.wanted
-            .retain(|(requester, _), _| requester.node_process() != process);
-        self.groups.on_node_died(process.node(), now);
-        self.rendezvous.on_node_died(process);
-        let hosts = self
-            .hosts
-            .keys()
-            .filter(|worker| worker.node_process() == process);
-        let owners = self
-            .actors
-            .keys()
-            .map(|actor| actor.owner)
-            .filter(|owner| owner.node_process() == process);
-        let gone: std::collections::BTreeSet<ProcessId> =
-            hosts.copied().chain(owners).chain([process]).collect();
-        for process in gone {
-            let exit = WorkerExit {
-                worker: process,
-                last_stderr: "its node is gone".into(),
-                ..WorkerExit::default()
-            };
-            self.on_process_died(process, &exit, now);
-        }
-        self.nodes
-            .tell_others(process, out, &|| Message::NodeDied { process });
-        self.jobs.on_node_died(process.node(), now);
-    }
-
     /// Carries out what the machines wish, until all are still.
     fn run_commands(&mut self, runtime: &Arc<Runtime>, out: &mut Outbox) {
         let now = runtime.now();
@@ -589,171 +447,6 @@ impl ControlState {
             } else {
                 return self.forget_dead_actors();
             }
-        }
-    }
-
-    fn run_placement(&mut self, command: PlaceCommand, runtime: &Arc<Runtime>, out: &mut Outbox) {
-        match command {
-            PlaceCommand::Forward {
-                node,
-                requester,
-                request,
-                demand,
-                is_bound,
-            } => {
-                let job = self.wanted.get(&(requester, request)).copied();
-                let Some(job) = job else {
-                    self.scheduler.on_settled(node, requester, request);
-                    return;
-                };
-                let request = request.0;
-                out.push((
-                    node.process(),
-                    Message::PlaceLease {
-                        requester,
-                        request,
-                        job,
-                        demand,
-                        is_bound,
-                    },
-                ));
-            }
-            PlaceCommand::CancelForwarded {
-                node,
-                requester,
-                request,
-            } => {
-                let request = request.0;
-                out.push((node.process(), Message::CancelPlaced { requester, request }));
-            }
-            PlaceCommand::Refuse {
-                requester,
-                request,
-                failure,
-                actor,
-            } => {
-                self.wanted.remove(&(requester, request));
-                if actor.is_some() {
-                    self.directory
-                        .on_lease_refused(request, failure, runtime.now());
-                } else {
-                    let request = request.0;
-                    let was_placed = false;
-                    out.push((
-                        requester,
-                        Message::LeaseRefused {
-                            request,
-                            failure,
-                            was_placed,
-                        },
-                    ));
-                }
-            }
-        }
-    }
-
-    fn run_actor_command(
-        &mut self,
-        command: ActorCommand,
-        runtime: &Arc<Runtime>,
-        now: Time,
-        out: &mut Outbox,
-    ) {
-        match command {
-            ActorCommand::RequestLease {
-                request,
-                actor,
-                shape,
-                running,
-            } => {
-                let (job, placement) = match self.actors.get(&actor) {
-                    Some(notes) => (notes.job, notes.placement.clone()),
-                    None => (JobId(0), Placement::default()),
-                };
-                let demand = Demand {
-                    job,
-                    strategy: placement.strategy,
-                    bundle: placement.bundle,
-                    actor: Some((actor, running)),
-                    origin: Some(actor.owner.node()),
-                    ..Demand::task(shape)
-                };
-                self.place(runtime.process(), request, job, demand, now);
-            }
-            ActorCommand::CancelLeaseRequest { request } => {
-                self.forget(runtime.process(), request, now)
-            }
-            ActorCommand::StartActor {
-                actor,
-                worker,
-                incarnation,
-                owner,
-            } => {
-                if let Some(host) = self.hosts.get(&worker) {
-                    let (addr, devices) = (host.addr, host.devices.clone());
-                    out.push((
-                        owner,
-                        Message::Construct {
-                            actor,
-                            worker,
-                            addr,
-                            incarnation,
-                            devices,
-                        },
-                    ));
-                }
-            }
-            ActorCommand::ActorRunning { lease } => {
-                if let Some(worker) = self.host_of(lease) {
-                    out.push((worker.node_process(), Message::ActorRunning { lease }));
-                }
-            }
-            ActorCommand::ReturnLease { lease } => {
-                if let Some(worker) = self.host_of(lease) {
-                    self.hosts.remove(&worker);
-                    out.push((worker.node_process(), Message::ReturnLease { lease }));
-                }
-            }
-            ActorCommand::Publish { to, actor, state } => {
-                let status = self.status_of(state);
-                out.push((to, Message::ActorState { actor, status }));
-            }
-            ActorCommand::KillWorker { worker } => {
-                out.push((worker.node_process(), Message::KillWorker { worker }));
-            }
-            ActorCommand::StopActor { actor, worker } => {
-                out.push((
-                    worker.node_process(),
-                    Message::StopWorkersActor { worker, actor },
-                ));
-            }
-        }
-    }
-
-    fn host_of(&self, lease: LeaseId) -> Option<ProcessId> {
-        self.hosts
-            .iter()
-            .find(|(_, host)| host.lease == lease)
-            .map(|(worker, _)| *worker)
-    }
-
-    fn status_of(&self, state: DirectoryState) -> ActorStatus {
-        match state {
-            DirectoryState::Pending => ActorStatus::Pending,
-            DirectoryState::Alive {
-                process,
-                incarnation,
-            } => match self.hosts.get(&process) {
-                Some(host) => ActorStatus::Alive {
-                    process,
-                    addr: host.addr,
-                    incarnation,
-                },
-                // It just died; the directory will say so next.
-                None => ActorStatus::Pending,
-            },
-            DirectoryState::Restarting => ActorStatus::Restarting,
-            DirectoryState::Dead { failure } => ActorStatus::Dead { failure },
         }
     }
 }

@@ -7,7 +7,7 @@ use rkyv::rancor;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    role::ActorOnRecord,
+    actors::ActorOnRecord,
     store::{ControlStore, Key, Room},
 };
 use crate::{Error, Result, store::AlignedBytes};

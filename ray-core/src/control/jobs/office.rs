@@ -29,8 +29,8 @@ use crate::{
     Error, Result,
     config::{ENDED_JOBS_MAX, JOB_STOP_GRACE},
     control::{
+        actors::ActorOnRecord,
         protocol::Answer,
-        role::ActorOnRecord,
         roster::Roster,
         store::{ControlStore, Key, Room},
         token_book::TokenId,
