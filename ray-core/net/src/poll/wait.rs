@@ -78,13 +78,18 @@ impl Shared {
         let mut now = Instant::now();
         let until = deadline.map_or(now + SPIN_MAX, |deadline| deadline.min(now + SPIN_MAX));
         let mut look_at = now;
+        let mut looks = 0_u32;
         while now < until {
             // With lanes the socket carries little, and looking at memory costs no system call.
             if now >= look_at || self.has_lane_news() {
                 look_at = self.drive_in_spin(now);
+            } else if looks.is_multiple_of(YIELD_EVERY) {
+                // Where cores are few, whom this thread waits for may need this very core.
+                std::thread::yield_now();
             } else {
                 std::hint::spin_loop();
             }
+            looks = looks.wrapping_add(1);
             if waiter.is_notified() {
                 self.spin_credit
                     .store((credit + 1).min(SPIN_CREDIT_MAX), Ordering::Relaxed);
@@ -272,6 +277,8 @@ const PARK_AFTER: Duration = Duration::from_millis(3);
 const SLEEP_MAX: Duration = Duration::from_millis(25);
 /// The longest spin of one wait.
 const SPIN_MAX: Duration = Duration::from_micros(50);
+/// After so many looks at memory a spinning thread lets others have its core.
+const YIELD_EVERY: u32 = 16;
 /// Every so many waits try a spin even when it has not paid.
 const SPIN_PROBE: u64 = 64;
 const SPIN_CREDIT_MAX: i32 = 64;
