@@ -25,8 +25,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let limit = Duration::from_secs_f64(seconds);
     println!("environment steps per second, {ID}");
     println!(
-        "{:>5} {:>14} {:>14} {:>14} {:>14}",
-        "envs", "one by one", "threads", "processes", "pool, half"
+        "{:>5} {:>14} {:>14} {:>14} {:>14} {:>14}",
+        "envs", "one by one", "threads", "processes", "two processes", "pool, half"
     );
     for count in [8, 64] {
         let local = |form| {
@@ -36,10 +36,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         };
         let one_by_one = measure(&mut *local(Vectorization::Sync)?, limit)?;
         let threads = measure(&mut *local(Vectorization::Threads(WORKERS))?, limit)?;
-        let remote = RemoteVectorEnv::builder(ID, count).workers(WORKERS);
+        // So many as pay, unless told.
+        let remote = RemoteVectorEnv::builder(ID, count);
         let processes = measure(&mut remote.clone().build()?, limit)?;
+        let remote = remote.workers(WORKERS);
+        let two = measure(&mut remote.clone().build()?, limit)?;
         let pool = measure_pool(&mut remote.batch_size(count / 2).build()?, limit)?;
-        println!("{count:>5} {one_by_one:>14.0} {threads:>14.0} {processes:>14.0} {pool:>14.0}");
+        println!(
+            "{count:>5} {one_by_one:>14.0} {threads:>14.0} {processes:>14.0} {two:>14.0} {pool:>14.0}"
+        );
     }
     ray.shutdown()?;
     Ok(())

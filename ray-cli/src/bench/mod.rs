@@ -68,6 +68,7 @@ const GROUPS: &[Group] = &[
     actors::CREATION,
     faults::TASK,
     faults::ACTOR,
+    parts::BY_QUIC,
     parts::INIT,
     parts::IDLE,
     parts::QUEUE,

@@ -7,7 +7,10 @@ use std::{
 
 use ray_core::{Config, get_all, prelude::*};
 
-use super::{Failed, GROUPS, Group, Sample, floors, sample, tasks::noop};
+use super::{
+    Failed, GROUPS, Group, Sample, actors, floors, sample,
+    tasks::{self, noop},
+};
 
 /// One measurement in a process of its own.
 #[derive(clap::Subcommand)]
@@ -39,6 +42,7 @@ pub fn run_part(part: &Part) -> Result<(), Failed> {
                 "init" => init()?,
                 "idle" => idle()?,
                 "queue" => queue()?,
+                "by-quic" => by_quic()?,
                 "quic" | "futex" | "arena" | "memcpy" => {
                     let exe = std::env::current_exe()?.to_string_lossy().into_owned();
                     floors::measure(what, |part| vec![exe.clone(), "part".into(), part.into()])?
@@ -58,9 +62,14 @@ pub fn run_part(part: &Part) -> Result<(), Failed> {
 /// # Errors
 /// It failed or printed something else.
 pub fn measured_by(what: &[&str]) -> Result<Vec<Sample>, Failed> {
+    measured_with(what, &[])
+}
+
+fn measured_with(what: &[&str], variables: &[(&str, &str)]) -> Result<Vec<Sample>, Failed> {
     let output = Command::new(std::env::current_exe()?)
         .args(["part", "measure"])
         .args(what)
+        .envs(variables.iter().copied())
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()?;
@@ -80,6 +89,50 @@ pub fn measured_by(what: &[&str]) -> Result<Vec<Sample>, Failed> {
             Ok(sample(name, value.parse()?))
         })
         .collect()
+}
+
+/// The same calls when every frame goes through QUIC, as between two machines.
+pub const BY_QUIC: Group = Group {
+    metrics: &[
+        ("quic.actor.sync_call.p50", "us"),
+        ("quic.task.sync_roundtrip.p50", "us"),
+        ("quic.actor.async_1_1_100k", "calls/s"),
+        ("quic.task.async_throughput_100k", "tasks/s"),
+    ],
+    measure: || measured_with(&["by-quic"], &[("RAY_LANES", "off")]),
+};
+
+fn by_quic() -> Result<Vec<Sample>, Failed> {
+    let ray = Config::new().object_store_memory(1 << 30).init()?;
+    let mut found = Vec::new();
+    for (group, from, to) in [
+        (
+            &actors::SYNC_CALL,
+            "actor.sync_call.p50",
+            "quic.actor.sync_call.p50",
+        ),
+        (
+            &tasks::SYNC,
+            "task.sync_roundtrip.p50",
+            "quic.task.sync_roundtrip.p50",
+        ),
+        (
+            &actors::PIPELINED,
+            "actor.async_1_1_100k",
+            "quic.actor.async_1_1_100k",
+        ),
+        (
+            &tasks::THROUGHPUT,
+            "task.async_throughput_100k",
+            "quic.task.async_throughput_100k",
+        ),
+    ] {
+        let samples = (group.measure)()?;
+        let same = samples.iter().filter(|sample| sample.name == from);
+        found.extend(same.map(|found| sample(to, found.value)));
+    }
+    ray.shutdown()?;
+    Ok(found)
 }
 
 pub const INIT: Group = Group {

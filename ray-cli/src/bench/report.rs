@@ -13,8 +13,12 @@ struct Row {
 
 /// Which floor a metric is read beside.
 const BESIDE: &[(&str, &str)] = &[
-    ("actor.sync_call.p50", "floor.quinn_call.p50"),
-    ("task.sync_roundtrip.p50", "floor.quinn_call.p50"),
+    ("actor.sync_call.p50", "floor.futex_pingpong.p50"),
+    ("task.sync_roundtrip.p50", "floor.futex_pingpong.p50"),
+    ("quic.actor.sync_call.p50", "floor.quinn_call.p50"),
+    ("quic.task.sync_roundtrip.p50", "floor.quinn_call.p50"),
+    ("quic.actor.async_1_1_100k", "floor.quinn_pipelined"),
+    ("quic.task.async_throughput_100k", "floor.quinn_pipelined"),
     ("actor.arg_1MB.shared_ref.p50", "floor.quinn_call.p50"),
     ("actor.async_1_1", "floor.quinn_pipelined"),
     ("task.async_throughput_10k", "floor.quinn_pipelined"),

@@ -14,12 +14,16 @@ use super::{
 };
 use crate::RlError;
 
+/// How many environments of a kind that is stepped as a whole keep a worker busy.
+pub const ROWS_PER_WORKER: usize = 32;
+
 /// Everything that can be said about how a [`RemoteVectorEnv`] is made.
 #[derive(Clone, Debug)]
 pub struct RemoteVectorEnvBuilder {
     id: String,
     count: usize,
-    workers: usize,
+    /// Nothing where the environments decide.
+    workers: Option<usize>,
     mode: AutoresetMode,
     kwargs: Kwargs,
     max_episode_steps: Option<Option<u32>>,
@@ -33,7 +37,7 @@ impl RemoteVectorEnvBuilder {
         RemoteVectorEnvBuilder {
             id: id.to_owned(),
             count,
-            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            workers: None,
             mode: AutoresetMode::default(),
             kwargs: Kwargs::new(),
             max_episode_steps: None,
@@ -43,9 +47,13 @@ impl RemoteVectorEnvBuilder {
         }
     }
 
-    /// Sets among how many processes the environments are divided; as many as processors unless this says otherwise.
+    /// Sets among how many processes the environments are divided.
+    ///
+    /// Unless this says otherwise it is as many as processors, and fewer where each would have less than
+    /// [`ROWS_PER_WORKER`] environments of a kind that is stepped as a whole: a step of so few costs less than to
+    /// ask for it.
     pub fn workers(mut self, value: usize) -> Self {
-        self.workers = value;
+        self.workers = Some(value);
         self
     }
 
@@ -85,6 +93,15 @@ impl RemoteVectorEnvBuilder {
         self
     }
 
+    fn workers_for(&self, steps_alone: bool) -> usize {
+        let most = std::thread::available_parallelism().map_or(1, usize::from);
+        let default = match steps_alone {
+            true => most,
+            false => most.min(self.count.div_ceil(ROWS_PER_WORKER)),
+        };
+        self.workers.unwrap_or(default).min(self.count)
+    }
+
     /// Starts the workers; the runtime must be running.
     ///
     /// # Errors
@@ -95,7 +112,7 @@ impl RemoteVectorEnvBuilder {
         if self.count == 0 {
             return refuse("count", "there is one environment or more".into());
         }
-        if self.workers == 0 {
+        if self.workers == Some(0) {
             return refuse("workers", "there is one or more".into());
         }
         if let Some(size) = self.batch_size
@@ -117,11 +134,11 @@ impl RemoteVectorEnvBuilder {
         let kwargs = self.kwargs.iter();
         let kwargs = kwargs.map(|(name, value)| (name.to_owned(), value.clone()));
         let kwargs = pack_map(&kwargs.collect())?;
-        let workers = self.workers.min(self.count);
         // Only the environment's own vector form, which is ours, is stepped as a whole: elsewhere each
         // environment is called alone, so that an error is that of one.
         let is_of_python = self.id.starts_with("gym:");
         let steps_alone = self.batch_size.is_some() || is_of_python || !has_vector_form(&self.id);
+        let workers = self.workers_for(steps_alone);
         let mut first = 0;
         let configs = (0..workers).map(|at| {
             let count = self.count / workers + usize::from(at < self.count % workers);

@@ -39,7 +39,7 @@ use environments::{
 };
 use ray_core::{Error, ObjectRef};
 
-pub use builder::RemoteVectorEnvBuilder;
+pub use builder::{ROWS_PER_WORKER, RemoteVectorEnvBuilder};
 #[doc(hidden)]
 pub use compiled::ENVIRONMENTS;
 use crew::{Member, is_death, unreachable};
