@@ -15,10 +15,10 @@ use ray_engine::{
 };
 use rkyv::{Archive, Deserialize, Serialize, rancor};
 
-use crate::actor::CallLimits;
+use crate::{actor::CallLimits, placement_group::Inside};
 
 /// The version of the frames and messages; both sides of a connection must have the same.
-pub(crate) const WIRE_VERSION: u16 = 4;
+pub(crate) const WIRE_VERSION: u16 = 5;
 
 /// Frame kinds that ray-core adds to ray-net's own.
 pub(crate) mod kind {
@@ -87,6 +87,8 @@ pub(crate) struct CallMeta {
     pub chain: Vec<ActorId>,
     /// The GPUs of the lease, for tasks and constructors.
     pub devices: Vec<u32>,
+    /// The placement group of the lease, for tasks and constructors.
+    pub inside: Option<Box<Inside>>,
 }
 
 /// Who runs a call.
