@@ -36,7 +36,8 @@ pub struct RuntimeContext {
 impl RuntimeContext {
     /// Returns the GPUs that are the running call's or its actor's, by their number on the node, from 0.
     ///
-    /// A part of a GPU counts as that GPU. Nothing keeps other code off them: choose the device by this.
+    /// A part of a GPU counts as that GPU. The process sees just these: `CUDA_VISIBLE_DEVICES` names them, so for
+    /// libraries that read it the first of them is device 0.
     pub fn gpu_ids(&self) -> &[u32] {
         &self.gpu_ids
     }

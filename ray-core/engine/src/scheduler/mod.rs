@@ -103,6 +103,8 @@ pub enum Command {
     SpawnWorker {
         /// Whose code it runs.
         job: JobId,
+        /// The GPUs that it sees for its life, in ascending order.
+        gpus: Vec<u32>,
     },
     /// Ask the holder to give a lease back soon.
     RecallLease {
@@ -143,6 +145,8 @@ enum WorkerState {
 struct Worker {
     /// Whose code it has; it runs for nobody else.
     job: JobId,
+    /// The GPUs that it sees; it runs only what is granted just these.
+    gpus: Vec<u32>,
     state: WorkerState,
     /// How many of its calls block.
     blocked: u32,
@@ -186,8 +190,8 @@ pub struct NodeScheduler {
     leases: BTreeMap<LeaseId, Lease>,
     requests: VecDeque<Request>,
     next_lease: u64,
-    /// Workers asked for and not yet named.
-    spawning: Vec<JobId>,
+    /// Workers asked for and not yet named, in the order in which they were.
+    spawning: VecDeque<(JobId, Vec<u32>)>,
     failed_starts: u32,
     /// Jobs that are over and have actors here that live on.
     ended_jobs: BTreeSet<JobId>,
@@ -211,7 +215,7 @@ impl NodeScheduler {
             leases: BTreeMap::new(),
             requests: VecDeque::new(),
             next_lease: 1,
-            spawning: Vec::new(),
+            spawning: VecDeque::new(),
             failed_starts: 0,
             ended_jobs: BTreeSet::new(),
             bundles: BTreeMap::new(),
@@ -362,13 +366,13 @@ impl NodeScheduler {
     /// Starts workers before anybody asks.
     pub fn prestart(&mut self, job: JobId, count: usize, _now: Time) {
         for _ in 0..count {
-            self.spawn(job);
+            self.spawn(job, Vec::new());
         }
     }
 
-    fn spawn(&mut self, job: JobId) {
-        self.spawning.push(job);
-        self.commands.push_back(Command::SpawnWorker { job });
+    fn spawn(&mut self, job: JobId, gpus: Vec<u32>) {
+        self.spawning.push_back((job, gpus.clone()));
+        self.commands.push_back(Command::SpawnWorker { job, gpus });
     }
 
     /// A process asks for a worker.
@@ -433,15 +437,16 @@ impl NodeScheduler {
         self.schedule(now);
     }
 
-    /// The process that a spawn command led to.
+    /// The process that the oldest spawn command of the job led to.
     pub fn on_spawn_started(&mut self, process: ProcessId, job: JobId, _now: Time) {
-        if let Some(position) = self.spawning.iter().position(|other| *other == job) {
-            self.spawning.swap_remove(position);
-        }
+        let asked = self.spawning.iter().position(|(other, _)| *other == job);
+        let asked = asked.and_then(|position| self.spawning.remove(position));
+        let gpus = asked.map_or_else(Vec::new, |(_, gpus)| gpus);
         self.workers.insert(
             process,
             Worker {
                 job,
+                gpus,
                 state: WorkerState::Starting,
                 blocked: 0,
             },
