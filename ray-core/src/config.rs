@@ -295,7 +295,7 @@ pub const LOCAL_SILENCE: Duration = Duration::from_secs(30);
 pub const CLUSTER_SILENCE: Duration = Duration::from_secs(9);
 /// The runtime waits this long at shutdown for its workers to end by themselves.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
-/// Worker processes of one node, blocked ones counted.
+/// Worker processes of one node, blocked ones counted and those that host actors not.
 pub const WORKERS_MAX: usize = 512;
 /// Pages of the store that are made in the background after the start; bytes.
 pub const FAULT_AHEAD_BYTES_MIN: u64 = 8 << 20;

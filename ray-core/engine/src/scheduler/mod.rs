@@ -8,6 +8,7 @@
 mod bundles;
 mod cap;
 pub mod cluster;
+mod limit;
 mod member;
 mod placements;
 pub mod policy;
@@ -20,6 +21,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bundles::{Bundle, BundleKey};
 use cap::Relaxations;
+use limit::Relief;
 use member::Member;
 use pool::Pool;
 use terms::{Source, Terms};
@@ -43,7 +45,7 @@ use crate::{
 pub struct SchedulerConfig {
     /// Idle workers that are kept.
     pub workers_kept: usize,
-    /// Worker processes at most, blocked ones counted.
+    /// Worker processes at most, blocked ones counted and those that host actors not.
     pub workers_max: usize,
     /// How long a surplus worker stays idle before it is stopped; nanoseconds.
     pub idle_nanos: u64,
@@ -200,6 +202,10 @@ pub struct NodeScheduler {
     fences: BTreeMap<GroupId, u64>,
     /// Shapes at their cap.
     relaxations: Relaxations,
+    /// How far the limit on processes has given way.
+    relief: Relief,
+    /// Whether tasks wait for processes, and no more may be started.
+    is_short: bool,
     /// The node's place among others, when there are any.
     member: Option<Member>,
     commands: VecDeque<Command>,
@@ -221,6 +227,8 @@ impl NodeScheduler {
             bundles: BTreeMap::new(),
             fences: BTreeMap::new(),
             relaxations: Relaxations::new(),
+            relief: Relief::default(),
+            is_short: false,
             member: None,
             commands: VecDeque::new(),
         }
@@ -246,12 +254,8 @@ impl NodeScheduler {
 
     /// Returns when [`NodeScheduler::on_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Time> {
-        let idle = self.idle_workers();
-        let surplus = idle
-            .first()
-            .filter(|_| idle.len() > self.config.workers_kept)
-            .map(|(since, _)| Time(since.0 + self.config.idle_nanos));
-        let timeouts = [surplus, self.next_member_timeout()];
+        let surplus = self.surplus().map(|(due, _)| due);
+        let timeouts = [surplus, self.next_relief(), self.next_member_timeout()];
         timeouts.into_iter().flatten().min()
     }
 
@@ -629,16 +633,8 @@ impl NodeScheduler {
 
     /// Stops workers that have been idle for long beyond those that are kept.
     pub fn on_timeout(&mut self, now: Time) {
-        let idle = self.idle_workers();
-        let surplus = idle.len().saturating_sub(self.config.workers_kept);
-        for (since, process) in idle.into_iter().take(surplus) {
-            if now.since(since).as_nanos() >= u128::from(self.config.idle_nanos) {
-                if let Some(worker) = self.workers.get_mut(&process) {
-                    worker.state = WorkerState::Stopping;
-                }
-                self.commands.push_back(Command::StopWorker { process });
-            }
-        }
+        self.stop_surplus(now);
+        self.relieve(now);
         self.on_member_timeout(now);
     }
 }

@@ -5,9 +5,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{Command, Lease, LeaseKind, NodeScheduler, Request, Source, WorkerState, pool::Pool};
+use super::{
+    Command, Lease, LeaseKind, NodeScheduler, Request, Source, WorkerState, bundles::BundleKey,
+    pool::Pool,
+};
 use crate::{
-    failure::Failure,
     ids::{JobId, LeaseId, ProcessId},
     resources::{Amount, Resources},
     spec::DeviceShare,
@@ -22,6 +24,7 @@ impl NodeScheduler {
         let mut waiting = VecDeque::new();
         // Which of those that wait lack nothing but a worker.
         let mut lacks_worker = Vec::new();
+        let mut room = self.room_for_tasks();
         let mut refused_shapes = Vec::new();
         while let Some(request) = self.requests.pop_front() {
             let shape = (request.shape.clone(), request.terms.bundle);
@@ -38,17 +41,19 @@ impl NodeScheduler {
                 lacks_worker.push(false);
                 continue;
             }
-            let Some((position, devices)) = self.suitable(&request, &idle) else {
+            let suitable = self.suitable(&request, &idle);
+            let Some((position, devices)) = suitable.filter(|_| !is_task || room > 0) else {
                 waiting.push_back(request);
                 lacks_worker.push(true);
                 continue;
             };
+            room -= usize::from(is_task);
             let (_, worker) = idle.remove(position);
             self.grant(request, worker, devices, now);
         }
         waiting.append(&mut self.requests);
         self.requests = waiting;
-        self.spawn_for(&lacks_worker);
+        self.spawn_for(&lacks_worker, now);
         self.recall();
     }
 
@@ -146,29 +151,39 @@ impl NodeScheduler {
     }
 
     /// Starts workers for those that wait for nothing else.
-    fn spawn_for(&mut self, lacks_worker: &[bool]) {
+    fn spawn_for(&mut self, lacks_worker: &[bool], now: Time) {
         // Only as many as the free resources can really run at once.
-        let mut pool = self.pool.clone();
-        let mut wanted = BTreeMap::<(JobId, Vec<u32>), usize>::new();
+        let mut pools = BTreeMap::new();
+        let mut wanted = BTreeMap::<(JobId, Vec<u32>), Wanted>::new();
         for (request, _) in self
             .requests
             .iter()
             .zip(lacks_worker)
             .filter(|(_, it)| **it)
         {
-            let devices = match request.terms.bundle {
-                Some(_) => {
-                    let source = self.source_of(request);
-                    source.and_then(|source| source.devices_for(&request.shape))
-                }
-                None => pool.fits(&request.shape).then(|| pool.take(&request.shape)),
+            let sources: Vec<(Option<BundleKey>, &Pool)> = match request.terms.bundle {
+                Some(bundle) => self
+                    .committed(bundle)
+                    .map(|(key, bundle)| (Some(key), &bundle.pool))
+                    .collect(),
+                None => vec![(None, &self.pool)],
             };
+            let devices = sources.into_iter().find_map(|(key, pool)| {
+                let left = pools.entry(key).or_insert_with(|| pool.clone());
+                left.fits(&request.shape).then(|| left.take(&request.shape))
+            });
             if let Some(devices) = devices {
                 let gpus = devices.iter().map(|share| share.index).collect();
-                *wanted.entry((request.job, gpus)).or_default() += 1;
+                let wanted = wanted.entry((request.job, gpus)).or_default();
+                match request.kind {
+                    LeaseKind::Task => wanted.tasks += 1,
+                    LeaseKind::Actor { .. } => wanted.actors += 1,
+                }
             }
         }
-        for ((job, gpus), count) in wanted {
+        self.is_short = false;
+        let actors = wanted.values().map(|wanted| wanted.actors).sum();
+        for ((job, gpus), wanted) in wanted {
             let is_alike = |of: JobId, sees: &[u32]| of == job && *sees == *gpus;
             let is_starting = |worker: &&super::Worker| worker.state == WorkerState::Starting;
             let starting = self.workers.values().filter(is_starting);
@@ -180,31 +195,17 @@ impl NodeScheduler {
                     .iter()
                     .filter(|(of, sees)| is_alike(*of, sees))
                     .count();
-            let room = self
-                .config
-                .workers_max
-                .saturating_sub(self.workers.len() + self.spawning.len());
-            for _ in 0..count.saturating_sub(starting).min(room) {
+            let room = self.room_for_workers(actors);
+            let lacking = (wanted.tasks + wanted.actors).saturating_sub(starting);
+            for _ in 0..lacking.min(room) {
                 self.spawn(job, gpus.clone());
             }
-            if room == 0 && starting == 0 {
-                self.refuse_deadlocked();
-            }
+            self.is_short |= room < lacking;
         }
-    }
-
-    /// With every worker process blocked and none allowed any more, nobody would ever run the rest.
-    fn refuse_deadlocked(&mut self) {
-        let all_blocked = self.workers.values().all(|worker| worker.blocked > 0);
-        if !all_blocked {
-            return;
-        }
-        let count = self.workers.len();
-        for request in std::mem::take(&mut self.requests) {
-            let failure = Failure::WouldDeadlock(format!(
-                "all {count} worker processes wait for results of others, and no more may be started"
-            ));
-            self.give_up_on(request, failure);
+        if self.is_short {
+            self.on_no_room(now);
+        } else {
+            self.on_room();
         }
     }
 
@@ -245,6 +246,13 @@ impl NodeScheduler {
             });
         }
     }
+}
+
+/// How many wait for a worker of one kind.
+#[derive(Default)]
+struct Wanted {
+    tasks: usize,
+    actors: usize,
 }
 
 /// Returns whether a worker that sees `gpus` sees these devices and no other.
