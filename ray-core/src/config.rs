@@ -8,7 +8,7 @@ use std::{
 
 use ray_engine::resources::{Amount, Resources};
 
-use crate::{Error, Ray, Result};
+use crate::{Error, Ray, Result, node::gpus::VisibleGpus};
 
 /// How the lineage and detached state of a job outlive its owners.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,6 +78,8 @@ impl Config {
     }
 
     /// Sets the logical GPUs of this node; default 0.
+    ///
+    /// Where `CUDA_VISIBLE_DEVICES` is set, these are the devices that it names, in its order.
     pub fn num_gpus(mut self, gpus: f64) -> Self {
         self.num_gpus = Some(gpus);
         self
@@ -180,6 +182,7 @@ impl Config {
             Resources::GPU,
             checked_amount("num_gpus", self.num_gpus.unwrap_or(0.0))?,
         );
+        VisibleGpus::of_this_process().check(total.amount(Resources::GPU))?;
         let memory = self
             .memory
             .unwrap_or_else(|| system_memory_bytes() / 10 * 7);
@@ -292,7 +295,7 @@ pub const LOCAL_SILENCE: Duration = Duration::from_secs(30);
 pub const CLUSTER_SILENCE: Duration = Duration::from_secs(9);
 /// The runtime waits this long at shutdown for its workers to end by themselves.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
-/// Worker processes of one node, blocked ones counted.
+/// Worker processes of one node, blocked ones counted and those that host actors not.
 pub const WORKERS_MAX: usize = 512;
 /// Pages of the store that are made in the background after the start; bytes.
 pub const FAULT_AHEAD_BYTES_MIN: u64 = 8 << 20;

@@ -3,7 +3,7 @@
 use ray_engine::ids::{ActorId, JobId, NodeId, ProcessId, TaskId};
 
 use crate::{
-    runtime,
+    PlacementGroup, runtime,
     worker::{context, execute::ExitActor},
 };
 
@@ -27,6 +27,8 @@ pub struct RuntimeContext {
     pub actor: Option<ActorId>,
     /// The namespace of actor names.
     pub namespace: String,
+    /// The placement group that the running call, or its actor, draws from.
+    pub placement_group: Option<PlacementGroup>,
     gpu_ids: Vec<u32>,
     running: Option<context::Running>,
 }
@@ -34,7 +36,8 @@ pub struct RuntimeContext {
 impl RuntimeContext {
     /// Returns the GPUs that are the running call's or its actor's, by their number on the node, from 0.
     ///
-    /// A part of a GPU counts as that GPU. Nothing keeps other code off them: choose the device by this.
+    /// A part of a GPU counts as that GPU. The process sees just these: `CUDA_VISIBLE_DEVICES` names them, so for
+    /// libraries that read it the first of them is device 0.
     pub fn gpu_ids(&self) -> &[u32] {
         &self.gpu_ids
     }
@@ -57,6 +60,9 @@ pub fn runtime_context() -> RuntimeContext {
     let gpu_ids = executor
         .zip(running.as_ref())
         .map_or_else(Vec::new, |(executor, running)| executor.gpus_of(running));
+    let inside = executor
+        .zip(running.as_ref())
+        .and_then(|(executor, running)| executor.inside_of(running));
     RuntimeContext {
         job: runtime.as_ref().map_or(JobId(0), |runtime| runtime.job()),
         node: runtime.as_ref().map_or(NodeId(0), |runtime| runtime.node()),
@@ -68,6 +74,7 @@ pub fn runtime_context() -> RuntimeContext {
         attempt: running.as_ref().map_or(0, |running| running.attempt),
         actor: running.as_ref().and_then(|running| running.actor),
         namespace: runtime.map_or_else(String::new, |runtime| runtime.namespace.clone()),
+        placement_group: inside.map(|inside| inside.group.clone()),
         gpu_ids,
         running,
     }

@@ -30,7 +30,7 @@ use crate::{
         store::{ControlStore, redb::RedbStore},
         token_office::TokenOffice,
     },
-    node::NodeSettings,
+    node::{NodeSettings, gpus::VisibleGpus},
     runtime::{
         Runtime,
         membership::Membership,
@@ -416,6 +416,7 @@ fn settings_of(options: &NodeOptions, run_dir: &std::path::Path) -> Result<NodeS
     Ok(NodeSettings {
         name: options.name.clone().unwrap_or_else(host_name),
         total: options.config.total_resources()?,
+        gpus: VisibleGpus::of_this_process(),
         labels: Labels(options.labels.clone()),
         scheduler: scheduler_config(options.config.workers),
         store_bytes: options.config.store_bytes()?,

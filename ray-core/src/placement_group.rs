@@ -26,6 +26,14 @@ pub struct PlacementGroup {
     bundles: Vec<Resources>,
 }
 
+/// The placement group that a call runs in.
+#[derive(Clone, Debug, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+pub(crate) struct Inside {
+    pub(crate) group: PlacementGroup,
+    /// Whether what it submits runs in the group too, when its options say nothing about where.
+    pub(crate) captures: bool,
+}
+
 /// Asks for a placement group and returns at once; it is reserved when there is room for all of it.
 ///
 /// # Errors

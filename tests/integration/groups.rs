@@ -238,3 +238,133 @@ fn what_cannot_fit_fails_at_once_and_names_the_option() -> ray_core::Result<()> 
     );
     ray.shutdown()
 }
+
+#[remote]
+fn group_here() -> Option<PlacementGroup> {
+    runtime_context().placement_group
+}
+
+/// Which group each kind of child of a call runs in.
+#[derive(Clone, Debug, PartialEq, Data)]
+struct Children {
+    task: Option<PlacementGroup>,
+    actor: Option<PlacementGroup>,
+    grandchild: Option<PlacementGroup>,
+    of_constructor: Option<PlacementGroup>,
+    sent_outside: Option<PlacementGroup>,
+    too_large: String,
+}
+
+impl Children {
+    fn of_this_call() -> Result<Children, Error> {
+        let child = Child::remote();
+        let too_large = group_here::options().num_cpus(2.0).remote().get();
+        Ok(Children {
+            task: group_here::remote().get()?,
+            actor: child.group().get()?,
+            grandchild: child.group_of_task().get()?,
+            of_constructor: child.group_of_first_task().get()?,
+            sent_outside: group_here::options()
+                .scheduling(ray_core::Strategy::Default)
+                .remote()
+                .get()?,
+            too_large: too_large
+                .map_or_else(|error| error.to_string(), |group| format!("{group:?}")),
+        })
+    }
+}
+
+#[actor(num_cpus = 0)]
+struct Child {
+    first: Option<PlacementGroup>,
+}
+
+#[remote]
+impl Child {
+    pub fn new() -> Result<Self, Error> {
+        let first = group_here::options().num_cpus(0.0).remote().get()?;
+        Ok(Child { first })
+    }
+
+    pub fn group(&self) -> Option<PlacementGroup> {
+        runtime_context().placement_group
+    }
+
+    pub fn group_of_task(&self) -> Result<Option<PlacementGroup>, Error> {
+        group_here::remote().get()
+    }
+
+    pub fn group_of_first_task(&self) -> Option<PlacementGroup> {
+        self.first.clone()
+    }
+
+    pub fn children(&self) -> Result<Children, Error> {
+        Children::of_this_call()
+    }
+}
+
+#[remote]
+fn children() -> Result<Children, Error> {
+    Children::of_this_call()
+}
+
+#[ray_core::test]
+fn children_are_captured_by_the_group_of_their_caller() -> ray_core::Result<()> {
+    let ray = Config::new().num_cpus(4.0).init()?;
+    let group = placement_group(&[cpus(1), cpus(1)], PlacementStrategy::Pack)?;
+    let inside = Some(group.clone());
+    let actor = Child::options()
+        .placement_group(&group, 0)
+        .capture_child_tasks(true)
+        .remote();
+    let task = children::options()
+        .placement_group(&group, 0)
+        .capture_child_tasks(true)
+        .remote();
+    for children in [task.get()?, actor.children().get()?] {
+        assert_eq!(children.task, inside);
+        assert_eq!(children.actor, inside);
+        assert_eq!(children.grandchild, inside, "capturing is handed on");
+        assert_eq!(children.of_constructor, inside);
+        assert_eq!(children.sent_outside, None, "it said where it runs");
+        assert!(
+            children.too_large.contains("placement_group"),
+            "{children:?}"
+        );
+    }
+    let task = children::options().placement_group(&group, 0).remote();
+    let free = task.get()?;
+    assert_eq!([free.task, free.actor, free.grandchild], [None, None, None]);
+    ray.shutdown()
+}
+
+#[ray_core::test]
+fn captured_children_draw_from_the_bundles() -> ray_core::Result<()> {
+    let ray = Config::new().num_cpus(2.0).init()?;
+    let group = placement_group(&[cpus(1), cpus(1)], PlacementStrategy::Pack)?;
+    // Nothing is left outside the group, so they could not run elsewhere.
+    let task = works_below::options()
+        .placement_group(&group, 0)
+        .capture_child_tasks(true)
+        .remote(3);
+    assert_eq!(task.get()?, 8);
+    let nowhere = group_here::options().capture_child_tasks(true).remote();
+    let outcome = nowhere.get();
+    assert!(
+        matches!(&outcome, Err(Error::InvalidOption { option, .. }) if option == "capture_child_tasks"),
+        "{outcome:?}"
+    );
+    ray.shutdown()
+}
+
+#[remote]
+fn works_below(depth: u32) -> Result<u32, Error> {
+    if depth == 0 {
+        return Ok(1);
+    }
+    let halves = [
+        works_below::remote(depth - 1),
+        works_below::remote(depth - 1),
+    ];
+    Ok(get_all(&halves)?.into_iter().sum())
+}

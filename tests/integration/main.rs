@@ -20,6 +20,7 @@ mod collective;
 mod concurrency_groups;
 mod errors;
 mod get_and_wait;
+mod gpus;
 mod groups;
 mod jobs;
 mod names;

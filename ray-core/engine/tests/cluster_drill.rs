@@ -459,7 +459,7 @@ impl World {
                 };
                 self.post(node, to, Message::Answer(requester, request, None));
             }
-            Command::SpawnWorker { job } => {
+            Command::SpawnWorker { job, .. } => {
                 self.next_process += 1;
                 let process = ProcessId(self.next_process);
                 if let Some(scheduler) = self.nodes.get_mut(&node) {

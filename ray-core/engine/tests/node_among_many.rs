@@ -44,6 +44,22 @@ fn alone(total: Resources, workers: u64) -> NodeScheduler {
     scheduler
 }
 
+/// Starts the workers that are wished for, numbered on from those that there were; returns all wishes.
+fn with_new_workers(scheduler: &mut NodeScheduler) -> Vec<Command> {
+    let mut wishes = Vec::new();
+    while let Some(command) = scheduler.poll_command() {
+        if let Command::SpawnWorker { job, .. } = &command {
+            let numbers = (500..).map(ProcessId);
+            let fresh = { numbers }.find(|process| !scheduler.has_worker(*process));
+            let process = fresh.expect("numbers do not end");
+            scheduler.on_spawn_started(process, *job, NOW);
+            scheduler.on_worker_ready(process, NOW);
+        }
+        wishes.push(command);
+    }
+    wishes
+}
+
 fn config() -> MemberConfig {
     MemberConfig {
         labels: Labels::new().with("zone", "a"),
@@ -402,19 +418,19 @@ fn blocked_workers_everywhere_send_work_away_instead_of_refusing_it() {
 
 #[test]
 fn a_grant_says_which_gpus() {
-    let mut scheduler = alone(cpus(8).with(Resources::GPU, Amount(30_000)), 4);
+    let mut scheduler = alone(cpus(8).with(Resources::GPU, Amount(30_000)), 0);
     for (request, steps) in [(1, 5_000), (2, 20_000), (3, 5_000)] {
         ask_for(&mut scheduler, request, gpus(steps));
     }
     assert_eq!(
-        grants(&commands(&mut scheduler)),
+        grants(&with_new_workers(&mut scheduler)),
         [(1, vec![0]), (2, vec![1, 2]), (3, vec![0])]
     );
     ask_for(&mut scheduler, 4, gpus(10_000));
     scheduler.return_lease(LeaseId(1), NOW);
-    assert_eq!(grants(&commands(&mut scheduler)), []);
+    assert_eq!(grants(&with_new_workers(&mut scheduler)), []);
     scheduler.return_lease(LeaseId(3), NOW);
-    assert_eq!(grants(&commands(&mut scheduler)), [(4, vec![0])]);
+    assert_eq!(grants(&with_new_workers(&mut scheduler)), [(4, vec![0])]);
 }
 
 #[test]
@@ -432,7 +448,7 @@ fn one_and_a_half_gpus_are_refused() {
 
 #[test]
 fn an_actor_keeps_the_gpu_that_it_was_placed_on() {
-    let mut scheduler = alone(gpus(20_000), 2);
+    let mut scheduler = alone(gpus(20_000), 0);
     let actor = ActorId {
         owner: DRIVER,
         index: 1,
@@ -442,10 +458,10 @@ fn an_actor_keeps_the_gpu_that_it_was_placed_on() {
         running: gpus(10_000),
     };
     scheduler.request_lease(DRIVER, RequestId(1), JobId(0), gpus(10_000), kind, NOW);
-    assert_eq!(grants(&commands(&mut scheduler)), [(1, vec![0])]);
+    assert_eq!(grants(&with_new_workers(&mut scheduler)), [(1, vec![0])]);
     scheduler.on_actor_started(LeaseId(1), NOW);
     ask_for(&mut scheduler, 2, gpus(10_000));
-    assert_eq!(grants(&commands(&mut scheduler)), [(2, vec![1])]);
+    assert_eq!(grants(&with_new_workers(&mut scheduler)), [(2, vec![1])]);
 }
 
 #[test]

@@ -330,12 +330,19 @@ fn a_bundles_gpus_are_devices_of_its_own() {
     for (request, demand) in (1..).zip([inside.clone(), inside, outside]) {
         scheduler.request(DRIVER, RequestId(request), demand, Arrival::Local, NOW);
     }
-    let devices = commands(&mut scheduler)
-        .iter()
-        .filter_map(|command| match command {
-            Command::Grant { devices, .. } => Some(devices[0].index),
-            _ => None,
-        })
-        .collect::<Vec<_>>();
+    let mut devices = Vec::new();
+    let mut fresh = (50..).map(ProcessId);
+    while let Some(command) = scheduler.poll_command() {
+        match command {
+            Command::SpawnWorker { job, .. } => {
+                let process = fresh.next().expect("numbers do not end");
+                scheduler.on_spawn_started(process, job, NOW);
+                scheduler.on_worker_ready(process, NOW);
+            }
+            Command::Grant { devices: of, .. } => devices.push(of[0].index),
+            _ => {}
+        }
+    }
+    devices.sort_unstable();
     assert_eq!(devices, [0, 1, 2]);
 }

@@ -83,7 +83,10 @@ fn a_request_without_a_worker_starts_one() {
     ask(&mut scheduler, DRIVER, 1, cpus(1));
     assert_eq!(
         commands(&mut scheduler),
-        [Command::SpawnWorker { job: JOB }]
+        [Command::SpawnWorker {
+            job: JOB,
+            gpus: Vec::new()
+        }]
     );
     scheduler.on_spawn_started(FIRST, JOB, NOW);
     scheduler.on_worker_ready(FIRST, NOW);
@@ -96,7 +99,10 @@ fn a_worker_is_not_granted_to_itself() {
     ask(&mut scheduler, FIRST, 1, cpus(1));
     assert_eq!(
         commands(&mut scheduler),
-        [Command::SpawnWorker { job: JOB }]
+        [Command::SpawnWorker {
+            job: JOB,
+            gpus: Vec::new()
+        }]
     );
     scheduler.on_spawn_started(SECOND, JOB, NOW);
     scheduler.on_worker_ready(SECOND, NOW);
@@ -116,7 +122,10 @@ fn an_actor_is_not_placed_on_its_creator() {
     scheduler.request_lease(DRIVER, RequestId(1), JOB, cpus(1), kind, NOW);
     assert_eq!(
         commands(&mut scheduler),
-        [Command::SpawnWorker { job: JOB }]
+        [Command::SpawnWorker {
+            job: JOB,
+            gpus: Vec::new()
+        }]
     );
 }
 
@@ -241,7 +250,10 @@ fn workers_that_fail_to_start_are_given_up_after_some() {
     for process in [FIRST, SECOND] {
         assert_eq!(
             commands(&mut scheduler),
-            [Command::SpawnWorker { job: JOB }]
+            [Command::SpawnWorker {
+                job: JOB,
+                gpus: Vec::new()
+            }]
         );
         scheduler.on_spawn_started(process, JOB, NOW);
         scheduler.on_spawn_failed(process, NOW);
@@ -324,7 +336,10 @@ fn a_worker_runs_for_its_own_job_only() {
     scheduler.request_lease(DRIVER, RequestId(1), other, cpus(1), LeaseKind::Task, NOW);
     assert_eq!(
         commands(&mut scheduler),
-        [Command::SpawnWorker { job: other }]
+        [Command::SpawnWorker {
+            job: other,
+            gpus: Vec::new()
+        }]
     );
     scheduler.on_spawn_started(SECOND, other, NOW);
     scheduler.on_worker_ready(SECOND, NOW);

@@ -30,6 +30,8 @@ pub(super) struct Spawn {
     pub(super) executable: PathBuf,
     pub(super) args: Vec<OsString>,
     pub(super) arena: OwnedFd,
+    /// What its environment says beside what this process's says.
+    pub(super) env: Option<(&'static str, String)>,
 }
 
 impl NodeState {
@@ -135,7 +137,7 @@ impl NodeState {
                 };
                 wishes.out.push((requester, refused));
             }
-            Command::SpawnWorker { job } => {
+            Command::SpawnWorker { job, gpus } => {
                 if self.shutting_down {
                     return;
                 }
@@ -145,6 +147,7 @@ impl NodeState {
                     process,
                     Worker {
                         job,
+                        gpus,
                         pid: 0,
                         addr: None,
                         ready: false,
@@ -203,6 +206,8 @@ impl NodeState {
                 }
                 Code::Here(executable) => {
                     for process in std::mem::take(&mut job.waiting) {
+                        let gpus = self.workers.get(&process).map(|worker| &worker.gpus[..]);
+                        let env = self.settings.gpus.variable(gpus.unwrap_or_default());
                         match job.arena_fd.try_clone() {
                             Ok(arena) => wishes.spawn.push(Spawn {
                                 process,
@@ -212,6 +217,7 @@ impl NodeState {
                                 executable: executable.clone(),
                                 args: job.args(),
                                 arena,
+                                env,
                             }),
                             Err(error) => {
                                 tracing::error!(%error, "no descriptor is left for a worker");

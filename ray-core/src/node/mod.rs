@@ -6,6 +6,7 @@
 mod bulk;
 mod commands;
 mod copies;
+pub(crate) mod gpus;
 pub(crate) mod jobs;
 mod messages;
 pub(crate) mod process;
@@ -43,6 +44,7 @@ use self::{
     bulk::Bulk,
     commands::Wishes,
     copies::Copies,
+    gpus::VisibleGpus,
     jobs::{Code, JobOnNode, Progress},
     segments::{Asker, Quiescing},
     spill_io::SpillIo,
@@ -68,6 +70,7 @@ pub(crate) struct NodeSettings {
     pub(crate) name: String,
     pub(crate) total: Resources,
     pub(crate) labels: Labels,
+    pub(crate) gpus: VisibleGpus,
     pub(crate) scheduler: SchedulerConfig,
     /// The size of each job's arena; bytes.
     pub(crate) store_bytes: u64,
@@ -124,6 +127,8 @@ enum Drain {
 /// A worker process from its start on.
 struct Worker {
     job: JobId,
+    /// The GPUs that it sees.
+    gpus: Vec<u32>,
     pid: u32,
     addr: Option<SocketAddr>,
     ready: bool,

@@ -67,6 +67,8 @@ pub(crate) struct Spawn {
     pub(crate) args: Vec<OsString>,
     pub(crate) blob: Vec<u8>,
     pub(crate) arena: OwnedFd,
+    /// What its environment says beside what this process's says.
+    pub(crate) env: Option<(&'static str, String)>,
 }
 
 enum Request {
@@ -304,6 +306,7 @@ fn start(spawn: Spawn) -> io::Result<Started> {
     let mut command = Command::new(&spawn.executable);
     command
         .args(&spawn.args)
+        .envs(spawn.env.clone())
         .env(MARKER, std::process::id().to_string())
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(Stdio::piped())

@@ -58,6 +58,7 @@ impl NodeRole {
             args: spawn.args,
             blob: blob.to_vec(),
             arena: spawn.arena,
+            env: spawn.env,
         });
         Ok(())
     }

@@ -27,7 +27,7 @@ pub use methods::{
     assert_group, method_id, ready_method, table,
 };
 pub use options::{ActorOptions, TaskOptions};
-pub(crate) use options::{check_backpressure, check_tries};
+pub(crate) use options::{Settled, check_backpressure, check_tries};
 
 pub use crate::actor::CallOptions;
 pub use outcome::{

@@ -8,7 +8,7 @@ use ray_engine::{
     spec::{BundleRef, Placement, Strategy},
 };
 
-use crate::{PlacementGroup, worker::submit::Shape};
+use crate::{PlacementGroup, placement_group::Inside, worker::submit::Shape};
 
 /// Overrides for one submission of a task.
 #[derive(Clone, Debug, Default)]
@@ -47,9 +47,18 @@ pub struct ActorOptions {
 /// Where work is to run, as its options say.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Terms {
-    placement: Placement,
-    /// What the bundles of the named group reserve.
-    bundles: Arc<[Resources]>,
+    /// How the node is chosen, when that was said.
+    strategy: Option<Strategy>,
+    /// The group that was named, and which of its bundles; `None` for any.
+    group: Option<(PlacementGroup, Option<u32>)>,
+    /// Whether children run in the group too, when that was said.
+    captures: Option<bool>,
+}
+
+/// What work is asked as, and the group that it runs in.
+pub(crate) struct Settled {
+    pub(crate) shape: Shape,
+    pub(crate) inside: Option<Arc<Inside>>,
 }
 
 impl Terms {
@@ -64,40 +73,92 @@ impl Terms {
             let reason = format!("there are {count} bundles and no number {bundle}; -1 is any");
             return wrong("placement_group", reason);
         }
-        self.placement.bundle = Some(BundleRef {
-            group: group.id(),
-            index,
-        });
-        self.bundles = group.bundles().into();
+        self.group = Some((group.clone(), index));
         None
     }
 
-    /// Returns what work of this size is asked as.
-    pub(crate) fn shape(&self, resources: Resources) -> Result<Shape, Failure> {
-        if let Some(bundle) = self.placement.bundle {
-            if self.placement.strategy != Strategy::Default {
-                return Err(Failure::InvalidOption {
-                    option: "scheduling".into(),
-                    reason: "`placement_group` says already where it runs".into(),
-                });
+    /// Returns whether nothing is said.
+    fn is_silent(&self) -> bool {
+        self.strategy.is_none() && self.group.is_none() && self.captures.is_none()
+    }
+
+    /// Returns what work of this size is asked as by a call that runs inside `caller`.
+    pub(crate) fn settle(
+        &self,
+        resources: Resources,
+        caller: Option<&Arc<Inside>>,
+    ) -> Result<Settled, Failure> {
+        let refuse = |option: &str, reason: String| {
+            Err(Failure::InvalidOption {
+                option: option.to_owned(),
+                reason,
+            })
+        };
+        let (inside, index) = match (&self.group, caller) {
+            (Some(_), _) if self.strategy.is_some() => {
+                let reason = "`placement_group` says already where it runs".to_owned();
+                return refuse("scheduling", reason);
             }
-            let mut meant = self.bundles.iter().enumerate().filter(|(at, _)| {
-                let index = bundle.index.map(|index| index as usize);
-                index.is_none_or(|index| index == *at)
-            });
-            if !meant.any(|(_, reserved)| reserved.covers(&resources)) {
-                return Err(Failure::InvalidOption {
-                    option: "placement_group".into(),
-                    reason: match bundle.index {
-                        Some(index) => format!("{resources} is more than bundle {index} reserves"),
-                        None => format!("{resources} is more than any bundle reserves"),
-                    },
-                });
+            (Some((group, index)), _) => {
+                let inside = Inside {
+                    group: group.clone(),
+                    captures: self.captures.unwrap_or(false),
+                };
+                (Some(Arc::new(inside)), *index)
+            }
+            (None, Some(caller)) if caller.captures && self.strategy.is_none() => {
+                let is_last = self.captures == Some(false);
+                let alone = || {
+                    Arc::new(Inside {
+                        captures: false,
+                        ..(**caller).clone()
+                    })
+                };
+                (Some(if is_last { alone() } else { caller.clone() }), None)
+            }
+            (None, _) if self.captures == Some(true) => {
+                let reason = "it runs in no placement group that could take its children; name one with \
+                              `placement_group`";
+                return refuse("capture_child_tasks", reason.to_owned());
+            }
+            (None, _) => (None, None),
+        };
+        if let Some(inside) = &inside {
+            let bundles = inside.group.bundles();
+            let does_fit = match index {
+                Some(index) => bundles[index as usize].covers(&resources),
+                None => bundles.iter().any(|bundle| bundle.covers(&resources)),
+            };
+            if !does_fit {
+                let asked = match index {
+                    Some(index) => format!("{resources} is more than bundle {index} reserves"),
+                    None => format!("{resources} is more than any bundle reserves"),
+                };
+                let reason = if self.group.is_some() {
+                    asked
+                } else {
+                    format!(
+                        "{asked} of the group that its caller runs in, which captures what it \
+                         submits; say `scheduling` to run it outside"
+                    )
+                };
+                return refuse("placement_group", reason);
             }
         }
-        Ok(Shape {
-            resources,
-            placement: self.placement.clone(),
+        let bundle = inside.as_ref().map(|inside| BundleRef {
+            group: inside.group.id(),
+            index,
+        });
+        let placement = Placement {
+            strategy: self.strategy.clone().unwrap_or_default(),
+            bundle,
+        };
+        Ok(Settled {
+            shape: Shape {
+                resources,
+                placement,
+            },
+            inside,
         })
     }
 }
@@ -168,13 +229,18 @@ macro_rules! resource_setters {
 
         /// Sets how the node is chosen.
         pub fn scheduling(&mut self, value: Strategy) {
-            self.terms.placement.strategy = value;
+            self.terms.strategy = Some(value);
         }
 
         /// Sets the bundle that it draws from; -1 for any.
         pub fn placement_group(&mut self, group: &PlacementGroup, bundle: i32) {
             let error = self.terms.set_bundle(group, bundle);
             self.error = self.error.take().or(error);
+        }
+
+        /// Sets whether what it submits runs in its placement group too.
+        pub fn capture_child_tasks(&mut self, value: bool) {
+            self.terms.captures = Some(value);
         }
 
         /// Sets the name.
@@ -216,7 +282,7 @@ impl TaskOptions {
             && self.num_gpus.is_none()
             && self.memory.is_none()
             && self.resources.is_empty()
-            && self.terms.placement.is_default()
+            && self.terms.is_silent()
     }
 }
 
@@ -291,6 +357,8 @@ macro_rules! __ray_task_options {
             pub fn scheduling(mut self, value: $crate::Strategy) -> Self { self.0.scheduling(value); self }
             /// Draws from a bundle of a placement group; -1 for any that has room.
             pub fn placement_group(mut self, group: &$crate::PlacementGroup, bundle: i32) -> Self { self.0.placement_group(group, bundle); self }
+            /// Sets whether what it submits runs in its placement group too, unless that says where it runs.
+            pub fn capture_child_tasks(mut self, value: bool) -> Self { self.0.capture_child_tasks(value); self }
             /// Sets the name in logs.
             pub fn name(mut self, value: &str) -> Self { self.0.name(value); self }
             /// Sets the tries after a crash; -1 for no limit.
@@ -327,6 +395,8 @@ macro_rules! __ray_actor_options {
             pub fn scheduling(mut self, value: $crate::Strategy) -> Self { self.0.scheduling(value); self }
             /// Draws from a bundle of a placement group; -1 for any that has room.
             pub fn placement_group(mut self, group: &$crate::PlacementGroup, bundle: i32) -> Self { self.0.placement_group(group, bundle); self }
+            /// Sets whether what it submits runs in its placement group too, unless that says where it runs.
+            pub fn capture_child_tasks(mut self, value: bool) -> Self { self.0.capture_child_tasks(value); self }
             /// Sets the name under which others find it.
             pub fn name(mut self, value: &str) -> Self { self.0.name(value); self }
             /// Sets the namespace of the name.

@@ -36,6 +36,7 @@ use crate::{
     },
     node::{
         NodeRole, NodeSettings, WorkerStart,
+        gpus::VisibleGpus,
         jobs::{self, JobOnNode},
         process, workers,
     },
@@ -153,6 +154,7 @@ fn start_driver(config: &Config) -> Result<Arc<Runtime>> {
         log_filter: filter,
     };
     let settings = NodeSettings {
+        gpus: VisibleGpus::of_this_process(),
         name: host_name(),
         // A driver among other nodes only submits.
         total: if is_joined { Resources::new() } else { total },

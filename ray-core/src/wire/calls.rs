@@ -6,6 +6,8 @@ use ray_engine::{
 };
 use rkyv::{Archive, Deserialize, Serialize};
 
+use crate::placement_group::Inside;
+
 /// The call that a frame carries.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug)]
 pub(crate) struct CallMeta {
@@ -26,6 +28,8 @@ pub(crate) struct CallMeta {
     pub chain: Vec<ActorId>,
     /// The GPUs of the lease, for tasks and constructors.
     pub devices: Vec<u32>,
+    /// The placement group of the lease, for tasks and constructors.
+    pub inside: Option<Box<Inside>>,
 }
 
 /// Who runs a call.

@@ -12,18 +12,19 @@ use ray_net::Peer;
 use smallvec::SmallVec;
 
 use super::{
-    context,
+    context::{self, Running},
     submit::{Core, Creation, Payload, Shape},
 };
 use crate::{
     __private::{
-        ActorClass, ActorMode, ActorOptions, ArgSlot, Args, CallOptions, Invoke, Method, Submitted,
-        TaskOptions,
+        ActorClass, ActorMode, ActorOptions, ArgSlot, Args, CallOptions, Invoke, Method, Settled,
+        Submitted, TaskOptions,
     },
     ActorRef,
     actor::CallLimits,
     config::PEER_QUEUE_BYTES_MAX,
     object_ref::AnyRef,
+    placement_group::Inside,
     runtime::{self, Runtime},
     store::{AlignedBytes, Value},
     wire::{ActorCreation, Message},
@@ -143,6 +144,11 @@ fn open_stream(
 }
 
 impl Runtime {
+    /// Returns the placement group that a call of this process draws from.
+    fn inside(&self, running: Option<&Running>) -> Option<Arc<Inside>> {
+        self.executor.as_ref()?.inside_of(running?)
+    }
+
     /// Waits while too much output is queued, so that a fast caller cannot fill the memory.
     fn hold_back(&self, fullest: Option<Peer>) {
         if let Some(peer) = fullest {
@@ -182,17 +188,22 @@ pub fn submit_task(method: &'static Method, options: TaskOptions, mut args: Args
         (Some(failure), _) | (None, Err(failure)) => return runtime.failed(method, failure),
         (None, Ok(backpressure)) => backpressure,
     };
-    let plain = options.is_plain() && method.defaults.is_one_cpu();
-    let shape = if plain {
-        Ok(Shape::default())
-    } else {
-        task_shape(method, &options).and_then(|resources| options.terms.shape(resources))
-    };
-    let shape = match shape {
-        Ok(shape) => shape,
-        Err(failure) => return runtime.failed(method, failure),
-    };
     let running = context::current();
+    let caller = runtime.inside(running.as_ref());
+    let plain = options.is_plain() && method.defaults.is_one_cpu() && caller.is_none();
+    let settled = if plain {
+        None
+    } else {
+        let settled = task_shape(method, &options)
+            .and_then(|resources| options.terms.settle(resources, caller.as_ref()));
+        match settled {
+            Ok(settled) => Some(settled),
+            Err(failure) => return runtime.failed(method, failure),
+        }
+    };
+    let (shape, inside) = settled
+        .map(|settled| (settled.shape, settled.inside))
+        .unzip();
     let (dependencies, nested) = references(&args);
     let parent = running.as_ref().map(|running| running.task);
     let payload = Arc::new(Payload {
@@ -202,6 +213,7 @@ pub fn submit_task(method: &'static Method, options: TaskOptions, mut args: Args
         chain: running.map_or_else(context::no_chain, |running| running.chain),
         backpressure,
         group: 0,
+        inside: inside.flatten(),
     });
     let max_retries = options
         .max_retries
@@ -213,10 +225,9 @@ pub fn submit_task(method: &'static Method, options: TaskOptions, mut args: Args
         .unwrap_or(false);
     let (task, token, fullest) = runtime.with_core(|core, now| {
         let fullest = core.fullest_peer(PEER_QUEUE_BYTES_MAX);
-        let shape = if plain {
-            core.one_cpu()
-        } else {
-            core.shape_id(&shape)
+        let shape = match &shape {
+            None => core.one_cpu(),
+            Some(shape) => core.shape_id(shape),
         };
         let task = core.owner.submit_task(
             TaskSubmit {
@@ -271,6 +282,7 @@ pub fn submit_call(actor: &ActorRef, method: &'static Method, mut args: Args) ->
         chain,
         backpressure,
         group,
+        inside: None,
     });
     let max_task_retries = options
         .max_retries
@@ -361,10 +373,13 @@ fn try_create(
     let memory = options.memory.or(defaults.memory);
     // Without explicit CPUs an actor is placed like a task and then runs beside others.
     let shape = shape_of(num_cpus.unwrap_or(1.0), gpus, memory, &resources)?;
+    let running = context::current();
+    let caller = runtime.inside(running.as_ref());
+    let Settled { shape, inside } = options.terms.settle(shape, caller.as_ref())?;
     let Shape {
         resources: shape,
         placement,
-    } = options.terms.shape(shape)?;
+    } = shape;
     let running_shape = shape_of(num_cpus.unwrap_or(0.0), gpus, memory, &resources)?;
     let namespace = options
         .namespace
@@ -387,13 +402,14 @@ fn try_create(
     }
     let max_concurrency = asked.unwrap_or(if mode == ActorMode::Async { 1000 } else { 1 });
     let (dependencies, _) = references(args);
-    let chain = context::current().map_or_else(context::no_chain, |running| running.chain);
+    let chain = running.map_or_else(context::no_chain, |running| running.chain);
     let creation = Creation {
         class: class.id,
         constructor,
         args: Arc::new(std::mem::take(args)),
         max_concurrency,
         chain,
+        inside,
     };
     let actor = runtime.with_core(|core, _| {
         let actor = core.fresh_actor();

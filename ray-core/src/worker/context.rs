@@ -10,6 +10,8 @@ use std::{
 
 use ray_engine::ids::{ActorId, TaskId};
 
+use crate::placement_group::Inside;
+
 /// The call that this thread runs for somebody.
 #[derive(Clone, Debug)]
 pub(crate) struct Running {
@@ -20,6 +22,8 @@ pub(crate) struct Running {
     pub(crate) chain: Arc<[ActorId]>,
     /// The GPUs of a task's or a constructor's lease.
     pub(crate) devices: Arc<[u32]>,
+    /// The placement group of a task's or a constructor's lease.
+    pub(crate) inside: Option<Arc<Inside>>,
     pub(crate) cancelled: Arc<AtomicBool>,
 }
 

@@ -15,6 +15,11 @@ fn speak(word: String) -> u32 {
 }
 
 #[remote]
+fn visible_gpus() -> String {
+    std::env::var("CUDA_VISIBLE_DEVICES").unwrap_or_else(|_| "all".into())
+}
+
+#[remote]
 fn pid() -> u32 {
     std::process::id()
 }
@@ -124,8 +129,20 @@ fn options(mut arguments: impl Iterator<Item = String>) -> NodeOptions {
 }
 
 fn run(what: &str) -> Result<(), Error> {
-    let ray = ray_core::init()?;
+    let gpus = if what == "gpus" { 2.0 } else { 0.0 };
+    let ray = Config::new().num_gpus(gpus).init()?;
     match what {
+        // Tells what work with all GPUs and work without any sees.
+        "gpus" => {
+            let both = visible_gpus::options().num_gpus(2.0).remote().get()?;
+            let others = visible_gpus::remote().get()?;
+            let others = if others.is_empty() {
+                "nothing"
+            } else {
+                &others
+            };
+            println!("both see {both}, others see {others}");
+        }
         // Holds a CPU in a placement group until its input ends.
         "group" => {
             let cpu = Resources::new().with(Resources::CPU, Amount::ONE);

@@ -237,7 +237,10 @@ impl NodeScheduler {
             .map(|(key, _)| key)
     }
 
-    fn committed(&self, bundle: BundleRef) -> impl Iterator<Item = (BundleKey, &Bundle)> {
+    pub(super) fn committed(
+        &self,
+        bundle: BundleRef,
+    ) -> impl Iterator<Item = (BundleKey, &Bundle)> {
         let indexes = match bundle.index {
             Some(index) => index..=index,
             None => 0..=u32::MAX,

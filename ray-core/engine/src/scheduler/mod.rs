@@ -8,6 +8,7 @@
 mod bundles;
 mod cap;
 pub mod cluster;
+mod limit;
 mod member;
 mod placements;
 pub mod policy;
@@ -20,6 +21,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bundles::{Bundle, BundleKey};
 use cap::Relaxations;
+use limit::Relief;
 use member::Member;
 use pool::Pool;
 use terms::{Source, Terms};
@@ -43,7 +45,7 @@ use crate::{
 pub struct SchedulerConfig {
     /// Idle workers that are kept.
     pub workers_kept: usize,
-    /// Worker processes at most, blocked ones counted.
+    /// Worker processes at most, blocked ones counted and those that host actors not.
     pub workers_max: usize,
     /// How long a surplus worker stays idle before it is stopped; nanoseconds.
     pub idle_nanos: u64,
@@ -103,6 +105,8 @@ pub enum Command {
     SpawnWorker {
         /// Whose code it runs.
         job: JobId,
+        /// The GPUs that it sees for its life, in ascending order.
+        gpus: Vec<u32>,
     },
     /// Ask the holder to give a lease back soon.
     RecallLease {
@@ -143,6 +147,8 @@ enum WorkerState {
 struct Worker {
     /// Whose code it has; it runs for nobody else.
     job: JobId,
+    /// The GPUs that it sees; it runs only what is granted just these.
+    gpus: Vec<u32>,
     state: WorkerState,
     /// How many of its calls block.
     blocked: u32,
@@ -186,8 +192,8 @@ pub struct NodeScheduler {
     leases: BTreeMap<LeaseId, Lease>,
     requests: VecDeque<Request>,
     next_lease: u64,
-    /// Workers asked for and not yet named.
-    spawning: Vec<JobId>,
+    /// Workers asked for and not yet named, in the order in which they were.
+    spawning: VecDeque<(JobId, Vec<u32>)>,
     failed_starts: u32,
     /// Jobs that are over and have actors here that live on.
     ended_jobs: BTreeSet<JobId>,
@@ -196,6 +202,10 @@ pub struct NodeScheduler {
     fences: BTreeMap<GroupId, u64>,
     /// Shapes at their cap.
     relaxations: Relaxations,
+    /// How far the limit on processes has given way.
+    relief: Relief,
+    /// Whether tasks wait for processes, and no more may be started.
+    is_short: bool,
     /// The node's place among others, when there are any.
     member: Option<Member>,
     commands: VecDeque<Command>,
@@ -211,12 +221,14 @@ impl NodeScheduler {
             leases: BTreeMap::new(),
             requests: VecDeque::new(),
             next_lease: 1,
-            spawning: Vec::new(),
+            spawning: VecDeque::new(),
             failed_starts: 0,
             ended_jobs: BTreeSet::new(),
             bundles: BTreeMap::new(),
             fences: BTreeMap::new(),
             relaxations: Relaxations::new(),
+            relief: Relief::default(),
+            is_short: false,
             member: None,
             commands: VecDeque::new(),
         }
@@ -242,12 +254,8 @@ impl NodeScheduler {
 
     /// Returns when [`NodeScheduler::on_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Time> {
-        let idle = self.idle_workers();
-        let surplus = idle
-            .first()
-            .filter(|_| idle.len() > self.config.workers_kept)
-            .map(|(since, _)| Time(since.0 + self.config.idle_nanos));
-        let timeouts = [surplus, self.next_member_timeout()];
+        let surplus = self.surplus().map(|(due, _)| due);
+        let timeouts = [surplus, self.next_relief(), self.next_member_timeout()];
         timeouts.into_iter().flatten().min()
     }
 
@@ -362,13 +370,13 @@ impl NodeScheduler {
     /// Starts workers before anybody asks.
     pub fn prestart(&mut self, job: JobId, count: usize, _now: Time) {
         for _ in 0..count {
-            self.spawn(job);
+            self.spawn(job, Vec::new());
         }
     }
 
-    fn spawn(&mut self, job: JobId) {
-        self.spawning.push(job);
-        self.commands.push_back(Command::SpawnWorker { job });
+    fn spawn(&mut self, job: JobId, gpus: Vec<u32>) {
+        self.spawning.push_back((job, gpus.clone()));
+        self.commands.push_back(Command::SpawnWorker { job, gpus });
     }
 
     /// A process asks for a worker.
@@ -433,15 +441,16 @@ impl NodeScheduler {
         self.schedule(now);
     }
 
-    /// The process that a spawn command led to.
+    /// The process that the oldest spawn command of the job led to.
     pub fn on_spawn_started(&mut self, process: ProcessId, job: JobId, _now: Time) {
-        if let Some(position) = self.spawning.iter().position(|other| *other == job) {
-            self.spawning.swap_remove(position);
-        }
+        let asked = self.spawning.iter().position(|(other, _)| *other == job);
+        let asked = asked.and_then(|position| self.spawning.remove(position));
+        let gpus = asked.map_or_else(Vec::new, |(_, gpus)| gpus);
         self.workers.insert(
             process,
             Worker {
                 job,
+                gpus,
                 state: WorkerState::Starting,
                 blocked: 0,
             },
@@ -624,16 +633,8 @@ impl NodeScheduler {
 
     /// Stops workers that have been idle for long beyond those that are kept.
     pub fn on_timeout(&mut self, now: Time) {
-        let idle = self.idle_workers();
-        let surplus = idle.len().saturating_sub(self.config.workers_kept);
-        for (since, process) in idle.into_iter().take(surplus) {
-            if now.since(since).as_nanos() >= u128::from(self.config.idle_nanos) {
-                if let Some(worker) = self.workers.get_mut(&process) {
-                    worker.state = WorkerState::Stopping;
-                }
-                self.commands.push_back(Command::StopWorker { process });
-            }
-        }
+        self.stop_surplus(now);
+        self.relieve(now);
         self.on_member_timeout(now);
     }
 }

@@ -82,7 +82,7 @@ impl Pool {
     }
 
     /// Chooses devices: whole ones for one GPU and more, else the fullest that still has the fraction.
-    fn devices_for(&self, shape: &Resources) -> Option<Vec<DeviceShare>> {
+    pub(super) fn devices_for(&self, shape: &Resources) -> Option<Vec<DeviceShare>> {
         let gpus = shape.amount(Resources::GPU);
         if gpus < Amount::ONE {
             if gpus == Amount(0) {
@@ -113,15 +113,38 @@ impl Pool {
         (whole.len() == count).then_some(whole)
     }
 
+    /// Returns what a shape would hold of just these devices, if they can hold it now.
+    pub(super) fn shares_on(&self, shape: &Resources, devices: &[u32]) -> Option<Vec<DeviceShare>> {
+        let gpus = shape.amount(Resources::GPU);
+        let amount = gpus.min(Amount::ONE);
+        let count = usize::try_from(gpus.0.div_ceil(Amount::ONE.0)).ok()?;
+        let is_free = |index: &u32| {
+            let free = self.devices.get(index);
+            free.is_some_and(|free| *free >= amount.0)
+        };
+        (devices.len() == count && devices.iter().all(is_free)).then(|| {
+            let share = |index: &u32| DeviceShare {
+                index: *index,
+                amount,
+            };
+            devices.iter().map(share).collect()
+        })
+    }
+
     /// Takes a shape that fits out; returns its devices.
     pub(super) fn take(&mut self, shape: &Resources) -> Vec<DeviceShare> {
         let devices = self.devices_for(shape).unwrap_or_default();
-        for share in &devices {
+        self.take_on(shape, &devices);
+        devices
+    }
+
+    /// Takes a shape out, its GPUs on these devices.
+    pub(super) fn take_on(&mut self, shape: &Resources, devices: &[DeviceShare]) {
+        for share in devices {
             let free = self.devices.entry(share.index).or_default();
             *free -= share.amount.0;
         }
         self.take_amounts(shape);
-        devices
     }
 
     /// Takes amounts out whether or not they are free; devices stay as they are.

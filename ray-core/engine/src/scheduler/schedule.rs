@@ -1,11 +1,18 @@
 //! Which request gets which worker, who is started for the rest and what is recalled for it.
+//!
+//! A worker sees the same GPUs for its whole life, since a running process cannot be told of others. So a
+//! worker fits a request when it has the job's code and sees just the GPUs that the request would hold.
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{Command, Lease, LeaseKind, NodeScheduler, Request, Source, WorkerState};
+use super::{
+    Command, Lease, LeaseKind, NodeScheduler, Request, Source, WorkerState, bundles::BundleKey,
+    pool::Pool,
+};
 use crate::{
-    failure::Failure,
     ids::{JobId, LeaseId, ProcessId},
+    resources::{Amount, Resources},
+    spec::DeviceShare,
     time::Time,
 };
 
@@ -15,7 +22,9 @@ impl NodeScheduler {
         // The one that went idle last is the warmest.
         let mut idle = self.idle_workers();
         let mut waiting = VecDeque::new();
-        let mut without_worker = BTreeMap::<JobId, usize>::new();
+        // Which of those that wait lack nothing but a worker.
+        let mut lacks_worker = Vec::new();
+        let mut room = self.room_for_tasks();
         let mut refused_shapes = Vec::new();
         while let Some(request) = self.requests.pop_front() {
             let shape = (request.shape.clone(), request.terms.bundle);
@@ -29,30 +38,66 @@ impl NodeScheduler {
                     refused_shapes.push(shape);
                 }
                 waiting.push_back(request);
+                lacks_worker.push(false);
                 continue;
             }
-            // A process has no connection to itself, so nobody runs what it submitted itself.
-            let suitable = idle.iter().rposition(|(_, process)| {
-                let has_its_code =
-                    self.workers.get(process).map(|worker| worker.job) == Some(request.job);
-                has_its_code && !request.is_from(*process)
-            });
-            let Some((_, worker)) = suitable.map(|position| idle.remove(position)) else {
-                *without_worker.entry(request.job).or_default() += 1;
+            let suitable = self.suitable(&request, &idle);
+            let Some((position, devices)) = suitable.filter(|_| !is_task || room > 0) else {
                 waiting.push_back(request);
+                lacks_worker.push(true);
                 continue;
             };
-            self.grant(request, worker, now);
+            room -= usize::from(is_task);
+            let (_, worker) = idle.remove(position);
+            self.grant(request, worker, devices, now);
         }
         waiting.append(&mut self.requests);
         self.requests = waiting;
-        for (job, count) in without_worker {
-            self.spawn_for(job, count);
-        }
+        self.spawn_for(&lacks_worker, now);
         self.recall();
     }
 
-    fn grant(&mut self, request: Request, worker: ProcessId, now: Time) {
+    /// Returns the pool that a request draws from now.
+    fn source_of(&self, request: &Request) -> Option<&Pool> {
+        match request.terms.bundle {
+            Some(bundle) => {
+                let key = self.open_bundle(bundle, &request.shape)?;
+                Some(&self.bundles.get(&key)?.pool)
+            }
+            None => Some(&self.pool),
+        }
+    }
+
+    /// Returns which idle worker is to run a request that fits, and on which devices.
+    fn suitable(
+        &self,
+        request: &Request,
+        idle: &[(Time, ProcessId)],
+    ) -> Option<(usize, Vec<DeviceShare>)> {
+        let pool = self.source_of(request)?;
+        // A process has no connection to itself, so nobody runs what it submitted itself.
+        let find = |is_meant: &dyn Fn(&[u32]) -> bool| {
+            idle.iter().rposition(|(_, process)| {
+                let worker = self.workers.get(process);
+                worker.is_some_and(|worker| worker.job == request.job && is_meant(&worker.gpus))
+                    && !request.is_from(*process)
+            })
+        };
+        let devices = pool.devices_for(&request.shape)?;
+        if let Some(position) = find(&|gpus| is_just(gpus, &devices)) {
+            return Some((position, devices));
+        }
+        // Whole devices are as good as others; a fraction elsewhere would leave two parts in use.
+        if request.shape.amount(Resources::GPU) < Amount::ONE {
+            return None;
+        }
+        let on = |gpus: &[u32]| pool.shares_on(&request.shape, gpus);
+        let position = find(&|gpus| on(gpus).is_some())?;
+        let worker = self.workers.get(&idle[position].1)?;
+        Some((position, on(&worker.gpus)?))
+    }
+
+    fn grant(&mut self, request: Request, worker: ProcessId, devices: Vec<DeviceShare>, now: Time) {
         let lease = LeaseId(self.next_lease);
         self.next_lease += 1;
         let Request {
@@ -66,12 +111,12 @@ impl NodeScheduler {
         let bundle = terms
             .bundle
             .and_then(|bundle| self.open_bundle(bundle, &shape));
+        self.pool_of(bundle).take_on(&shape, &devices);
         let source = Source {
             bundle,
-            devices: self.pool_of(bundle).take(&shape),
+            devices: devices.clone(),
             since: now,
         };
-        let devices = source.devices.clone();
         let actor = match kind {
             LeaseKind::Task => None,
             LeaseKind::Actor { actor, running } => Some((actor, running)),
@@ -105,53 +150,62 @@ impl NodeScheduler {
         });
     }
 
-    fn spawn_for(&mut self, job: JobId, without_worker: usize) {
+    /// Starts workers for those that wait for nothing else.
+    fn spawn_for(&mut self, lacks_worker: &[bool], now: Time) {
         // Only as many as the free resources can really run at once.
-        let mut pool = self.pool.clone();
-        let mut startable = 0;
-        for request in self.requests.iter().filter(|request| request.job == job) {
-            let has_room = match request.terms.bundle {
-                Some(_) => self.fits(request),
-                None => pool.fits(&request.shape),
+        let mut pools = BTreeMap::new();
+        let mut wanted = BTreeMap::<(JobId, Vec<u32>), Wanted>::new();
+        for (request, _) in self
+            .requests
+            .iter()
+            .zip(lacks_worker)
+            .filter(|(_, it)| **it)
+        {
+            let sources: Vec<(Option<BundleKey>, &Pool)> = match request.terms.bundle {
+                Some(bundle) => self
+                    .committed(bundle)
+                    .map(|(key, bundle)| (Some(key), &bundle.pool))
+                    .collect(),
+                None => vec![(None, &self.pool)],
             };
-            if has_room {
-                if request.terms.bundle.is_none() {
-                    pool.take(&request.shape);
+            let devices = sources.into_iter().find_map(|(key, pool)| {
+                let left = pools.entry(key).or_insert_with(|| pool.clone());
+                left.fits(&request.shape).then(|| left.take(&request.shape))
+            });
+            if let Some(devices) = devices {
+                let gpus = devices.iter().map(|share| share.index).collect();
+                let wanted = wanted.entry((request.job, gpus)).or_default();
+                match request.kind {
+                    LeaseKind::Task => wanted.tasks += 1,
+                    LeaseKind::Actor { .. } => wanted.actors += 1,
                 }
-                startable += 1;
             }
         }
-        let starting = self
-            .workers
-            .values()
-            .filter(|worker| worker.job == job && worker.state == WorkerState::Starting)
-            .count()
-            + self.spawning.iter().filter(|other| **other == job).count();
-        let room = self
-            .config
-            .workers_max
-            .saturating_sub(self.workers.len() + self.spawning.len());
-        let wanted = startable.min(without_worker).saturating_sub(starting);
-        for _ in 0..wanted.min(room) {
-            self.spawn(job);
+        self.is_short = false;
+        let actors = wanted.values().map(|wanted| wanted.actors).sum();
+        for ((job, gpus), wanted) in wanted {
+            let is_alike = |of: JobId, sees: &[u32]| of == job && *sees == *gpus;
+            let is_starting = |worker: &&super::Worker| worker.state == WorkerState::Starting;
+            let starting = self.workers.values().filter(is_starting);
+            let starting = starting
+                .filter(|worker| is_alike(worker.job, &worker.gpus))
+                .count()
+                + self
+                    .spawning
+                    .iter()
+                    .filter(|(of, sees)| is_alike(*of, sees))
+                    .count();
+            let room = self.room_for_workers(actors);
+            let lacking = (wanted.tasks + wanted.actors).saturating_sub(starting);
+            for _ in 0..lacking.min(room) {
+                self.spawn(job, gpus.clone());
+            }
+            self.is_short |= room < lacking;
         }
-        if room == 0 && starting == 0 {
-            self.refuse_deadlocked();
-        }
-    }
-
-    /// With every worker process blocked and none allowed any more, nobody would ever run the rest.
-    fn refuse_deadlocked(&mut self) {
-        let all_blocked = self.workers.values().all(|worker| worker.blocked > 0);
-        if !all_blocked {
-            return;
-        }
-        let count = self.workers.len();
-        for request in std::mem::take(&mut self.requests) {
-            let failure = Failure::WouldDeadlock(format!(
-                "all {count} worker processes wait for results of others, and no more may be started"
-            ));
-            self.give_up_on(request, failure);
+        if self.is_short {
+            self.on_no_room(now);
+        } else {
+            self.on_room();
         }
     }
 
@@ -192,4 +246,16 @@ impl NodeScheduler {
             });
         }
     }
+}
+
+/// How many wait for a worker of one kind.
+#[derive(Default)]
+struct Wanted {
+    tasks: usize,
+    actors: usize,
+}
+
+/// Returns whether a worker that sees `gpus` sees these devices and no other.
+fn is_just(gpus: &[u32], devices: &[DeviceShare]) -> bool {
+    gpus.iter().eq(devices.iter().map(|share| &share.index))
 }

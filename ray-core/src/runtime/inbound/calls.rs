@@ -125,6 +125,7 @@ impl Runtime {
             } else {
                 meta.devices.into()
             },
+            inside: meta.inside.map(|inside| Arc::new(*inside)),
             call: failure.map_or_else(|| Ok(Call::new(body, args, inline_limit)), Err),
             held,
             cancelled: Arc::new(AtomicBool::new(false)),

@@ -34,6 +34,7 @@ use super::{context::Running, items::Flow};
 use crate::{
     __private::{ActorMode, Call, Invoke, Method},
     object_ref::AnyRef,
+    placement_group::Inside,
     runtime::{Runtime, waiters::WaitCell},
     wire::CallTarget,
 };
@@ -49,6 +50,8 @@ pub(crate) struct Execution {
     pub(crate) chain: Arc<[ActorId]>,
     /// The GPUs of the lease.
     pub(crate) devices: Arc<[u32]>,
+    /// The placement group of the lease.
+    pub(crate) inside: Option<Arc<Inside>>,
     /// The decoded arguments, or why they cannot be used.
     pub(crate) call: Result<Call, Failure>,
     /// The references that came with the arguments, held while the call runs.
@@ -84,10 +87,16 @@ pub(crate) struct Executor {
     pub(super) state: Mutex<State>,
     /// The leader sleeps on this when it has nothing to run.
     leader: Waiter,
-    /// The GPUs of the actor that lives here.
-    actor_gpus: OnceLock<Arc<[u32]>>,
+    /// What the actor that lives here holds.
+    actor_holds: OnceLock<Held>,
     /// Wakes the local executor of an async actor.
     pub(crate) wake_async: tokio::sync::Notify,
+}
+
+/// What an actor holds of its node for its life.
+struct Held {
+    gpus: Arc<[u32]>,
+    inside: Option<Arc<Inside>>,
 }
 
 pub(super) struct State {
@@ -138,7 +147,7 @@ impl Executor {
                 stopping: None,
             }),
             leader: Waiter::new(),
-            actor_gpus: OnceLock::new(),
+            actor_holds: OnceLock::new(),
             wake_async: tokio::sync::Notify::new(),
         }
     }
@@ -212,10 +221,18 @@ impl Executor {
     /// Returns the GPUs that the running call may use, by their number on the node.
     pub(crate) fn gpus_of(&self, running: &Running) -> Vec<u32> {
         let gpus = match running.actor {
-            Some(_) => self.actor_gpus.get(),
+            Some(_) => self.actor_holds.get().map(|held| &held.gpus),
             None => Some(&running.devices),
         };
         gpus.map_or_else(Vec::new, |gpus| gpus.to_vec())
+    }
+
+    /// Returns the placement group that a running call draws from.
+    pub(crate) fn inside_of(&self, running: &Running) -> Option<Arc<Inside>> {
+        match running.actor {
+            Some(_) => self.actor_holds.get()?.inside.clone(),
+            None => running.inside.clone(),
+        }
     }
 
     /// Runs calls on this thread until the process is told to end.
@@ -228,7 +245,10 @@ impl Executor {
                         max_concurrency, ..
                     } = execution.target
                     {
-                        self.actor_gpus.get_or_init(|| execution.devices.clone());
+                        self.actor_holds.get_or_init(|| Held {
+                            gpus: execution.devices.clone(),
+                            inside: execution.inside.clone(),
+                        });
                         let is_async = execution.method.is_some_and(|method| {
                             matches!(&method.invoke, Invoke::Create(create)
                                 if create.class.mode(Some(max_concurrency)) == ActorMode::Async)

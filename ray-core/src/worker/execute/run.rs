@@ -212,6 +212,7 @@ pub(in crate::worker) fn running_of(execution: &Execution, method: &'static Meth
         actor,
         chain: execution.chain.clone(),
         devices: execution.devices.clone(),
+        inside: execution.inside.clone(),
         cancelled: execution.cancelled.clone(),
     }
 }

@@ -13,6 +13,7 @@ use ray_net::HeaderFields;
 use super::{Core, frames::Parts, push_frame};
 use crate::{
     __private::{Args, Method},
+    placement_group::Inside,
     wire::{ActorCreation, ActorStatus, CallMeta, CallTarget, Message, kind},
 };
 
@@ -23,6 +24,8 @@ pub(crate) struct Creation {
     pub(crate) args: Arc<Args>,
     pub(crate) max_concurrency: u32,
     pub(crate) chain: Arc<[ActorId]>,
+    /// The placement group that it draws from.
+    pub(crate) inside: Option<Arc<Inside>>,
 }
 
 impl Core {
@@ -91,6 +94,7 @@ impl Core {
         let (args, constructor, class) =
             (creation.args.clone(), creation.constructor, creation.class);
         let (max_concurrency, chain) = (creation.max_concurrency, creation.chain.to_vec());
+        let inside = creation.inside.as_deref().cloned().map(Box::new);
         self.on_address(worker, addr);
         let Some(peer) = self.peers.get(&worker).cloned() else {
             return;
@@ -117,6 +121,7 @@ impl Core {
             args: metas,
             chain,
             devices,
+            inside,
         };
         let header = HeaderFields {
             kind: kind::CALL,

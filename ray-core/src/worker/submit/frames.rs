@@ -56,6 +56,7 @@ impl Core {
                 CallTarget::Task { .. } => self.devices_of(to),
                 _ => Vec::new(),
             },
+            inside: payload.inside.as_deref().cloned().map(Box::new),
         };
         let incarnation = match target {
             CallTarget::Method { incarnation, .. } | CallTarget::Create { incarnation, .. } => {

@@ -27,6 +27,7 @@ pub(crate) use frames::{push_frame, push_message};
 
 use crate::{
     __private::{Args, Method},
+    placement_group::Inside,
     runtime::waiters::Waiters,
     store::Value,
     wire::{ActorCreation, CallTarget, Message},
@@ -42,6 +43,8 @@ pub(crate) struct Payload {
     pub(crate) backpressure: u32,
     /// The concurrency group of a method, 0 for the default one.
     pub(crate) group: u16,
+    /// The placement group that a task draws from.
+    pub(crate) inside: Option<Arc<Inside>>,
 }
 
 /// What tasks of one kind take, and where they are to run.

@@ -351,7 +351,7 @@ impl World {
                 };
                 self.send(at, requester, refused);
             }
-            Command::SpawnWorker { job } => {
+            Command::SpawnWorker { job, .. } => {
                 let process = at.started(node.next_process);
                 node.next_process += 1;
                 node.scheduler.on_spawn_started(process, job, now);
