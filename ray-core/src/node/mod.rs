@@ -3,6 +3,7 @@
 //! Embedded in the driver it is called under no lock of the owner's; its answers to this process go
 //! through the runtime's mail box, its answers to others over their connections.
 
+mod asks;
 mod bulk;
 mod commands;
 mod copies;
@@ -207,8 +208,12 @@ impl NodeRole {
             state.tell_control(runtime, &mut wishes.out);
             let pulls = state.copies.pulls.poll_timeout();
             let pressure = state.pressure_timeout(runtime.now());
+            let lingering = state.lingering_timeout();
             let timeout = state.scheduler.poll_timeout();
-            let timeout = [timeout, pulls, pressure].into_iter().flatten().min();
+            let timeout = [timeout, pulls, pressure, lingering]
+                .into_iter()
+                .flatten()
+                .min();
             self.note_lent(&mut state);
             self.courier.queue(std::mem::take(&mut wishes.out));
             (result, timeout, state.take_spill_jobs())
@@ -258,6 +263,7 @@ impl NodeRole {
             let now = runtime.now();
             state.scheduler.on_timeout(now);
             state.on_pressure_timeout(runtime.process(), now, out);
+            state.end_lingering(now, out);
             if state
                 .copies
                 .pulls
@@ -355,8 +361,8 @@ impl NodeRole {
                 process,
                 exit: exit.clone(),
             });
-            state.on_reader_gone(process, now);
-            state.on_owner_gone(process, now);
+            state.on_reader_gone(process, now, out);
+            state.on_owner_gone(process, now, out);
             state.on_mourner_gone(process, runtime.process(), now, out);
             state.orphan(process, worker.job, runtime.process());
             state.forget_ended_jobs(now);
@@ -378,7 +384,7 @@ impl NodeRole {
     ) {
         self.with_state(runtime, |state, out| {
             state.on_process_gone(process, runtime.now());
-            state.on_owner_gone(process, runtime.now());
+            state.on_owner_gone(process, runtime.now(), out);
             state.mourn(process, runtime.process());
             state.tell_workers(out, &|| Message::ProcessDied {
                 process,
@@ -419,7 +425,7 @@ impl NodeRole {
                     state.on_process_gone(process, now);
                 }
             }
-            state.on_holder_gone(node, now);
+            state.on_holder_gone(node, now, out);
             state.on_mourner_gone(node, runtime.process(), now, out);
             state.tell_workers(out, &|| Message::NodeDied { process: node });
         });

@@ -4,17 +4,14 @@ use std::{sync::Arc, task::Waker, time::Instant};
 
 use ray_shm::Pin;
 
-use ray_engine::{
-    failure::Failure,
-    ids::{ObjectId, ProcessId},
-};
+use ray_engine::failure::Failure;
 
-use super::Runtime;
+use super::{Runtime, waiters::WaitCell};
 use crate::{
     Error, Result,
     config::FETCH_TIMEOUT,
     store::{HeldValue, Value},
-    wire::{FetchFor, Message},
+    wire::{FetchFor, Message, WantedObject},
 };
 
 impl Runtime {
@@ -28,8 +25,8 @@ impl Runtime {
         purpose: FetchFor,
         deadline: Option<Instant>,
     ) -> Result<Option<Pin>> {
-        if let Some((object, slot, writer)) = value.missing() {
-            let fetched = self.fetch(object, slot, writer, purpose, deadline)?;
+        if let Some(wanted) = value.missing() {
+            let fetched = self.fetch(wanted, purpose, deadline)?;
             value.set_copy(fetched);
         }
         match value.fetch_failure() {
@@ -132,39 +129,60 @@ impl Runtime {
 
     fn fetch(
         self: &Arc<Self>,
-        object: ObjectId,
-        slot: ray_shm::Slot,
-        writer: ProcessId,
+        wanted: WantedObject,
         purpose: FetchFor,
         deadline: Option<Instant>,
     ) -> Result<Result<Value, Failure>> {
-        let left = deadline.map_or(FETCH_TIMEOUT, |deadline| {
+        let timeout = deadline.map_or(FETCH_TIMEOUT, |deadline| {
             deadline.saturating_duration_since(Instant::now())
         });
-        let reply = self.request(left, |request| Message::Fetch {
+        let cell = WaitCell::new(1, false);
+        let request = self.begin_fetch(&cell, wanted, purpose);
+        self.net()
+            .wait(&cell.waiter, Some(Instant::now() + timeout));
+        let Some(places) = self.end_fetch(request) else {
+            return Err(Error::GetTimeout(timeout));
+        };
+        Ok(places.and_then(|places| {
+            let place = places.first().copied().ok_or_else(|| {
+                Failure::System("the node answered for none of the objects it was asked for".into())
+            });
+            let (offset, len) = place?;
+            let slot = ray_shm::Slot { offset, len };
+            self.mapped_value(slot, self.node_process, Some((wanted.object, request)), 0)
+        }))
+    }
+
+    /// Asks the node for a copy; the answer counts for the cell.
+    pub(super) fn begin_fetch(
+        self: &Arc<Self>,
+        cell: &Arc<WaitCell>,
+        wanted: WantedObject,
+        purpose: FetchFor,
+    ) -> u64 {
+        let request = self.requests.open(cell);
+        self.send_to_node(Message::Fetch {
             request,
-            object,
-            offset: slot.offset,
-            len: slot.len,
-            writer,
             purpose,
+            wanted: vec![wanted],
         });
-        match reply {
-            Ok(Message::Fetched {
-                outcome: Ok((offset, len)),
-                ..
-            }) => {
-                let slot = ray_shm::Slot { offset, len };
-                Ok(self.mapped_value(slot, self.node_process, Some(object), 0))
-            }
-            Ok(Message::Fetched {
-                outcome: Err(failure),
-                ..
-            }) => Ok(Err(failure)),
-            Ok(other) => Err(Error::System(format!(
+        request
+    }
+
+    /// Takes the answer of the node; takes the question back when there is none yet.
+    pub(super) fn end_fetch(
+        self: &Arc<Self>,
+        request: u64,
+    ) -> Option<Result<Vec<(u64, u64)>, Failure>> {
+        match self.requests.close(request) {
+            Some(Message::Fetched { outcome, .. }) => Some(outcome.map_err(|(_, failure)| failure)),
+            Some(other) => Some(Err(Failure::System(format!(
                 "asked for an object and got {other:?}"
-            ))),
-            Err(_) => Err(Error::GetTimeout(left)),
+            )))),
+            None => {
+                self.send_to_node(Message::CancelFetch { request });
+                None
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ use rkyv::{Archive, Deserialize, Serialize, rancor};
 
 use super::{
     ActorCreation, ActorStatus, FetchFor, Held, JobSpec, Location, LogPart, NodeRow, Roster,
-    StoreRow, WorkerRow,
+    StoreRow, WantedObject, WorkerRow,
 };
 use crate::actor::CallLimits;
 
@@ -401,22 +401,24 @@ pub(crate) enum Message {
         nodes: Vec<ProcessId>,
     },
     // Objects of other nodes.
-    /// A process wants a copy in its own node's arena.
+    /// A process wants copies in its own node's arena, all of them before it is answered.
     Fetch {
         request: u64,
-        object: ObjectId,
-        offset: u64,
-        len: u64,
-        writer: ProcessId,
         purpose: FetchFor,
+        wanted: Vec<WantedObject>,
     },
+    /// Where each of them lies, in their order; or the first that cannot be had.
     Fetched {
         request: u64,
-        object: ObjectId,
-        outcome: Result<(u64, u64), Failure>,
+        outcome: Result<Vec<(u64, u64)>, (ObjectId, Failure)>,
     },
-    /// A process reads its copy no more.
+    /// The process waits no longer, or reads none of what it was given.
+    CancelFetch {
+        request: u64,
+    },
+    /// A process reads a copy no more that this request gave it.
     ReleaseCopy {
+        request: u64,
         object: ObjectId,
     },
     /// A node wants a part of an object from a node that has it.

@@ -251,10 +251,9 @@ impl Runtime {
                     ..
                 }) => self.send_to_node(Message::ReturnSegments { first, count }),
                 Some(Message::Fetched {
-                    object,
+                    request,
                     outcome: Ok(_),
-                    ..
-                }) => self.send_to_node(Message::ReleaseCopy { object }),
+                }) => self.send_to_node(Message::CancelFetch { request }),
                 _ => {}
             },
             Message::LocateObject { object } => {

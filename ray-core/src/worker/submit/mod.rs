@@ -28,7 +28,7 @@ pub(crate) use frames::{push_frame, push_message};
 use crate::{
     __private::{Args, Method},
     placement_group::Inside,
-    runtime::waiters::Waiters,
+    runtime::waiters::{Resolved, Waiters},
     store::Value,
     wire::{ActorCreation, CallTarget, Message},
 };
@@ -228,8 +228,12 @@ impl Core {
                     );
                 }
                 Command::Resolved { object } => {
-                    let failed = matches!(self.owner.state(object), ObjectState::Failed(_));
-                    self.waiters.resolve(object, failed);
+                    let how = match self.owner.state(object) {
+                        ObjectState::Failed(_) => Resolved::Failed,
+                        ObjectState::Ready(value) if value.is_elsewhere() => Resolved::Elsewhere,
+                        _ => Resolved::Here,
+                    };
+                    self.waiters.resolve(object, how);
                     if !self.unready.is_empty() {
                         self.create_ready();
                     }
