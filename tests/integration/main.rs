@@ -13,6 +13,7 @@
 
 mod actor_pool;
 mod actors;
+mod arguments;
 mod builds;
 mod cancel;
 mod cluster;

@@ -5,7 +5,7 @@
 //! give the same outputs, so the simulator in `tests/sim` can drive thousands of failure schedules.
 //!
 //! Floor 0 is plain data ([`ids`], [`resources`], [`failure`], [`spec`], [`view`], [`chunks`], [`draws`],
-//! [`table`], [`time`]); floor 1 is machines, which do not import each other.
+//! [`priority`], [`table`], [`time`]); floor 1 is machines, which do not import each other.
 
 pub mod cache;
 pub mod chunks;
@@ -20,6 +20,7 @@ pub mod owner;
 pub mod planted;
 #[cfg(not(feature = "planted"))]
 mod planted;
+pub mod priority;
 pub mod producer;
 pub mod pull;
 pub mod resources;

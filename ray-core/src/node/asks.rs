@@ -2,19 +2,20 @@
 //!
 //! An ask is answered once all that it names is here, and holds it until it is released. One of a `wait` holds
 //! nothing: it ends with its answer. What is given up goes on arriving for a moment, since who polls asks again.
+//! The arguments of tasks are let in while they hold no more than their share of the store.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use ray_engine::{
     failure::Failure,
-    ids::{ObjectId, ProcessId},
-    pull::{Priority, PullId},
+    ids::{JobId, ObjectId, ProcessId},
+    pull::{Arguments, Priority, Wanted},
     time::Time,
 };
 
 use super::{NodeState, Outbox, copies::Place};
 use crate::{
-    config::GIVEN_UP_LINGERS,
+    config::{ARGUMENTS_PERCENT_MAX, GIVEN_UP_LINGERS},
     wire::{FetchFor, Message, WantedObject},
 };
 
@@ -23,13 +24,18 @@ pub(super) type AskId = (ProcessId, u64);
 
 /// Every ask that has not ended.
 #[derive(Default)]
-pub(super) struct Asks(BTreeMap<AskId, Ask>);
+pub(super) struct Asks {
+    by_id: BTreeMap<AskId, Ask>,
+    /// What the tasks of each job may hold.
+    arguments: BTreeMap<JobId, Arguments>,
+}
 
 /// Objects that a process wants to read, together.
 struct Ask {
     purpose: FetchFor,
+    job: JobId,
     /// In the order of the answer.
-    wanted: Vec<ObjectId>,
+    wanted: Vec<WantedObject>,
     /// Those that are not here.
     left: BTreeSet<ObjectId>,
     /// Those that were not given back.
@@ -39,20 +45,42 @@ struct Ask {
 impl Asks {
     /// Returns how much an ask weighs.
     pub(super) fn priority_of(&self, ask: AskId) -> Option<Priority> {
-        self.0.get(&ask).map(|ask| match ask.purpose {
+        self.by_id.get(&ask).map(|ask| match ask.purpose {
             FetchFor::Get => Priority::Get,
             FetchFor::Wait => Priority::Wait,
-            FetchFor::Arguments => Priority::Arguments,
+            FetchFor::Arguments | FetchFor::MethodArguments => Priority::Arguments,
         })
     }
 
-    /// Forgets who used a copy of a job that has ended.
-    pub(super) fn forget(&mut self, users: &BTreeMap<AskId, Option<PullId>>) {
-        self.0.retain(|ask, _| !users.contains_key(ask));
+    /// Takes an ask out; what it held of its job's share goes to others.
+    fn take(&mut self, id: AskId) -> Option<Ask> {
+        let ask = self.by_id.remove(&id)?;
+        if let Some(arguments) = self.arguments.get_mut(&ask.job) {
+            arguments.end(id);
+        }
+        Some(ask)
+    }
+
+    /// What a process runs waits for others.
+    pub(super) fn on_blocked(&mut self, process: ProcessId) {
+        let machines = self.arguments.values_mut();
+        machines.for_each(|arguments| arguments.on_blocked(process));
+    }
+
+    /// What a process runs goes on, or the process is gone.
+    pub(super) fn on_unblocked(&mut self, process: ProcessId) {
+        let machines = self.arguments.values_mut();
+        machines.for_each(|arguments| arguments.on_unblocked(process));
+    }
+
+    /// Forgets what the processes of a job that has ended have asked for.
+    pub(super) fn forget(&mut self, job: JobId) {
+        self.by_id.retain(|_, ask| ask.job != job);
+        self.arguments.remove(&job);
     }
 
     fn of(&self, process: ProcessId) -> Vec<AskId> {
-        let its = self.0.range((process, 0)..=(process, u64::MAX));
+        let its = self.by_id.range((process, 0)..=(process, u64::MAX));
         its.map(|(ask, _)| *ask).collect()
     }
 }
@@ -63,27 +91,61 @@ impl NodeState {
         &mut self,
         ask: AskId,
         purpose: FetchFor,
-        wanted: &[WantedObject],
+        wanted: Vec<WantedObject>,
         here: ProcessId,
         now: Time,
         out: &mut Outbox,
     ) {
-        if !self.jobs.contains_key(&self.job_of(ask.0)) || self.copies.asks.0.contains_key(&ask) {
+        let job = self.job_of(ask.0);
+        let Some(on_node) = self.jobs.get(&job) else {
+            return;
+        };
+        let asks = &mut self.copies.asks;
+        if asks.by_id.contains_key(&ask) {
             return;
         }
-        let objects = wanted.iter().map(|wanted| wanted.object);
-        let left: BTreeSet<ObjectId> = objects.clone().collect();
+        let left: BTreeSet<ObjectId> = wanted.iter().map(|wanted| wanted.object).collect();
         let asked = Ask {
             purpose,
-            wanted: objects.collect(),
+            job,
             held: left.clone(),
             left,
+            wanted,
         };
-        self.copies.asks.0.insert(ask, asked);
+        if purpose == FetchFor::Arguments {
+            let limit = on_node.arena.capacity() / 100 * ARGUMENTS_PERCENT_MAX;
+            let arguments = asks.arguments.entry(job);
+            let arguments = arguments.or_insert_with(|| Arguments::new(limit));
+            let sizes = asked.wanted.iter().map(|wanted| Wanted {
+                object: wanted.object,
+                bytes: wanted.len,
+            });
+            arguments.ask(ask, &sizes.collect::<Vec<_>>());
+            asks.by_id.insert(ask, asked);
+        } else {
+            asks.by_id.insert(ask, asked);
+            self.begin_ask(ask, here, now, out);
+        }
+    }
+
+    /// Begins what was let in since.
+    pub(super) fn begin_admitted(&mut self, here: ProcessId, now: Time, out: &mut Outbox) {
+        let next = |asks: &mut Asks| {
+            let mut machines = asks.arguments.values_mut();
+            machines.find_map(Arguments::poll_admitted)
+        };
+        while let Some(ask) = next(&mut self.copies.asks) {
+            self.begin_ask(ask, here, now, out);
+        }
+    }
+
+    fn begin_ask(&mut self, id: AskId, here: ProcessId, now: Time, out: &mut Outbox) {
+        let asked = self.copies.asks.by_id.get(&id);
+        let wanted = asked.map(|ask| ask.wanted.clone()).unwrap_or_default();
         for wanted in wanted {
             // The first that cannot be had ends the whole ask.
-            if self.copies.asks.0.contains_key(&ask) {
-                self.want_copy(wanted, ask, here, now, out);
+            if self.copies.asks.by_id.contains_key(&id) {
+                self.want_copy(&wanted, id, here, now, out);
             }
         }
     }
@@ -96,15 +158,15 @@ impl NodeState {
         now: Time,
         out: &mut Outbox,
     ) {
-        let Some(ask) = self.copies.asks.0.get_mut(&id) else {
+        let Some(ask) = self.copies.asks.by_id.get_mut(&id) else {
             return;
         };
         if !ask.left.remove(&object) || !ask.left.is_empty() {
             return;
         }
         let by_object = &self.copies.by_object;
-        let places = ask.wanted.iter().map(|object| {
-            let place = by_object.get(object).map(|copy| &copy.place);
+        let places = ask.wanted.iter().map(|wanted| {
+            let place = by_object.get(&wanted.object).map(|copy| &copy.place);
             let Some(Place::Here(slot)) = place else {
                 unreachable!("what an ask holds stays here");
             };
@@ -139,14 +201,14 @@ impl NodeState {
         now: Time,
         out: &mut Outbox,
     ) {
-        let Some(ask) = self.copies.asks.0.get_mut(&id) else {
+        let Some(ask) = self.copies.asks.by_id.get_mut(&id) else {
             return;
         };
         if !ask.held.remove(&object) {
             return;
         }
         if ask.held.is_empty() {
-            self.copies.asks.0.remove(&id);
+            self.copies.asks.take(id);
         }
         self.leave_copy(id, object, None, now, out);
     }
@@ -158,7 +220,7 @@ impl NodeState {
 
     /// Ends an ask; what nobody else wants goes on arriving until `linger`, if that is given.
     fn end_ask(&mut self, id: AskId, linger: Option<Time>, now: Time, out: &mut Outbox) {
-        let Some(ask) = self.copies.asks.0.remove(&id) else {
+        let Some(ask) = self.copies.asks.take(id) else {
             return;
         };
         for object in ask.held {
@@ -200,6 +262,7 @@ impl NodeState {
 
     /// A process of this node is gone, and with it what it read and waited for.
     pub(super) fn on_reader_gone(&mut self, process: ProcessId, now: Time, out: &mut Outbox) {
+        self.copies.asks.on_unblocked(process);
         for ask in self.copies.asks.of(process) {
             self.end_ask(ask, None, now, out);
         }

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use ray_engine::{
     failure::Failure,
     ids::{JobId, NodeId, ObjectId, ProcessId},
-    pull::{PullConfig, PullId, Pulls},
+    pull::{Priority, PullConfig, PullId, Pulls},
     time::Time,
 };
 use ray_shm::{Arena, NotLent, SegmentRange, Slot, WriteGuard, Writer};
@@ -198,7 +198,7 @@ impl NodeState {
                     self.on_wanted_here(ask, object, now, out);
                 }
                 Place::Arriving(_) => self.begin_pull(object, ask, now),
-                Place::Homeless => {}
+                Place::Homeless => self.hasten_copy(object, ask, here, now, out),
             }
             return;
         }
@@ -222,9 +222,35 @@ impl NodeState {
             None => {
                 let least = wanted.len;
                 let bytes = least.max(SEGMENT_LEASE_BYTES);
-                self.queue_segments(Asker::Copy(object), id, bytes, least);
+                let priority = self.copies.asks.priority_of(ask);
+                let priority = priority.unwrap_or(Priority::Arguments);
+                self.queue_segments(Asker::Copy(object), id, (bytes, least), priority, now);
                 self.grant_segments(id, here, now, out);
             }
+        }
+    }
+
+    /// A copy waits for room and somebody weightier wants it: it goes forward in the queue.
+    fn hasten_copy(
+        &mut self,
+        object: ObjectId,
+        ask: AskId,
+        here: ProcessId,
+        now: Time,
+        out: &mut Outbox,
+    ) {
+        let (asker, id) = (Asker::Copy(object), self.job_of(ask.0));
+        let queued = self.segment_queue.iter();
+        let mut before = queued.filter(|asked| asked.asker == asker);
+        let (Some(asked), Some(priority)) = (before.next(), self.copies.asks.priority_of(ask))
+        else {
+            return;
+        };
+        if priority < asked.priority {
+            let sizes = (asked.bytes, asked.least);
+            self.unqueue_segments(|other| other == asker, now);
+            self.queue_segments(asker, id, sizes, priority, now);
+            self.grant_segments(id, here, now, out);
         }
     }
 
@@ -452,8 +478,8 @@ impl NodeState {
             for pull in copy.users.values().copied().flatten().chain(lingering) {
                 copies.pulls.cancel(pull, now);
             }
-            copies.asks.forget(&copy.users);
         }
+        copies.asks.forget(id);
         copies.by_object.retain(|_, copy| copy.job != id);
         let Copies {
             by_object, idle, ..

@@ -124,8 +124,14 @@ impl NodeRole {
                 }
                 runtime.note_worker_ready();
             }
-            Message::Blocked => state.scheduler.on_worker_blocked(from, now),
-            Message::Unblocked => state.scheduler.on_worker_unblocked(from, now),
+            Message::Blocked => {
+                state.copies.asks.on_blocked(from);
+                state.scheduler.on_worker_blocked(from, now)
+            }
+            Message::Unblocked => {
+                state.copies.asks.on_unblocked(from);
+                state.scheduler.on_worker_unblocked(from, now)
+            }
             Message::StayedBusy => state.scheduler.on_worker_stayed(from, now),
             Message::KillWorker { worker } => {
                 if let Some(worker) = state.workers.get(&worker) {
@@ -239,7 +245,7 @@ impl NodeRole {
                 self.with_state(runtime, |state, out| match net {
                     Ok(net) => {
                         state.copies.port = net.local_addr().port();
-                        state.on_fetch((from, request), purpose, &wanted, here, now, out);
+                        state.on_fetch((from, request), purpose, wanted, here, now, out);
                     }
                     Err(reason) => {
                         let text = format!("no endpoint for objects of other nodes: {reason}");

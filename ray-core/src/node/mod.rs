@@ -204,6 +204,7 @@ impl NodeRole {
             let result = f(&mut state, &mut wishes.out);
             state.run_commands(runtime, &mut wishes);
             state.tell_drained(runtime, &mut wishes.out);
+            state.begin_admitted(runtime.process(), runtime.now(), &mut wishes.out);
             state.run_pulls(runtime.now(), &mut wishes.out);
             state.tell_control(runtime, &mut wishes.out);
             let pulls = state.copies.pulls.poll_timeout();

@@ -24,7 +24,7 @@ impl Bringing<'_> {
         if let Some(wanted) = value.missing()
             && !self.asked.contains_key(&object)
         {
-            let request = self.runtime.begin_fetch(cell, wanted, FetchFor::Wait);
+            let request = self.runtime.begin_fetch(cell, vec![wanted], FetchFor::Wait);
             self.asked.insert(object, (request, value));
         }
     }

@@ -79,7 +79,10 @@ impl WantedObject {
 pub(crate) enum FetchFor {
     Get,
     Wait,
+    /// A task is to run.
     Arguments,
+    /// A method or a constructor is to run: others may wait for its actor, so it waits for no share.
+    MethodArguments,
 }
 
 /// What a node must know to start workers of a job.
