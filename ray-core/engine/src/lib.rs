@@ -12,6 +12,7 @@ pub mod chunks;
 pub mod collective;
 pub mod control;
 pub mod draws;
+pub mod evacuation;
 pub mod failure;
 pub mod groups;
 pub mod ids;

@@ -13,7 +13,7 @@ use ray_engine::{
     time::Time,
 };
 
-use super::{NodeState, Outbox, copies::Place};
+use super::{NodeState, Outbox, copies::Place, leave::Drain};
 use crate::{
     config::{ARGUMENTS_PERCENT_MAX, GIVEN_UP_LINGERS},
     wire::{FetchFor, Message, WantedObject},
@@ -26,6 +26,7 @@ pub(super) type AskId = (ProcessId, u64);
 #[derive(Default)]
 pub(super) struct Asks {
     by_id: BTreeMap<AskId, Ask>,
+    taken_over: u64,
     /// What the tasks of each job may hold.
     arguments: BTreeMap<JobId, Arguments>,
 }
@@ -34,6 +35,8 @@ pub(super) struct Asks {
 struct Ask {
     purpose: FetchFor,
     job: JobId,
+    /// The leaving node whose object is taken over for its owner, who asks.
+    leaving: Option<ProcessId>,
     /// In the order of the answer.
     wanted: Vec<WantedObject>,
     /// Those that are not here.
@@ -79,6 +82,11 @@ impl Asks {
         self.arguments.remove(&job);
     }
 
+    /// Returns whose arena an ask is for.
+    pub(super) fn job_of(&self, ask: AskId) -> Option<JobId> {
+        self.by_id.get(&ask).map(|ask| ask.job)
+    }
+
     fn of(&self, process: ProcessId) -> Vec<AskId> {
         let its = self.by_id.range((process, 0)..=(process, u64::MAX));
         its.map(|(ask, _)| *ask).collect()
@@ -108,6 +116,7 @@ impl NodeState {
         let asked = Ask {
             purpose,
             job,
+            leaving: None,
             held: left.clone(),
             left,
             wanted,
@@ -126,6 +135,45 @@ impl NodeState {
             asks.by_id.insert(ask, asked);
             self.begin_ask(ask, here, now, out);
         }
+    }
+
+    /// An owner wants its object kept here, since the node that has it leaves.
+    pub(super) fn on_take_over(
+        &mut self,
+        (owner, leaving): (ProcessId, ProcessId),
+        job: JobId,
+        wanted: WantedObject,
+        here: ProcessId,
+        now: Time,
+        out: &mut Outbox,
+    ) {
+        let object = wanted.object;
+        if !self.jobs.contains_key(&job) || self.drain != Drain::No {
+            let refusal = Some("that node has no store for it".to_owned());
+            return out.push((
+                owner,
+                Message::TakenOver {
+                    leaving,
+                    object,
+                    refusal,
+                },
+            ));
+        }
+        let asks = &mut self.copies.asks;
+        asks.taken_over += 1;
+        // Apart from the numbers that processes give.
+        let id = (owner, u64::MAX - asks.taken_over);
+        let only = BTreeSet::from([object]);
+        let asked = Ask {
+            purpose: FetchFor::MethodArguments,
+            job,
+            leaving: Some(leaving),
+            wanted: vec![wanted],
+            left: only.clone(),
+            held: only,
+        };
+        asks.by_id.insert(id, asked);
+        self.begin_ask(id, here, now, out);
     }
 
     /// Begins what was let in since.
@@ -164,6 +212,19 @@ impl NodeState {
         if !ask.left.remove(&object) || !ask.left.is_empty() {
             return;
         }
+        if let Some(leaving) = ask.leaving {
+            if let Some(copy) = self.copies.by_object.get_mut(&object) {
+                copy.is_last = true;
+            }
+            let refusal = None;
+            let taken = Message::TakenOver {
+                leaving,
+                object,
+                refusal,
+            };
+            out.push((id.0, taken));
+            return self.end_ask(id, None, now, out);
+        }
         let by_object = &self.copies.by_object;
         let places = ask.wanted.iter().map(|wanted| {
             let place = by_object.get(&wanted.object).map(|copy| &copy.place);
@@ -189,7 +250,16 @@ impl NodeState {
         now: Time,
         out: &mut Outbox,
     ) {
-        out.push((id.0, fetched(id, Err((object, failure.clone())))));
+        let ask = self.copies.asks.by_id.get(&id);
+        let answer = match ask.and_then(|ask| ask.leaving) {
+            Some(leaving) => Message::TakenOver {
+                leaving,
+                object,
+                refusal: Some(crate::Error::from(failure.clone()).to_string()),
+            },
+            None => fetched(id, Err((object, failure.clone()))),
+        };
+        out.push((id.0, answer));
         self.end_ask(id, None, now, out);
     }
 

@@ -58,7 +58,7 @@ pub(super) struct Copy {
     /// Parts of it that are on their way out.
     pub(super) serving: u32,
     /// Whether its owner relies on it.
-    is_last: bool,
+    pub(super) is_last: bool,
     /// Whether its owner has no use for it.
     pub(super) is_unwanted: bool,
 }
@@ -189,7 +189,9 @@ impl NodeState {
         now: Time,
         out: &mut Outbox,
     ) {
-        let (object, id) = (wanted.object, self.job_of(ask.0));
+        let (object, Some(id)) = (wanted.object, self.copies.asks.job_of(ask)) else {
+            return;
+        };
         if let Some(copy) = self.copies.by_object.get_mut(&object) {
             copy.users.insert(ask, None);
             match &copy.place {
@@ -239,7 +241,9 @@ impl NodeState {
         now: Time,
         out: &mut Outbox,
     ) {
-        let (asker, id) = (Asker::Copy(object), self.job_of(ask.0));
+        let (asker, Some(id)) = (Asker::Copy(object), self.copies.asks.job_of(ask)) else {
+            return;
+        };
         let queued = self.segment_queue.iter();
         let mut before = queued.filter(|asked| asked.asker == asker);
         let (Some(asked), Some(priority)) = (before.next(), self.copies.asks.priority_of(ask))

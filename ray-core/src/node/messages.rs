@@ -86,6 +86,20 @@ impl NodeRole {
                     out.push((from, Message::DrainAccepted));
                 }
             }
+            Message::LeaveAmong { others, takers } => {
+                if from == runtime.control_process() {
+                    state.on_leave_among(others, takers, runtime.process(), out);
+                }
+            }
+            Message::NodeLeaves { takers } => {
+                state.on_node_leaves(from, &takers, runtime.process(), out)
+            }
+            Message::ObjectsMoved {
+                leaving,
+                moved,
+                left,
+            } => state.on_objects_moved(from, leaving, (moved, left), out),
+            Message::NodeMoved { moved, left } => state.on_node_moved(from, moved, left),
             Message::ReturnLease { lease } => state.scheduler.return_lease(lease, now),
             Message::PrepareBundles {
                 group,
@@ -255,6 +269,27 @@ impl NodeRole {
                         let outcome = Err((object, Failure::System(text)));
                         out.push((from, Message::Fetched { request, outcome }));
                     }
+                });
+            }
+            Message::TakeOver {
+                leaving,
+                job,
+                wanted,
+            } => {
+                let net = self.bulk_net(runtime);
+                self.with_state(runtime, |state, out| match net {
+                    Ok(net) => {
+                        state.copies.port = net.local_addr().port();
+                        state.on_take_over((from, leaving), job, wanted, here, now, out);
+                    }
+                    Err(reason) => out.push((
+                        from,
+                        Message::TakenOver {
+                            leaving,
+                            object: wanted.object,
+                            refusal: Some(format!("no endpoint for objects: {reason}")),
+                        },
+                    )),
                 });
             }
             Message::ReadChunk {

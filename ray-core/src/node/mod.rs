@@ -9,6 +9,7 @@ mod commands;
 mod copies;
 pub(crate) mod gpus;
 pub(crate) mod jobs;
+mod leave;
 mod messages;
 pub(crate) mod process;
 mod pulls;
@@ -47,6 +48,7 @@ use self::{
     copies::Copies,
     gpus::VisibleGpus,
     jobs::{Code, JobOnNode, Progress},
+    leave::{Drain, Leaving},
     segments::{Asker, Quiescing},
     spill_io::SpillIo,
 };
@@ -112,17 +114,8 @@ struct NodeState {
     /// How a worker ended before it was ready.
     failed_start: Option<String>,
     drain: Drain,
+    leaving: Leaving,
     shutting_down: bool,
-}
-
-/// Whether the node is being emptied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Drain {
-    No,
-    /// It takes no new work.
-    Wanted,
-    /// The control role knows that it has none.
-    Done,
 }
 
 /// A worker process from its start on.
@@ -166,6 +159,7 @@ impl NodeRole {
                 has_lent: false,
                 failed_start: None,
                 drain: Drain::No,
+                leaving: Leaving::default(),
                 shutting_down: false,
             }),
             courier: Courier::default(),
@@ -203,7 +197,8 @@ impl NodeRole {
             let mut state = self.state.lock();
             let result = f(&mut state, &mut wishes.out);
             state.run_commands(runtime, &mut wishes);
-            state.tell_drained(runtime, &mut wishes.out);
+            state.begin_to_leave(runtime.control_process(), &mut wishes.out);
+            state.end_leaving(runtime.control_process(), &mut wishes.out);
             state.begin_admitted(runtime.process(), runtime.now(), &mut wishes.out);
             state.run_pulls(runtime.now(), &mut wishes.out);
             state.tell_control(runtime, &mut wishes.out);
@@ -365,6 +360,7 @@ impl NodeRole {
             state.on_reader_gone(process, now, out);
             state.on_owner_gone(process, now, out);
             state.on_mourner_gone(process, runtime.process(), now, out);
+            state.on_mover_gone(process, out);
             state.orphan(process, worker.job, runtime.process());
             state.forget_ended_jobs(now);
             true
@@ -428,6 +424,7 @@ impl NodeRole {
             }
             state.on_holder_gone(node, now, out);
             state.on_mourner_gone(node, runtime.process(), now, out);
+            state.on_mover_gone(node, out);
             state.tell_workers(out, &|| Message::NodeDied { process: node });
         });
     }

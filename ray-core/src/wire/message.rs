@@ -523,8 +523,49 @@ pub(crate) enum Message {
     /// The node takes no new work and ends once it has none.
     Drain,
     DrainAccepted,
-    /// The node has no work any more.
-    Drained,
+    /// The node has no work any more: who is there that may have objects on it?
+    Leave,
+    /// These are there, and these take objects.
+    LeaveAmong {
+        others: Vec<ProcessId>,
+        takers: Vec<NodeId>,
+    },
+    /// The sender leaves: have its objects moved.
+    NodeLeaves {
+        takers: Vec<NodeId>,
+    },
+    /// A node tells its processes.
+    MoveObjects {
+        leaving: ProcessId,
+        takers: Vec<NodeId>,
+    },
+    /// An owner asks a node to take a copy of what a leaving node has, and to keep it.
+    TakeOver {
+        leaving: ProcessId,
+        job: JobId,
+        wanted: WantedObject,
+    },
+    TakenOver {
+        leaving: ProcessId,
+        object: ObjectId,
+        refusal: Option<String>,
+    },
+    /// A process has moved what it could.
+    ObjectsMoved {
+        leaving: ProcessId,
+        moved: u64,
+        left: Vec<String>,
+    },
+    /// Every process of the sender's node has.
+    NodeMoved {
+        moved: u64,
+        left: Vec<String>,
+    },
+    /// The node is empty; what could not be moved is named.
+    Drained {
+        moved: u64,
+        left: Vec<String>,
+    },
     // Somebody looks at the cluster.
     /// The control role asks a node what its processes hold, and the node its workers.
     Gather {

@@ -102,7 +102,8 @@ impl Message {
                 | Message::Heartbeat
                 | Message::ProbeReached { .. }
                 | Message::DrainAccepted
-                | Message::Drained
+                | Message::Leave
+                | Message::Drained { .. }
                 | Message::JoinCollective { .. }
                 | Message::WithdrawCollective { .. }
                 | Message::LeaveCollective { .. }
