@@ -1,6 +1,7 @@
 //! One object of 1 GiB between two nodes of this machine, and small calls meanwhile.
 //!
-//! Prints a line of JSON a number: `transfer.1GB`, and `transfer.call.p50` and `.p99` before and during.
+//! Prints a line of JSON a number: `transfer.floor.1GB` and `transfer.1GB` of each round and as medians, their ratio,
+//! and `transfer.call.p50` and `.p99` before and during. The floor is raw quinn between two bare processes.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -18,7 +19,7 @@ use ray_core::{
 
 const BYTES: usize = 1 << 30;
 const STORE: u64 = 5 << 29;
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 
 #[remote(num_cpus = 0)]
 fn len_of(bytes: &Archived<Vec<u8>>) -> u64 {
@@ -71,6 +72,8 @@ fn main() -> Result<(), Error> {
             let address = arguments.next().unwrap_or_default();
             measure(&address, &arguments.next().unwrap_or_default())
         }
+        Some("floor") => ray_floor::bulk_server().map_err(bare),
+        Some("measure-floor") => floor().map(drop),
         _ => {
             let (_head, line) = begin(&["head"])?;
             let (address, token) = line.split_once(' ').unwrap_or_default();
@@ -128,9 +131,11 @@ fn measure(address: &str, token: &str) -> Result<(), Error> {
         .address(address)
         .token(token)
         .init()?;
+    let floor = floor()?;
     let echo = Echo::remote();
     let before = latencies(&echo, &mut |calls| calls < 2000)?;
     let source = vec![7_u8; BYTES];
+    let mut rates = Vec::new();
     for round in 0..ROUNDS {
         let object = put(&source)?;
         let is_done = AtomicBool::new(false);
@@ -145,13 +150,34 @@ fn measure(address: &str, token: &str) -> Result<(), Error> {
             (transfer.join(), during)
         });
         let seconds = seconds.map_err(|_| Error::System("the transfer panicked".into()))??;
+        rates.push(BYTES as f64 / 1e9 / seconds);
         print("transfer.1GB", BYTES as f64 / 1e9 / seconds, "GB/s");
         if round == ROUNDS - 1 {
             report("before", before.clone());
             report("during", during?);
         }
     }
+    let ours = ray_floor::median(&mut rates);
+    print("transfer.1GB.median", ours, "GB/s");
+    print("transfer.1GB.ratio", ours / floor, "x of the floor");
     ray.shutdown()
+}
+
+/// Measures raw quinn; returns the median, GB/s.
+fn floor() -> Result<f64, Error> {
+    let program = std::env::current_exe().map_err(|error| bare(error.into()))?;
+    let argv = [program.to_string_lossy().into_owned(), "floor".into()];
+    let mut rates = ray_floor::measure_bulk(&argv, BYTES, ROUNDS).map_err(bare)?;
+    for rate in &rates {
+        print("transfer.floor.1GB", *rate, "GB/s");
+    }
+    let median = ray_floor::median(&mut rates);
+    print("transfer.floor.1GB.median", median, "GB/s");
+    Ok(median)
+}
+
+fn bare(error: ray_floor::FloorError) -> Error {
+    Error::System(format!("the floor could not be measured: {error}"))
 }
 
 /// Calls one after the other; returns how long each took, in microseconds.

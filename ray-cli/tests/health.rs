@@ -17,6 +17,17 @@ fn hold(begun: String, until: String) -> String {
     runtime_context().node.to_string()
 }
 
+#[remote(resources("second" = 0.1))]
+fn blob(byte: u8, len: u64) -> Vec<u8> {
+    vec![byte; len as usize]
+}
+
+/// Returns a reference that the process of this task owns.
+#[remote(resources("second" = 0.1))]
+fn put_there() -> Result<ObjectRef<Vec<u8>>, Error> {
+    ray_core::put(&vec![1; 1 << 20])
+}
+
 #[remote]
 fn home() -> String {
     runtime_context().node.to_string()
@@ -126,6 +137,45 @@ fn a_draining_node_finishes_what_it_has_takes_nothing_new_and_leaves() -> ray_co
     assert_eq!(held.get()?, there.to_string());
     assert!(node.child.wait().expect("it ends").success());
     assert!(second(&user).contains("it was drained"));
+    ray.shutdown()
+}
+
+#[ray_core::test]
+fn a_drained_node_loses_no_object() -> ray_core::Result<()> {
+    let user = User::new();
+    let (_head, address) = user.start_head();
+    let mut nodes = ["second", "third"].map(|name| user.start_named(&address, name));
+    let ray = user.join(&address)?;
+    // More than this driver's own store holds; none of it can be made again.
+    let made = (0..6).map(|byte| blob::options().max_retries(0).remote(byte, 8 << 20));
+    let objects = made.collect::<Vec<_>>();
+    assert!(eventually(|| objects
+        .iter()
+        .all(|object| object.is_ready())));
+    for (name, node) in ["second", "third"].into_iter().zip(&mut nodes) {
+        let said = user.ok(&["drain", name]);
+        assert!(said.contains("it was drained"), "{said}");
+        assert!(node.child.wait().expect("it ends").success());
+    }
+    let fetched = ray_core::object_store_stats()?.fetched_bytes;
+    assert_eq!(fetched, 0, "other nodes come first");
+    for (byte, object) in (0..).zip(&objects) {
+        assert!(object.view()?.iter().all(|there| *there == byte));
+    }
+    ray.shutdown()
+}
+
+#[ray_core::test]
+fn what_the_processes_of_a_drained_node_own_ends_with_them() -> ray_core::Result<()> {
+    let user = User::new();
+    let (_head, address) = user.start_head();
+    let mut node = user.start_node(&address);
+    let ray = user.join(&address)?;
+    let inside = put_there::remote().get()?;
+    user.ok(&["drain", "second"]);
+    assert!(node.child.wait().expect("it was told to end").success());
+    let lost = inside.get();
+    assert!(matches!(lost, Err(Error::OwnerDied { .. })), "{lost:?}");
     ray.shutdown()
 }
 

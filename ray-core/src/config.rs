@@ -269,6 +269,10 @@ pub const SPILL_FILE_BYTES_MAX: u64 = 100 << 20;
 pub const SPILL_THREADS: usize = 2;
 /// A read of another node's object waits this long for its copy.
 pub const FETCH_TIMEOUT: Duration = Duration::from_secs(600);
+/// Arguments of tasks that come from other nodes hold at most this share of the store; percent.
+pub const ARGUMENTS_PERCENT_MAX: u64 = 70;
+/// What nobody waits for any more goes on arriving this long, for who asks again.
+pub const GIVEN_UP_LINGERS: Duration = Duration::from_secs(2);
 /// One part of an object on its way between nodes; bytes.
 pub const CHUNK_BYTES: u64 = 4 << 20;
 /// Nodes that one node sends parts of one object to at a time; others are sent to newer holders.

@@ -89,6 +89,9 @@ pub fn get_all<T: Data>(refs: &[ObjectRef<T>]) -> Result<Vec<T>> {
 /// Waits until `num_returns` of the references are ready; returns them and the rest, each in input order.
 ///
 /// Never more than `num_returns` are in the first list. Without `timeout` it waits as long as it takes.
+/// Ready means that the value is on this node, or that there will be none: `get` says which. Values of other
+/// nodes are brought here meanwhile, after those that somebody blocks in `get` for; what is still on its way
+/// at the end is given up soon, unless somebody asks again.
 ///
 /// # Errors
 /// `InvalidOption` for duplicates or a count outside `1..=refs.len()`; an empty list is two empty lists.
@@ -133,7 +136,7 @@ pub fn wait_any(
             reason: format!("{twice} is in the list twice; wait for each reference once"),
         });
     }
-    let is_ready = runtime.wait_values(&ids, num_returns, timeout.into())?;
+    let is_ready = runtime.wait_here(&ids, num_returns, timeout.into())?;
     let mut ready = Vec::with_capacity(num_returns);
     let mut pending = Vec::new();
     for (reference, there) in refs.iter().zip(is_ready) {

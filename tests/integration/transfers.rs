@@ -147,10 +147,18 @@ fn a_broadcast_goes_on_from_node_to_node() -> ray_core::Result<()> {
             "{fetched}"
         );
     }
-    assert!(from_here >= SIZE, "somebody had it from here: {from_here}");
+    let served = [from_here]
+        .into_iter()
+        .chain(before.iter().map(|(_, served)| *served as usize));
+    let served = served.collect::<Vec<_>>();
+    assert!(from_here >= SIZE, "somebody had it from here: {served:?}");
     assert!(
-        from_here < names.len() * SIZE,
-        "the others had it from each other: {from_here}"
+        served.iter().all(|served| *served < names.len() * SIZE),
+        "no holder serves all: {served:?}"
+    );
+    assert!(
+        served[1..].iter().sum::<usize>() >= SIZE / 2,
+        "those who have it pass it on: {served:?}"
     );
     assert_eq!(everywhere(&object)?, [digest(&bytes); 4]);
     assert_eq!(traffic_of()?, before, "repeated use moves nothing");

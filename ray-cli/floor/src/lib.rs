@@ -1,12 +1,14 @@
 //! What the machine can do without us: the scale beside which `ray bench` reads its own numbers.
 //!
 //! A floor is two bare processes with one current-thread runtime each and the application on that
-//! thread. Nothing here knows ray-core; ray-shm lends the memory of the arena and futex floors.
+//! thread, unless its module says otherwise. Nothing here knows ray-core; ray-shm lends the memory of the arena and futex floors.
 
+mod bulk;
 mod memory;
 mod quic;
 mod wake;
 
+pub use bulk::{bulk_server, measure_bulk};
 pub use memory::{arena_put, memcpy};
 pub use quic::{QuicFloor, echo_server, measure_quic};
 pub use wake::{futex_peer, measure_futex};

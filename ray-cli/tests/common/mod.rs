@@ -78,10 +78,16 @@ impl User {
 
     /// Starts the node `second` with two CPUs and two of a resource of that name.
     pub fn start_node(&self, address: &str) -> Started {
+        self.start_named(address, "second")
+    }
+
+    /// Starts a node that has two of a resource of its own name.
+    pub fn start_named(&self, address: &str, name: &str) -> Started {
         let token = self.ok(&["token", "create"]);
-        let arguments = ["--address", address, "--num-cpus", "2", "--name", "second"];
+        let own = format!("{name}=2");
+        let arguments = ["--address", address, "--num-cpus", "2", "--name", name];
         let mut all = arguments.to_vec();
-        all.extend(["--resources", "second=2", "--token", token.trim()]);
+        all.extend(["--resources", &own, "--token", token.trim()]);
         self.start(&all)
     }
 

@@ -5,13 +5,14 @@
 //! give the same outputs, so the simulator in `tests/sim` can drive thousands of failure schedules.
 //!
 //! Floor 0 is plain data ([`ids`], [`resources`], [`failure`], [`spec`], [`view`], [`chunks`], [`draws`],
-//! [`table`], [`time`]); floor 1 is machines, which do not import each other.
+//! [`priority`], [`table`], [`time`]); floor 1 is machines, which do not import each other.
 
 pub mod cache;
 pub mod chunks;
 pub mod collective;
 pub mod control;
 pub mod draws;
+pub mod evacuation;
 pub mod failure;
 pub mod groups;
 pub mod ids;
@@ -20,6 +21,7 @@ pub mod owner;
 pub mod planted;
 #[cfg(not(feature = "planted"))]
 mod planted;
+pub mod priority;
 pub mod producer;
 pub mod pull;
 pub mod resources;

@@ -6,6 +6,7 @@ use ray_engine::{
     cache::{Cache, CacheConfig, Command, CopyKind, FileId, RoomId},
     failure::Failure,
     ids::{ObjectId, ProcessId},
+    priority::Priority,
     time::Time,
 };
 
@@ -35,7 +36,7 @@ fn commands(cache: &mut Cache) -> Vec<Command> {
 }
 
 fn create(cache: &mut Cache, index: u64, bytes: u64, copy: CopyKind) {
-    cache.need(RoomId(index), bytes, NOW);
+    cache.need(RoomId(index), bytes, Priority::Get, NOW);
     cache.on_created(RoomId(index), id(index), bytes, copy, NOW);
 }
 
@@ -56,7 +57,7 @@ fn store(objects: &[(u64, CopyKind)]) -> Cache {
 }
 
 fn need(cache: &mut Cache, bytes: u64) {
-    cache.need(RoomId(99), bytes, NOW);
+    cache.need(RoomId(99), bytes, Priority::Get, NOW);
 }
 
 fn granted() -> Command {
@@ -176,8 +177,8 @@ fn spilling_begins_above_the_threshold_and_keeps_the_memory() {
 fn requests_are_served_in_order() {
     let mut cache = store(&[(60, CopyKind::Primary)]);
     cache.pin(id(1));
-    cache.need(RoomId(2), 50, NOW);
-    cache.need(RoomId(3), 10, NOW);
+    cache.need(RoomId(2), 50, Priority::Get, NOW);
+    cache.need(RoomId(3), 10, Priority::Get, NOW);
     assert_eq!(commands(&mut cache), []);
     cache.cancel(RoomId(2), NOW);
     let room = RoomId(3);
@@ -185,9 +186,52 @@ fn requests_are_served_in_order() {
 }
 
 #[test]
+fn room_goes_by_priority_and_then_in_order() {
+    let mut cache = store(&[(100, CopyKind::Primary)]);
+    cache.pin(id(1));
+    let asked = [
+        Priority::Arguments,
+        Priority::Get,
+        Priority::Wait,
+        Priority::Arguments,
+        Priority::Get,
+    ];
+    for (room, priority) in (2..).zip(asked) {
+        cache.need(RoomId(room), 20, priority, NOW);
+    }
+    assert_eq!(commands(&mut cache), []);
+    cache.on_freed(id(1), NOW);
+    let grants = [3, 6, 4, 2, 5].map(|room| Command::Grant { room: RoomId(room) });
+    assert_eq!(commands(&mut cache)[1..], grants);
+}
+
+#[test]
+fn who_is_served_late_has_its_grace_from_when_it_is_first() {
+    let mut cache = store(&[(100, CopyKind::Primary)]);
+    cache.pin(id(1));
+    cache.need(RoomId(2), 20, Priority::Arguments, NOW);
+    let later = NOW + GRACE / 2;
+    cache.need(RoomId(3), 20, Priority::Get, later);
+    cache.on_timeout(NOW + GRACE);
+    assert_eq!(commands(&mut cache), [], "the first has waited half of it");
+    cache.on_timeout(later + GRACE);
+    let refused = commands(&mut cache);
+    assert!(
+        matches!(
+            refused[0],
+            Command::Refuse {
+                room: RoomId(3),
+                ..
+            }
+        ),
+        "{refused:?}"
+    );
+}
+
+#[test]
 fn a_grant_that_is_cancelled_frees_its_room() {
     let mut cache = store(&[]);
-    cache.need(RoomId(1), 100, NOW);
+    cache.need(RoomId(1), 100, Priority::Get, NOW);
     need(&mut cache, 100);
     commands(&mut cache);
     cache.cancel(RoomId(1), NOW);
@@ -396,8 +440,8 @@ fn a_promoted_copy_is_not_dropped_without_being_spilled() {
 fn a_copy_that_somebody_waits_for_is_not_dropped_before_it_is_held() {
     for (is_pinned, expected) in [(false, vec![dropped(1), granted()]), (true, vec![])] {
         let mut cache = Cache::new(config());
-        cache.need(RoomId(1), 60, NOW);
-        cache.need(RoomId(99), 60, NOW);
+        cache.need(RoomId(1), 60, Priority::Get, NOW);
+        cache.need(RoomId(99), 60, Priority::Get, NOW);
         assert_eq!(commands(&mut cache), [Command::Grant { room: RoomId(1) }]);
         let secondary = CopyKind::Secondary;
         if is_pinned {
@@ -481,8 +525,8 @@ fn what_is_on_a_full_disk_stays_readable_one_at_a_time() {
 fn a_reader_goes_before_who_waits_to_create() {
     let mut cache = spilled();
     cache.cancel(RoomId(99), NOW);
-    cache.need(RoomId(5), 100, NOW);
-    cache.need(RoomId(6), 50, NOW);
+    cache.need(RoomId(5), 100, Priority::Get, NOW);
+    cache.need(RoomId(6), 50, Priority::Get, NOW);
     commands(&mut cache);
     cache.restore(id(1), NOW);
     let (object, file) = (id(1), FileId(1));

@@ -14,7 +14,7 @@ use std::{
 
 use ray_engine::{
     control::nodes::{Cause, Command, DrainReason, NodeInfo, NodeState, NodesConfig},
-    ids::ProcessId,
+    ids::{NodeId, ProcessId},
     time::Time,
 };
 
@@ -203,6 +203,15 @@ impl ControlState {
             self.fenced.push(row.node.process());
         }
         joined.is_ok()
+    }
+
+    /// Returns the nodes that take objects of one that leaves.
+    pub(super) fn takers(&self, leaving: ProcessId) -> Vec<NodeId> {
+        let others = self.nodes.daemons().filter(|node| *node != leaving);
+        // The head's own node is not watched: while somebody asks, it lives.
+        let stays =
+            |node: &NodeId| matches!(self.health.state(*node), None | Some(NodeState::Alive));
+        others.map(ProcessId::node).filter(stays).collect()
     }
 
     /// A node was heard of, whatever it said.

@@ -126,6 +126,13 @@ impl Nodes {
         alive.map(|(id, _)| *id).filter(|id| *id != but).collect()
     }
 
+    /// Returns every node alive that is no driver's own.
+    pub(super) fn daemons(&self) -> impl Iterator<Item = ProcessId> {
+        let alive = self.0.iter().filter(|(_, node)| node.row.alive);
+        let daemons = alive.filter(|(_, node)| !node.row.is_driver);
+        daemons.map(|(id, _)| *id)
+    }
+
     /// Adds a message for every living node but one.
     pub(super) fn tell_others(
         &self,

@@ -274,7 +274,17 @@ impl ControlState {
             Message::Heartbeat => state.health.on_heartbeat(from.node(), now),
             Message::ProbeReached { target } => state.health.on_probe_reached(target.node(), now),
             Message::DrainAccepted => state.health.on_drain_accepted(from.node(), now),
-            Message::Drained => state.health.on_drained(from.node(), now),
+            Message::Leave => {
+                let (others, takers) = (state.nodes.others(from), state.takers(from));
+                out.push((from, Message::LeaveAmong { others, takers }));
+            }
+            Message::Drained { moved, left } => {
+                tracing::info!(node = %from.node(), moved, "a node is empty and leaves");
+                for object in left {
+                    tracing::warn!(node = %from.node(), %object, "lost with a node that leaves");
+                }
+                state.health.on_drained(from.node(), now)
+            }
             Message::CreateActor { request, creation } => {
                 let outcome = state.create_actor(from, creation, now);
                 out.push((from, Message::CreateActorReply { request, outcome }));

@@ -7,7 +7,7 @@ use ray_engine::{
     scheduler::Command,
 };
 
-use super::{Code, Drain, NodeState, Outbox, Worker};
+use super::{Code, NodeState, Outbox, Worker};
 use crate::{
     runtime::Runtime,
     wire::{Message, WorkerRow},
@@ -41,17 +41,6 @@ impl NodeState {
             self.run_command(command, runtime, wishes);
         }
         self.start_waiting(runtime, wishes);
-    }
-
-    /// Tells the control role once that a node that is being emptied is empty.
-    pub(super) fn tell_drained(&mut self, runtime: &Arc<Runtime>, out: &mut Outbox) {
-        if self.drain == Drain::Wanted
-            && self.scheduler.leases() == 0
-            && self.scheduler.waiting_requests() == 0
-        {
-            self.drain = Drain::Done;
-            out.push((runtime.control_process(), Message::Drained));
-        }
     }
 
     /// Tells the control role when what is free, or the number of workers, has changed.

@@ -15,17 +15,24 @@ use ray_engine::{
 };
 use ray_shm::{Arena, NotLent, SegmentRange, Slot, WriteGuard, Writer};
 
-use super::{JobOnNode, NodeRole, NodeState, Outbox, segments::Asker, serve::Serving};
+use super::{
+    JobOnNode, NodeRole, NodeState, Outbox,
+    asks::{AskId, Asks},
+    segments::Asker,
+    serve::Serving,
+};
 use crate::{
     config::{CHUNK_BYTES, SEGMENT_LEASE_BYTES},
-    wire::{FetchFor, Message, StoreRow},
+    wire::{Message, StoreRow, WantedObject},
 };
 
 /// Every copy of this node, which of them nobody reads, and those on their way.
 pub(super) struct Copies {
     pub(super) by_object: BTreeMap<ObjectId, Copy>,
-    /// Those without readers, the longest unread first.
-    idle: VecDeque<ObjectId>,
+    /// What processes have asked for and not given back.
+    pub(super) asks: Asks,
+    /// Those that nobody has asked for any more, the longest unread first.
+    pub(super) idle: VecDeque<ObjectId>,
     pub(super) pulls: Pulls,
     next_pull: u64,
     pub(super) serving: Serving,
@@ -44,32 +51,24 @@ pub(super) struct Copy {
     pub(super) source: Slot,
     pub(super) writer: ProcessId,
     pub(super) place: Place,
-    /// How many values of each process are this copy.
-    readers: BTreeMap<ProcessId, u32>,
+    /// Who waits for it or reads it, each with the pull that is under way for them.
+    pub(super) users: BTreeMap<AskId, Option<PullId>>,
+    /// The pull of the last who waited and gave up, which goes on for a moment.
+    pub(super) lingering: Option<(PullId, Time)>,
     /// Parts of it that are on their way out.
     pub(super) serving: u32,
     /// Whether its owner relies on it.
-    is_last: bool,
+    pub(super) is_last: bool,
     /// Whether its owner has no use for it.
-    is_unwanted: bool,
+    pub(super) is_unwanted: bool,
 }
 
 /// Where a copy lies, and whether all of it is there.
 pub(super) enum Place {
     /// There is no room for it yet.
-    Homeless {
-        waiting: Vec<(ProcessId, u64)>,
-        purpose: FetchFor,
-    },
-    Arriving(Arriving),
+    Homeless,
+    Arriving(Landing),
     Here(Slot),
-}
-
-/// A copy of which parts have arrived.
-pub(super) struct Arriving {
-    pub(super) landing: Landing,
-    waiting: Vec<(ProcessId, u64)>,
-    pulls: Vec<PullId>,
 }
 
 /// The room of a copy, shared with who writes parts into it and who passes them on.
@@ -83,15 +82,6 @@ pub(super) enum Landed {
     GivenUp,
 }
 
-/// What a process wants to read.
-pub(super) struct Wish {
-    pub(super) asker: (ProcessId, u64),
-    pub(super) object: ObjectId,
-    pub(super) source: Slot,
-    pub(super) writer: ProcessId,
-    pub(super) purpose: FetchFor,
-}
-
 impl Copies {
     pub(super) fn new(node: NodeId) -> Copies {
         let config = PullConfig {
@@ -103,6 +93,7 @@ impl Copies {
         pulls.on_room(u64::MAX, Time::default());
         Copies {
             by_object: BTreeMap::new(),
+            asks: Asks::default(),
             idle: VecDeque::new(),
             pulls,
             next_pull: 0,
@@ -115,9 +106,9 @@ impl Copies {
     }
 
     /// Returns whether nobody needs a copy here, now.
-    fn is_idle(&self, object: ObjectId) -> bool {
+    pub(super) fn is_idle(&self, object: ObjectId) -> bool {
         self.by_object.get(&object).is_some_and(|copy| {
-            copy.readers.is_empty() && copy.serving == 0 && matches!(copy.place, Place::Here(_))
+            copy.users.is_empty() && copy.serving == 0 && matches!(copy.place, Place::Here(_))
         })
     }
 
@@ -127,17 +118,6 @@ impl Copies {
         row.copied_bytes = copies.map(|copy| copy.source.len).sum();
         row.fetched_bytes = self.fetched_bytes;
         row.served_bytes = self.served_bytes;
-    }
-}
-
-impl Place {
-    /// Returns who waits for a copy that is not here.
-    fn waiting(&mut self) -> Option<&mut Vec<(ProcessId, u64)>> {
-        match self {
-            Place::Homeless { waiting, .. } => Some(waiting),
-            Place::Arriving(arriving) => Some(&mut arriving.waiting),
-            Place::Here(_) => None,
-        }
     }
 }
 
@@ -193,33 +173,34 @@ impl NodeRole {
         let copy = state.copies.by_object.get(&object)?;
         let held = state.copies.pulls.held_chunks(object)?;
         match &copy.place {
-            Place::Arriving(arriving) if !held.contains(chunk) => Some(arriving.landing.clone()),
-            Place::Arriving(_) | Place::Here(_) | Place::Homeless { .. } => None,
+            Place::Arriving(landing) if !held.contains(chunk) => Some(landing.clone()),
+            Place::Arriving(_) | Place::Here(_) | Place::Homeless => None,
         }
     }
 }
 
 impl NodeState {
-    /// A process wants to read an object of another node.
-    pub(super) fn on_fetch(&mut self, wish: Wish, here: ProcessId, now: Time, out: &mut Outbox) {
-        let (process, request) = wish.asker;
-        if !self.jobs.contains_key(&self.job_of(process)) {
+    /// Somebody wants an object of another node: it is here, comes, or waits for room.
+    pub(super) fn want_copy(
+        &mut self,
+        wanted: &WantedObject,
+        ask: AskId,
+        here: ProcessId,
+        now: Time,
+        out: &mut Outbox,
+    ) {
+        let (object, Some(id)) = (wanted.object, self.copies.asks.job_of(ask)) else {
             return;
-        }
-        let (id, object) = (self.job_of(process), wish.object);
+        };
         if let Some(copy) = self.copies.by_object.get_mut(&object) {
-            match &mut copy.place {
-                Place::Here(slot) => {
-                    *copy.readers.entry(process).or_default() += 1;
-                    let outcome = Ok((slot.offset, slot.len));
+            copy.users.insert(ask, None);
+            match &copy.place {
+                Place::Here(_) => {
                     self.copies.idle.retain(|idle| *idle != object);
-                    out.push((process, fetched(request, object, outcome)));
+                    self.on_wanted_here(ask, object, now, out);
                 }
-                Place::Arriving(arriving) => {
-                    arriving.waiting.push(wish.asker);
-                    self.begin_pull(object, wish.purpose, now);
-                }
-                Place::Homeless { waiting, .. } => waiting.push(wish.asker),
+                Place::Arriving(_) => self.begin_pull(object, ask, now),
+                Place::Homeless => self.hasten_copy(object, ask, here, now, out),
             }
             return;
         }
@@ -227,27 +208,53 @@ impl NodeState {
             object,
             Copy {
                 job: id,
-                source: wish.source,
-                writer: wish.writer,
-                place: Place::Homeless {
-                    waiting: vec![wish.asker],
-                    purpose: wish.purpose,
-                },
-                readers: BTreeMap::new(),
+                source: wanted.slot(),
+                writer: wanted.writer,
+                place: Place::Homeless,
+                users: BTreeMap::from([(ask, None)]),
+                lingering: None,
                 serving: 0,
                 is_last: false,
                 is_unwanted: false,
             },
         );
-        let len = usize::try_from(wish.source.len).unwrap_or(usize::MAX);
+        let len = usize::try_from(wanted.len).unwrap_or(usize::MAX);
         match self.jobs.get_mut(&id).and_then(|job| job.alloc(len, now)) {
             Some(guard) => self.begin_arrival(object, guard, here, now),
             None => {
-                let least = wish.source.len;
+                let least = wanted.len;
                 let bytes = least.max(SEGMENT_LEASE_BYTES);
-                self.queue_segments(Asker::Copy(object), id, bytes, least);
+                let priority = self.copies.asks.priority_of(ask);
+                let priority = priority.unwrap_or(Priority::Arguments);
+                self.queue_segments(Asker::Copy(object), id, (bytes, least), priority, now);
                 self.grant_segments(id, here, now, out);
             }
+        }
+    }
+
+    /// A copy waits for room and somebody weightier wants it: it goes forward in the queue.
+    fn hasten_copy(
+        &mut self,
+        object: ObjectId,
+        ask: AskId,
+        here: ProcessId,
+        now: Time,
+        out: &mut Outbox,
+    ) {
+        let (asker, Some(id)) = (Asker::Copy(object), self.copies.asks.job_of(ask)) else {
+            return;
+        };
+        let queued = self.segment_queue.iter();
+        let mut before = queued.filter(|asked| asked.asker == asker);
+        let (Some(asked), Some(priority)) = (before.next(), self.copies.asks.priority_of(ask))
+        else {
+            return;
+        };
+        if priority < asked.priority {
+            let sizes = (asked.bytes, asked.least);
+            self.unqueue_segments(|other| other == asker, now);
+            self.queue_segments(asker, id, sizes, priority, now);
+            self.grant_segments(id, here, now, out);
         }
     }
 
@@ -285,17 +292,11 @@ impl NodeState {
         let Some(copy) = self.copies.by_object.get_mut(&object) else {
             return;
         };
-        let Place::Homeless { waiting, purpose } = &mut copy.place else {
-            return;
-        };
-        let (waiting, purpose) = (std::mem::take(waiting), *purpose);
         let (source, writer) = (copy.source, copy.writer);
-        copy.place = Place::Arriving(Arriving {
-            landing: Arc::new(Mutex::new(Landed::Open(guard))),
-            waiting,
-            pulls: Vec::new(),
-        });
-        self.begin_pull(object, purpose, now);
+        copy.place = Place::Arriving(Arc::new(Mutex::new(Landed::Open(guard))));
+        for ask in copy.users.keys().copied().collect::<Vec<_>>() {
+            self.begin_pull(object, ask, now);
+        }
         let pulls = &mut self.copies.pulls;
         let home = writer.node_process();
         if home != here && !self.copies.dead.contains(&home) {
@@ -304,34 +305,39 @@ impl NodeState {
         }
     }
 
-    /// Pulls an object for one more purpose; a weightier one moves it forward.
-    fn begin_pull(&mut self, object: ObjectId, purpose: FetchFor, now: Time) {
+    /// Pulls an object for one more who wants it; a weightier one moves it forward.
+    fn begin_pull(&mut self, object: ObjectId, ask: AskId, now: Time) {
         let copies = &mut self.copies;
-        let Some(copy) = copies.by_object.get_mut(&object) else {
-            return;
-        };
-        let Place::Arriving(arriving) = &mut copy.place else {
+        let (Some(copy), Some(priority)) = (
+            copies.by_object.get_mut(&object),
+            copies.asks.priority_of(ask),
+        ) else {
             return;
         };
         copies.next_pull += 1;
         let pull = PullId(copies.next_pull);
-        arriving.pulls.push(pull);
+        copy.users.insert(ask, Some(pull));
         let wanted = ray_engine::pull::Wanted {
             object,
             bytes: copy.source.len,
         };
-        let priority = match purpose {
-            FetchFor::Get => Priority::Get,
-            FetchFor::Wait => Priority::Wait,
-            FetchFor::Arguments => Priority::Arguments,
-        };
+        let lingering = copy.lingering.take();
         copies.pulls.pull(pull, &[wanted], priority, now);
+        if let Some((before, _)) = lingering {
+            copies.pulls.cancel(before, now);
+        }
     }
 
-    /// Drops the copy of a job that has been unread the longest; returns whether there was one.
+    /// Drops a copy of a job: one on its way that nobody waits for, or the one unread the longest.
     ///
-    /// One that is the last of its object stays.
+    /// One that is the last of its object stays. Returns whether there was one.
     pub(super) fn drop_idle_copy(&mut self, id: JobId, now: Time, out: &mut Outbox) -> bool {
+        let mut copies = self.copies.by_object.iter();
+        let is_given_up = |copy: &Copy| copy.job == id && copy.lingering.is_some();
+        if let Some((object, _)) = copies.find(|(_, copy)| is_given_up(copy)) {
+            self.give_up_arrival(*object, now, out);
+            return true;
+        }
         let position = self.copies.idle.iter().position(|object| {
             let copy = self.copies.by_object.get(object);
             let may_go = copy.is_some_and(|copy| copy.job == id && !copy.is_last);
@@ -364,8 +370,8 @@ impl NodeState {
                 Ok(range) => empty = range,
                 Err(error) => tracing::error!(%error, %object, "a copy could not be dropped"),
             },
-            Place::Arriving(arriving) => *arriving.landing.lock() = Landed::GivenUp,
-            Place::Homeless { .. } => {}
+            Place::Arriving(landing) => *landing.lock() = Landed::GivenUp,
+            Place::Homeless => {}
         }
         for range in writer.take_empty().into_iter().chain(empty) {
             if let Err(error) = job.release(range, now) {
@@ -379,24 +385,24 @@ impl NodeState {
         let Some(copy) = self.copies.by_object.get_mut(&object) else {
             return;
         };
-        let Place::Arriving(arriving) = &mut copy.place else {
+        let Place::Arriving(landing) = &copy.place else {
             return;
         };
-        let mut landed = arriving.landing.lock();
+        let mut landed = landing.lock();
         let Landed::Open(guard) = std::mem::replace(&mut *landed, Landed::GivenUp) else {
             return;
         };
         let slot = guard.seal();
         *landed = Landed::Sealed(slot);
         drop(landed);
-        let waiting = std::mem::take(&mut arriving.waiting);
         copy.place = Place::Here(slot);
-        for (process, request) in waiting {
-            *copy.readers.entry(process).or_default() += 1;
-            let outcome = Ok((slot.offset, slot.len));
-            out.push((process, fetched(request, object, outcome)));
-        }
+        copy.lingering = None;
+        copy.users.values_mut().for_each(|pull| *pull = None);
         out.push((object.owner, Message::CopyHeld { object, held: None }));
+        let users = copy.users.keys().copied().collect::<Vec<_>>();
+        for ask in users {
+            self.on_wanted_here(ask, object, now, out);
+        }
         self.settle_copy(object, now);
     }
 
@@ -408,28 +414,33 @@ impl NodeState {
         now: Time,
         out: &mut Outbox,
     ) {
-        if let Some(copy) = self.copies.by_object.get_mut(&object)
-            && let Some(waiting) = copy.place.waiting()
-        {
-            for (process, request) in std::mem::take(waiting) {
-                out.push((process, fetched(request, object, Err(failure.clone()))));
-            }
-            self.drop_copy(object, now);
+        let Some(copy) = self.copies.by_object.get(&object) else {
+            return;
+        };
+        if matches!(copy.place, Place::Here(_)) {
+            return;
         }
+        for ask in copy.users.keys().copied().collect::<Vec<_>>() {
+            self.fail_ask(ask, object, failure, now, out);
+        }
+        self.give_up_arrival(object, now, out);
     }
 
-    /// A process reads its copy no more.
-    pub(super) fn on_copy_released(&mut self, process: ProcessId, object: ObjectId, now: Time) {
+    /// Gives up a copy that is not here, whoever wanted it.
+    pub(super) fn give_up_arrival(&mut self, object: ObjectId, now: Time, out: &mut Outbox) {
         let Some(copy) = self.copies.by_object.get_mut(&object) else {
             return;
         };
-        if let Some(count) = copy.readers.get_mut(&process) {
-            *count -= 1;
-            if *count == 0 {
-                copy.readers.remove(&process);
-            }
+        if matches!(copy.place, Place::Here(_)) {
+            return;
         }
-        self.settle_copy(object, now);
+        let lingering = copy.lingering.take().map(|(pull, _)| pull);
+        for pull in copy.users.values().copied().flatten().chain(lingering) {
+            self.copies.pulls.cancel(pull, now);
+        }
+        self.unqueue_segments(|asker| asker == Asker::Copy(object), now);
+        self.drop_copy(object, now);
+        out.push((object.owner, Message::CopyDropped { object }));
     }
 
     /// Lists a copy as idle, or drops it, when nobody reads it any more.
@@ -445,11 +456,13 @@ impl NodeState {
     }
 
     /// The owner says that nobody needs an object any more.
-    pub(super) fn on_copy_unwanted(&mut self, object: ObjectId, now: Time) {
+    pub(super) fn on_copy_unwanted(&mut self, object: ObjectId, now: Time, out: &mut Outbox) {
         if let Some(copy) = self.copies.by_object.get_mut(&object) {
             copy.is_unwanted = true;
+            if copy.users.is_empty() {
+                self.give_up_arrival(object, now, out);
+            }
             self.settle_copy(object, now);
-            self.cancel_if_unread(object, now);
         }
     }
 
@@ -461,62 +474,20 @@ impl NodeState {
         }
     }
 
-    /// Ends the pull of a copy that nobody waits for.
-    fn cancel_if_unread(&mut self, object: ObjectId, now: Time) {
-        if let Some(copy) = self.copies.by_object.get_mut(&object)
-            && copy
-                .place
-                .waiting()
-                .is_some_and(|waiting| waiting.is_empty())
-        {
-            if let Place::Arriving(arriving) = &copy.place {
-                for pull in arriving.pulls.clone() {
-                    self.copies.pulls.cancel(pull, now);
-                }
-            }
-            self.unqueue_segments(|asker| asker == Asker::Copy(object), now);
-            self.drop_copy(object, now);
-        }
-    }
-
-    /// A process of this node is gone, and with it what it read and waited for.
-    pub(super) fn on_reader_gone(&mut self, process: ProcessId, now: Time) {
-        let mut touched = Vec::new();
-        for (object, copy) in &mut self.copies.by_object {
-            copy.readers.remove(&process);
-            if let Some(waiting) = copy.place.waiting() {
-                waiting.retain(|(waiting, _)| *waiting != process);
-            }
-            touched.push(*object);
-        }
-        for object in touched {
-            self.settle_copy(object, now);
-            self.cancel_if_unread(object, now);
-        }
-    }
-
     /// Drops every copy of a job that has ended.
     pub(super) fn forget_copies_of(&mut self, id: JobId, now: Time) {
         let copies = &mut self.copies;
         for copy in copies.by_object.values().filter(|copy| copy.job == id) {
-            if let Place::Arriving(arriving) = &copy.place {
-                for pull in &arriving.pulls {
-                    copies.pulls.cancel(*pull, now);
-                }
+            let lingering = copy.lingering.map(|(pull, _)| pull);
+            for pull in copy.users.values().copied().flatten().chain(lingering) {
+                copies.pulls.cancel(pull, now);
             }
         }
+        copies.asks.forget(id);
         copies.by_object.retain(|_, copy| copy.job != id);
         let Copies {
             by_object, idle, ..
         } = copies;
         idle.retain(|object| by_object.contains_key(object));
-    }
-}
-
-fn fetched(request: u64, object: ObjectId, outcome: Result<(u64, u64), Failure>) -> Message {
-    Message::Fetched {
-        request,
-        object,
-        outcome,
     }
 }

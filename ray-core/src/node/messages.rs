@@ -4,15 +4,13 @@ use std::{net::SocketAddr, sync::Arc};
 
 use ray_engine::{
     failure::Failure,
-    ids::{ProcessId, RequestId},
+    ids::{ObjectId, ProcessId, RequestId},
     spec::Demand,
 };
 use ray_net::Peer;
 use ray_shm::SegmentRange;
 
-use super::{
-    Drain, NEAR_BYTES, NodeRole, NodeState, copies::Wish, jobs, segments::Asker, serve::Wanted,
-};
+use super::{Drain, NEAR_BYTES, NodeRole, NodeState, jobs, segments::Asker, serve::Wanted};
 use crate::{runtime::Runtime, wire::Message};
 
 impl NodeRole {
@@ -88,6 +86,20 @@ impl NodeRole {
                     out.push((from, Message::DrainAccepted));
                 }
             }
+            Message::LeaveAmong { others, takers } => {
+                if from == runtime.control_process() {
+                    state.on_leave_among(others, takers, runtime.process(), out);
+                }
+            }
+            Message::NodeLeaves { takers } => {
+                state.on_node_leaves(from, &takers, runtime.process(), out)
+            }
+            Message::ObjectsMoved {
+                leaving,
+                moved,
+                left,
+            } => state.on_objects_moved(from, leaving, (moved, left), out),
+            Message::NodeMoved { moved, left } => state.on_node_moved(from, moved, left),
             Message::ReturnLease { lease } => state.scheduler.return_lease(lease, now),
             Message::PrepareBundles {
                 group,
@@ -126,8 +138,14 @@ impl NodeRole {
                 }
                 runtime.note_worker_ready();
             }
-            Message::Blocked => state.scheduler.on_worker_blocked(from, now),
-            Message::Unblocked => state.scheduler.on_worker_unblocked(from, now),
+            Message::Blocked => {
+                state.copies.asks.on_blocked(from);
+                state.scheduler.on_worker_blocked(from, now)
+            }
+            Message::Unblocked => {
+                state.copies.asks.on_unblocked(from);
+                state.scheduler.on_worker_unblocked(from, now)
+            }
             Message::StayedBusy => state.scheduler.on_worker_stayed(from, now),
             Message::KillWorker { worker } => {
                 if let Some(worker) = state.workers.get(&worker) {
@@ -200,13 +218,16 @@ impl NodeRole {
                     false => pulls.on_chunk_refused(object, chunk, from.node(), now),
                 }
             }
-            Message::DropCopy { object } => state.on_copy_unwanted(object, now),
+            Message::DropCopy { object } => state.on_copy_unwanted(object, now, out),
             Message::KeepCopy { object } => state.on_copy_is_last(object, out),
             Message::QueryStore { request } => {
                 let store = state.store_row(from);
                 out.push((from, Message::Store { request, store }));
             }
-            Message::ReleaseCopy { object } => state.on_copy_released(from, object, now),
+            Message::ReleaseCopy { request, object } => {
+                state.on_copy_released((from, request), object, now, out)
+            }
+            Message::CancelFetch { request } => state.on_fetch_cancelled((from, request), now, out),
             // The writer is gone; its segments come back whole, once nobody reads them.
             Message::FreeSlot { .. } => {}
             Message::DeathTold { process, nodes } => {
@@ -231,36 +252,44 @@ impl NodeRole {
         match message {
             Message::Fetch {
                 request,
-                object,
-                offset,
-                len,
-                writer,
                 purpose,
+                wanted,
             } => {
-                let wish = Wish {
-                    asker: (from, request),
-                    object,
-                    source: ray_shm::Slot { offset, len },
-                    writer,
-                    purpose,
-                };
                 let net = self.bulk_net(runtime);
                 self.with_state(runtime, |state, out| match net {
                     Ok(net) => {
                         state.copies.port = net.local_addr().port();
-                        state.on_fetch(wish, here, now, out);
+                        state.on_fetch((from, request), purpose, wanted, here, now, out);
                     }
                     Err(reason) => {
                         let text = format!("no endpoint for objects of other nodes: {reason}");
-                        out.push((
-                            from,
-                            Message::Fetched {
-                                request,
-                                object,
-                                outcome: Err(Failure::System(text)),
-                            },
-                        ));
+                        let object = wanted
+                            .first()
+                            .map_or_else(ObjectId::default, |wanted| wanted.object);
+                        let outcome = Err((object, Failure::System(text)));
+                        out.push((from, Message::Fetched { request, outcome }));
                     }
+                });
+            }
+            Message::TakeOver {
+                leaving,
+                job,
+                wanted,
+            } => {
+                let net = self.bulk_net(runtime);
+                self.with_state(runtime, |state, out| match net {
+                    Ok(net) => {
+                        state.copies.port = net.local_addr().port();
+                        state.on_take_over((from, leaving), job, wanted, here, now, out);
+                    }
+                    Err(reason) => out.push((
+                        from,
+                        Message::TakenOver {
+                            leaving,
+                            object: wanted.object,
+                            refusal: Some(format!("no endpoint for objects: {reason}")),
+                        },
+                    )),
                 });
             }
             Message::ReadChunk {

@@ -3,11 +3,13 @@
 //! Embedded in the driver it is called under no lock of the owner's; its answers to this process go
 //! through the runtime's mail box, its answers to others over their connections.
 
+mod asks;
 mod bulk;
 mod commands;
 mod copies;
 pub(crate) mod gpus;
 pub(crate) mod jobs;
+mod leave;
 mod messages;
 pub(crate) mod process;
 mod pulls;
@@ -46,6 +48,7 @@ use self::{
     copies::Copies,
     gpus::VisibleGpus,
     jobs::{Code, JobOnNode, Progress},
+    leave::{Drain, Leaving},
     segments::{Asker, Quiescing},
     spill_io::SpillIo,
 };
@@ -111,17 +114,8 @@ struct NodeState {
     /// How a worker ended before it was ready.
     failed_start: Option<String>,
     drain: Drain,
+    leaving: Leaving,
     shutting_down: bool,
-}
-
-/// Whether the node is being emptied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Drain {
-    No,
-    /// It takes no new work.
-    Wanted,
-    /// The control role knows that it has none.
-    Done,
 }
 
 /// A worker process from its start on.
@@ -165,6 +159,7 @@ impl NodeRole {
                 has_lent: false,
                 failed_start: None,
                 drain: Drain::No,
+                leaving: Leaving::default(),
                 shutting_down: false,
             }),
             courier: Courier::default(),
@@ -202,13 +197,19 @@ impl NodeRole {
             let mut state = self.state.lock();
             let result = f(&mut state, &mut wishes.out);
             state.run_commands(runtime, &mut wishes);
-            state.tell_drained(runtime, &mut wishes.out);
+            state.begin_to_leave(runtime.control_process(), &mut wishes.out);
+            state.end_leaving(runtime.control_process(), &mut wishes.out);
+            state.begin_admitted(runtime.process(), runtime.now(), &mut wishes.out);
             state.run_pulls(runtime.now(), &mut wishes.out);
             state.tell_control(runtime, &mut wishes.out);
             let pulls = state.copies.pulls.poll_timeout();
             let pressure = state.pressure_timeout(runtime.now());
+            let lingering = state.lingering_timeout();
             let timeout = state.scheduler.poll_timeout();
-            let timeout = [timeout, pulls, pressure].into_iter().flatten().min();
+            let timeout = [timeout, pulls, pressure, lingering]
+                .into_iter()
+                .flatten()
+                .min();
             self.note_lent(&mut state);
             self.courier.queue(std::mem::take(&mut wishes.out));
             (result, timeout, state.take_spill_jobs())
@@ -258,6 +259,7 @@ impl NodeRole {
             let now = runtime.now();
             state.scheduler.on_timeout(now);
             state.on_pressure_timeout(runtime.process(), now, out);
+            state.end_lingering(now, out);
             if state
                 .copies
                 .pulls
@@ -355,9 +357,10 @@ impl NodeRole {
                 process,
                 exit: exit.clone(),
             });
-            state.on_reader_gone(process, now);
-            state.on_owner_gone(process, now);
+            state.on_reader_gone(process, now, out);
+            state.on_owner_gone(process, now, out);
             state.on_mourner_gone(process, runtime.process(), now, out);
+            state.on_mover_gone(process, out);
             state.orphan(process, worker.job, runtime.process());
             state.forget_ended_jobs(now);
             true
@@ -378,7 +381,7 @@ impl NodeRole {
     ) {
         self.with_state(runtime, |state, out| {
             state.on_process_gone(process, runtime.now());
-            state.on_owner_gone(process, runtime.now());
+            state.on_owner_gone(process, runtime.now(), out);
             state.mourn(process, runtime.process());
             state.tell_workers(out, &|| Message::ProcessDied {
                 process,
@@ -419,8 +422,9 @@ impl NodeRole {
                     state.on_process_gone(process, now);
                 }
             }
-            state.on_holder_gone(node, now);
+            state.on_holder_gone(node, now, out);
             state.on_mourner_gone(node, runtime.process(), now, out);
+            state.on_mover_gone(node, out);
             state.tell_workers(out, &|| Message::NodeDied { process: node });
         });
     }

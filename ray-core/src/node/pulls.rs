@@ -98,7 +98,7 @@ impl NodeState {
     }
 
     /// A process is gone: what it owned is lost, wherever it lies.
-    pub(super) fn on_owner_gone(&mut self, owner: ProcessId, now: Time) {
+    pub(super) fn on_owner_gone(&mut self, owner: ProcessId, now: Time, out: &mut Outbox) {
         self.copies.dead.insert(owner);
         let is_its =
             |object: &&ObjectId| object.owner == owner || owner == object.owner.node_process();
@@ -109,13 +109,13 @@ impl NodeState {
                 owner: object.owner,
             };
             self.copies.pulls.on_lost(object, &failure, now);
-            self.on_copy_unwanted(object, now);
+            self.on_copy_unwanted(object, now, out);
         }
     }
 
     /// A node is gone: its parts are asked of others, and what its processes owned is lost.
-    pub(super) fn on_holder_gone(&mut self, node: ProcessId, now: Time) {
-        self.on_owner_gone(node, now);
+    pub(super) fn on_holder_gone(&mut self, node: ProcessId, now: Time, out: &mut Outbox) {
+        self.on_owner_gone(node, now, out);
         self.ask_others(node.node(), now);
     }
 

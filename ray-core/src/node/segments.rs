@@ -1,6 +1,6 @@
 //! Pieces of the arenas: who has them, who waits for some, when a dead writer's come back.
 //!
-//! Who asks is served in order. When there is no room, idle copies of other nodes' objects give way, then
+//! Who asks is served by priority and then in order. When there is no room, idle copies of other nodes' objects give way, then
 //! every process is asked for what it has leased and does not use, and after a moment objects go to disk.
 
 use std::collections::BTreeSet;
@@ -9,6 +9,7 @@ use ray_engine::{
     cache::RoomId,
     failure::Failure,
     ids::{JobId, ObjectId, ProcessId},
+    priority::Priority,
     time::Time,
 };
 use ray_shm::SegmentRange;
@@ -19,7 +20,7 @@ use super::{
     spill_io::{Job, Outcome},
 };
 use crate::{
-    config::{PRESSURE_LOOK, RECALL_PAUSE},
+    config::{FETCH_TIMEOUT, PRESSURE_LOOK, RECALL_PAUSE},
     wire::Message,
 };
 
@@ -29,6 +30,8 @@ pub(super) struct SegmentRequest {
     pub(super) job: JobId,
     pub(super) bytes: u64,
     pub(super) least: u64,
+    pub(super) priority: Priority,
+    since: Time,
     /// When the processes were asked for what they do not use.
     recalled: Option<Time>,
     /// The question for room that is to be made.
@@ -76,20 +79,35 @@ impl NodeState {
     ) {
         let job = self.job_of(asker.0);
         let asker = Asker::Process(asker.0, asker.1);
-        self.queue_segments(asker, job, bytes, least);
+        self.queue_segments(asker, job, (bytes, least), Priority::Get, now);
         self.grant_segments(job, here, now, out);
     }
 
-    /// Queues a question for room.
-    pub(super) fn queue_segments(&mut self, asker: Asker, job: JobId, bytes: u64, least: u64) {
-        self.segment_queue.push_back(SegmentRequest {
+    /// Queues a question for `bytes`, or at least for `least`, before those of lower priority.
+    pub(super) fn queue_segments(
+        &mut self,
+        asker: Asker,
+        job: JobId,
+        (bytes, least): (u64, u64),
+        priority: Priority,
+        now: Time,
+    ) {
+        self.queue(SegmentRequest {
             asker,
             job,
             bytes,
             least,
+            priority,
+            since: now,
             recalled: None,
             room: None,
         });
+    }
+
+    fn queue(&mut self, request: SegmentRequest) {
+        let queue = self.segment_queue.iter();
+        let before = queue.take_while(|asked| asked.priority <= request.priority);
+        self.segment_queue.insert(before.count(), request);
     }
 
     /// Takes questions for room back.
@@ -164,7 +182,8 @@ impl NodeState {
                 Some(_) => {
                     let asked = &mut self.segment_queue[position];
                     if let Some(job) = self.jobs.get_mut(&id) {
-                        asked.room = Some(job.spill.ask(&job.arena, asked.least, now));
+                        asked.room =
+                            Some(job.spill.ask(&job.arena, asked.least, asked.priority, now));
                     }
                 }
             }
@@ -230,7 +249,7 @@ impl NodeState {
                 Wish::Granted(room) => self.on_room(id, room, here, now, out),
                 Wish::Refused(room, failure) => {
                     if let Some(asked) = self.take_asked(id, room) {
-                        self.give_segments(asked.asker, Err(failure), here, now, out);
+                        self.refuse_segments(asked, failure, here, now, out);
                     }
                 }
                 Wish::Answer(waiting, outcome) => {
@@ -241,6 +260,29 @@ impl NodeState {
                 }
                 Wish::Io(job) => self.spill_jobs.push(job),
             }
+        }
+    }
+
+    /// Tells who asked for room that there is none; arguments wait for those who hold it.
+    fn refuse_segments(
+        &mut self,
+        asked: SegmentRequest,
+        failure: Failure,
+        here: ProcessId,
+        now: Time,
+        out: &mut Outbox,
+    ) {
+        let may_wait = asked.priority == Priority::Arguments
+            && matches!(failure, Failure::ObjectStoreFull { .. })
+            && now < asked.since + FETCH_TIMEOUT;
+        if may_wait {
+            self.queue(SegmentRequest {
+                recalled: None,
+                room: None,
+                ..asked
+            });
+        } else {
+            self.give_segments(asked.asker, Err(failure), here, now, out);
         }
     }
 

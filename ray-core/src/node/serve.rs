@@ -151,10 +151,10 @@ impl NodeState {
         let slot = match self.copies.by_object.get(&object) {
             Some(copy) => match &copy.place {
                 Place::Here(slot) => *slot,
-                Place::Homeless { .. } => return None,
-                Place::Arriving(arriving) => {
+                Place::Homeless => return None,
+                Place::Arriving(landing) => {
                     let held = self.copies.pulls.held_chunks(object)?;
-                    let landing = arriving.landing.clone();
+                    let landing = landing.clone();
                     return held
                         .contains(wanted.chunk)
                         .then_some((Source::Arriving(landing), copy.source.len));

@@ -10,6 +10,7 @@ use ray_engine::{
     cache::{Cache, CacheConfig, Command, CopyKind, FileId, RoomId},
     failure::Failure,
     ids::{JobId, ObjectId, ProcessId},
+    priority::Priority,
     time::Time,
 };
 use ray_shm::{ArenaOwner, SEGMENT_BYTES, SegmentRange};
@@ -103,7 +104,7 @@ impl Spill {
             return None;
         }
         let room = self.fresh_room();
-        self.cache.need(room, bytes, now);
+        self.cache.need(room, bytes, Priority::Get, now);
         self.lend(arena, room, bytes, holder, now)
     }
 
@@ -142,11 +143,17 @@ impl Spill {
     }
 
     /// Asks for room that is to be made; the answer is a wish.
-    pub(super) fn ask(&mut self, arena: &ArenaOwner, bytes: u64, now: Time) -> RoomId {
+    pub(super) fn ask(
+        &mut self,
+        arena: &ArenaOwner,
+        bytes: u64,
+        priority: Priority,
+        now: Time,
+    ) -> RoomId {
         self.look_at_pins(arena, now);
         let room = self.fresh_room();
         let bytes = bytes.max(1).next_multiple_of(SEGMENT_BYTES);
-        self.cache.need(room, bytes, now);
+        self.cache.need(room, bytes, priority, now);
         room
     }
 

@@ -4,18 +4,18 @@ use std::{sync::Arc, task::Waker, time::Instant};
 
 use ray_shm::Pin;
 
-use ray_engine::{
-    failure::Failure,
-    ids::{ObjectId, ProcessId},
-};
+use ray_engine::{failure::Failure, ids::ObjectId};
 
-use super::Runtime;
+use super::{Runtime, waiters::WaitCell};
 use crate::{
     Error, Result,
     config::FETCH_TIMEOUT,
     store::{HeldValue, Value},
-    wire::{FetchFor, Message},
+    wire::{FetchFor, Message, WantedObject},
 };
+
+/// The copies of objects, or which of them cannot be had.
+type Fetched = Result<Vec<(ObjectId, Value)>, (ObjectId, Failure)>;
 
 impl Runtime {
     /// Sees to it that the bytes of a value are on this node, in memory, and keeps them there.
@@ -25,12 +25,11 @@ impl Runtime {
     pub(crate) fn localize(
         self: &Arc<Self>,
         value: &Value,
-        purpose: FetchFor,
         deadline: Option<Instant>,
     ) -> Result<Option<Pin>> {
-        if let Some((object, slot, writer)) = value.missing() {
-            let fetched = self.fetch(object, slot, writer, purpose, deadline)?;
-            value.set_copy(fetched);
+        if let Some(wanted) = value.missing() {
+            let fetched = self.fetch(&[wanted], FetchFor::Get, deadline)?;
+            self.take_copies(&[value], fetched)?;
         }
         match value.fetch_failure() {
             Some(failure) => Err(failure.into()),
@@ -77,7 +76,7 @@ impl Runtime {
         value: Value,
         deadline: Option<Instant>,
     ) -> Result<HeldValue> {
-        let pin = self.localize(&value, FetchFor::Get, deadline)?;
+        let pin = self.localize(&value, deadline)?;
         Ok(HeldValue::new(value, pin))
     }
 
@@ -110,7 +109,7 @@ impl Runtime {
             std::thread::Builder::new()
                 .name("ray-fetch".into())
                 .spawn(move || {
-                    if let Err(error) = runtime.localize(&value, FetchFor::Get, None) {
+                    if let Err(error) = runtime.localize(&value, None) {
                         let failure = Failure::System(error.to_string());
                         if value.missing().is_some() {
                             value.set_copy(Err(failure));
@@ -130,41 +129,126 @@ impl Runtime {
         Ok(None)
     }
 
+    /// Brings the arguments of a call here, all of them together, and keeps them in memory.
+    ///
+    /// # Errors
+    /// Why one of them cannot be had.
+    pub(crate) fn bring_arguments<'a>(
+        self: &Arc<Self>,
+        values: impl Iterator<Item = &'a Value>,
+        purpose: FetchFor,
+    ) -> Result<Vec<Option<Pin>>, Failure> {
+        let values = values.collect::<Vec<_>>();
+        let mut wanted: Vec<WantedObject> = Vec::new();
+        for missing in values.iter().filter_map(|value| value.missing()) {
+            if wanted.iter().all(|other| other.object != missing.object) {
+                wanted.push(missing);
+            }
+        }
+        let to_failure = |error: Error| Failure::System(error.to_string());
+        if !wanted.is_empty() {
+            let fetched = self.fetch(&wanted, purpose, None).map_err(to_failure)?;
+            self.take_copies(&values, fetched)?;
+        }
+        let pins = values.iter().map(|value| match value.fetch_failure() {
+            Some(failure) => Err(failure),
+            None => self.bring_back(value, None).map_err(to_failure),
+        });
+        pins.collect()
+    }
+
+    /// Asks for copies of objects and waits for all of them.
     fn fetch(
         self: &Arc<Self>,
-        object: ObjectId,
-        slot: ray_shm::Slot,
-        writer: ProcessId,
+        wanted: &[WantedObject],
         purpose: FetchFor,
         deadline: Option<Instant>,
-    ) -> Result<Result<Value, Failure>> {
-        let left = deadline.map_or(FETCH_TIMEOUT, |deadline| {
+    ) -> Result<Fetched> {
+        let timeout = deadline.map_or(FETCH_TIMEOUT, |deadline| {
             deadline.saturating_duration_since(Instant::now())
         });
-        let reply = self.request(left, |request| Message::Fetch {
-            request,
-            object,
-            offset: slot.offset,
-            len: slot.len,
-            writer,
-            purpose,
-        });
-        match reply {
-            Ok(Message::Fetched {
-                outcome: Ok((offset, len)),
-                ..
-            }) => {
-                let slot = ray_shm::Slot { offset, len };
-                Ok(self.mapped_value(slot, self.node_process, Some(object), 0))
+        let cell = WaitCell::new(1, false);
+        let request = self.begin_fetch(&cell, wanted.to_vec(), purpose);
+        self.net()
+            .wait(&cell.waiter, Some(Instant::now() + timeout));
+        let Some(places) = self.end_fetch(request) else {
+            return Err(Error::GetTimeout(timeout));
+        };
+        Ok(places.and_then(|places| {
+            let copies = wanted.iter().zip(places).map(|(wanted, (offset, len))| {
+                let (object, slot) = (wanted.object, ray_shm::Slot { offset, len });
+                let copy = self.mapped_value(slot, self.node_process, Some((object, request)), 0);
+                copy.map(|copy| (object, copy))
+                    .map_err(|failure| (object, failure))
+            });
+            copies.collect()
+        }))
+    }
+
+    /// Gives values of other nodes the copies that were fetched for them.
+    ///
+    /// # Errors
+    /// Why there are none; a value that will never have one remembers it.
+    fn take_copies(&self, values: &[&Value], fetched: Fetched) -> Result<(), Failure> {
+        let of = |object: ObjectId| {
+            let values = values.iter();
+            values.filter(move |value| {
+                value
+                    .missing()
+                    .is_some_and(|missing| missing.object == object)
+            })
+        };
+        match fetched {
+            Ok(copies) => {
+                for (object, copy) in copies {
+                    of(object).for_each(|value| value.set_copy(Ok(copy.clone())));
+                }
+                Ok(())
             }
-            Ok(Message::Fetched {
-                outcome: Err(failure),
-                ..
-            }) => Ok(Err(failure)),
-            Ok(other) => Err(Error::System(format!(
-                "asked for an object and got {other:?}"
-            ))),
-            Err(_) => Err(Error::GetTimeout(left)),
+            Err((object, failure)) => {
+                let may_pass = matches!(
+                    failure,
+                    Failure::ObjectStoreFull { .. } | Failure::OutOfDisk(_)
+                );
+                if !may_pass {
+                    of(object).for_each(|value| value.set_copy(Err(failure.clone())));
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// Asks the node for copies; the answer counts for the cell.
+    pub(super) fn begin_fetch(
+        self: &Arc<Self>,
+        cell: &Arc<WaitCell>,
+        wanted: Vec<WantedObject>,
+        purpose: FetchFor,
+    ) -> u64 {
+        let request = self.requests.open(cell);
+        self.send_to_node(Message::Fetch {
+            request,
+            purpose,
+            wanted,
+        });
+        request
+    }
+
+    /// Takes the answer of the node; takes the question back when there is none yet.
+    pub(super) fn end_fetch(
+        self: &Arc<Self>,
+        request: u64,
+    ) -> Option<Result<Vec<(u64, u64)>, (ObjectId, Failure)>> {
+        match self.requests.close(request) {
+            Some(Message::Fetched { outcome, .. }) => Some(outcome),
+            Some(other) => {
+                let text = format!("asked for an object and got {other:?}");
+                Some(Err((ObjectId::default(), Failure::System(text))))
+            }
+            None => {
+                self.send_to_node(Message::CancelFetch { request });
+                None
+            }
         }
     }
 }

@@ -87,7 +87,7 @@ impl Runtime {
 /// Where a value lies elsewhere, its place says how long it is.
 fn bytes_of(value: &Value) -> u64 {
     match value.missing() {
-        Some((_, slot, _)) => slot.len,
+        Some(wanted) => wanted.len,
         None => value.bytes().len() as u64,
     }
 }

@@ -14,6 +14,7 @@ pub(crate) mod start;
 pub(crate) mod streams;
 pub(crate) mod verbs;
 pub(crate) mod waiters;
+mod waits;
 
 use std::{
     collections::VecDeque,
@@ -91,7 +92,7 @@ pub(crate) struct Runtime {
     /// Futures that wait for the bytes of a value, by its key.
     awaited: Mutex<FxHashMap<usize, Vec<Waker>>>,
     /// Copies of other nodes' objects that this process reads no more.
-    dropped_copies: Mutex<Vec<ObjectId>>,
+    dropped_copies: Mutex<Vec<(ObjectId, u64)>>,
     segments_wanted: AtomicBool,
     next_process: AtomicU64,
     /// Whether it runs nobody's code of its own: a head or a node that joined one.
@@ -156,9 +157,9 @@ pub(crate) fn on_last_value_of(writer: ProcessId) {
 }
 
 /// Notes that this process reads its copy of an object no more; callable under any lock.
-pub(crate) fn on_copy_dropped(object: ObjectId) {
+pub(crate) fn on_copy_dropped(object: ObjectId, request: u64) {
     if let Some(runtime) = &*CURRENT.load() {
-        runtime.dropped_copies.lock().push(object);
+        runtime.dropped_copies.lock().push((object, request));
         runtime.clock.arm(runtime.now());
     }
 }
@@ -402,7 +403,7 @@ impl Runtime {
         &self,
         slot: ray_shm::Slot,
         writer: ProcessId,
-        copy_of: Option<ObjectId>,
+        copy_of: Option<(ObjectId, u64)>,
         layout: u64,
     ) -> Result<Value, Failure> {
         let bytes = self.arena.slice(slot).ok_or_else(|| {
@@ -439,8 +440,8 @@ impl Runtime {
 
     /// Tells the node which copies are not read here any more.
     pub(crate) fn report_dropped_copies(&self) {
-        for object in std::mem::take(&mut *self.dropped_copies.lock()) {
-            self.send_to_node(Message::ReleaseCopy { object });
+        for (object, request) in std::mem::take(&mut *self.dropped_copies.lock()) {
+            self.send_to_node(Message::ReleaseCopy { request, object });
         }
     }
 

@@ -30,8 +30,29 @@ impl Requests {
             return Some(message);
         };
         *reply = Some(message);
-        cell.notify();
+        cell.on_resolved(false);
         None
+    }
+
+    /// Opens a question whose answer counts as one of those that the cell waits for.
+    pub(crate) fn open(&self, cell: &Arc<WaitCell>) -> u64 {
+        let request = self.next.fetch_add(1, Ordering::Relaxed) + 1;
+        self.waiting.lock().insert(request, (cell.clone(), None));
+        request
+    }
+
+    /// Returns whether a question has its answer.
+    pub(crate) fn is_answered(&self, request: u64) -> bool {
+        let waiting = self.waiting.lock();
+        waiting
+            .get(&request)
+            .is_some_and(|(_, reply)| reply.is_some())
+    }
+
+    /// Closes a question; returns its answer, if it has come.
+    pub(crate) fn close(&self, request: u64) -> Option<Message> {
+        let closed = self.waiting.lock().remove(&request);
+        closed.and_then(|(_, reply)| reply)
     }
 }
 
@@ -67,19 +88,15 @@ impl Runtime {
         timeout: Duration,
         question: impl FnOnce(u64) -> (ProcessId, Message),
     ) -> Result<Message> {
-        let request = self.requests.next.fetch_add(1, Ordering::Relaxed) + 1;
         let cell = WaitCell::new(1, false);
-        self.requests
-            .waiting
-            .lock()
-            .insert(request, (cell.clone(), None));
+        let request = self.requests.open(&cell);
         let (to, question) = question(request);
         let is_for_nobody = to == self.control_process()
             && !self.is_daemon()
             && self.executor.is_none()
             && self.head_lost_for().is_some();
         if is_for_nobody {
-            self.requests.waiting.lock().remove(&request);
+            self.requests.close(request);
             return Err(Error::HeadLost);
         }
         self.send(to, question);
@@ -87,12 +104,7 @@ impl Runtime {
             self.net()
                 .wait(&cell.waiter, Some(Instant::now() + timeout));
         }
-        let (_, reply) = self
-            .requests
-            .waiting
-            .lock()
-            .remove(&request)
-            .expect("inserted above");
+        let reply = self.requests.close(request);
         reply.ok_or_else(|| Error::System(format!("no answer came within {timeout:?}")))
     }
 }

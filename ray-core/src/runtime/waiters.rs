@@ -22,6 +22,8 @@ pub(crate) struct WaitCell {
     missing: AtomicIsize,
     /// Whether the first failure ends the wait.
     ends_on_failure: bool,
+    /// Whether a value on another node is not there yet, but to be looked at.
+    wants_bytes: bool,
     waker: Mutex<Option<Waker>>,
 }
 
@@ -32,8 +34,34 @@ impl WaitCell {
             waiter: Waiter::new(),
             missing: AtomicIsize::new(isize::try_from(missing).unwrap_or(isize::MAX)),
             ends_on_failure,
+            wants_bytes: false,
             waker: Mutex::new(None),
         })
+    }
+
+    /// Waits for values that are on this node; [`WaitCell::expect`] says for how many.
+    pub(crate) fn for_bytes() -> Arc<WaitCell> {
+        Arc::new(WaitCell {
+            waiter: Waiter::new(),
+            missing: AtomicIsize::new(0),
+            ends_on_failure: false,
+            wants_bytes: true,
+            waker: Mutex::new(None),
+        })
+    }
+
+    /// Forgets what was counted; what happens from here on counts for the next [`WaitCell::expect`].
+    pub(crate) fn begin_round(&self) {
+        self.waiter.reset();
+        self.missing.store(0, Ordering::Release);
+    }
+
+    /// Waits for so many more.
+    pub(crate) fn expect(&self, missing: usize) {
+        let missing = isize::try_from(missing).unwrap_or(isize::MAX);
+        if self.missing.fetch_add(missing, Ordering::AcqRel) + missing <= 0 {
+            self.notify();
+        }
     }
 
     /// Wakes this future as well as the thread.
@@ -61,6 +89,16 @@ impl WaitCell {
             waker.wake();
         }
     }
+}
+
+/// What has become of an object that somebody waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Resolved {
+    /// It has a value that can be read here.
+    Here,
+    /// It has a value on another node.
+    Elsewhere,
+    Failed,
 }
 
 /// Who waits for what.
@@ -158,12 +196,14 @@ impl Waiters {
     }
 
     /// Tells everyone who waits for `object`.
-    pub(crate) fn resolve(&mut self, object: ObjectId, failed: bool) {
+    pub(crate) fn resolve(&mut self, object: ObjectId, how: Resolved) {
         if let Some(cells) = self.take(object) {
-            cells
-                .as_slice()
-                .iter()
-                .for_each(|cell| cell.on_resolved(failed));
+            for cell in cells.as_slice() {
+                match how {
+                    Resolved::Elsewhere if cell.wants_bytes => cell.notify(),
+                    _ => cell.on_resolved(how == Resolved::Failed),
+                }
+            }
         }
     }
 }

@@ -15,6 +15,8 @@ use ray_engine::{
 };
 use rkyv::util::AlignedVec;
 
+use crate::wire::WantedObject;
+
 /// Bytes that begin at a multiple of 16.
 pub type AlignedBytes = AlignedVec<16>;
 
@@ -34,8 +36,8 @@ enum Bytes {
         slot: ray_shm::Slot,
         bytes: ray_shm::ObjectBytes,
         writer: Arc<WriterLive>,
-        /// The object of another node whose copy this is.
-        copy_of: Option<ObjectId>,
+        /// The object of another node whose copy this is, and the question that brought it.
+        copy_of: Option<(ObjectId, u64)>,
         /// Why the bytes could not be brought back, for the future that waits for them.
         fault: Mutex<Option<Box<Failure>>>,
     },
@@ -45,6 +47,8 @@ enum Bytes {
         slot: ray_shm::Slot,
         writer: Arc<WriterLive>,
         copy: OnceLock<Result<Value, Failure>>,
+        /// Whether a copy was brought to this node for a `wait`, which holds none.
+        was_brought: AtomicBool,
     },
 }
 
@@ -94,11 +98,11 @@ impl WriterLive {
 impl Drop for Inner {
     fn drop(&mut self) {
         if let Bytes::Shared {
-            copy_of: Some(object),
+            copy_of: Some((object, request)),
             ..
         } = &self.bytes
         {
-            crate::runtime::on_copy_dropped(*object);
+            crate::runtime::on_copy_dropped(*object, *request);
         }
         let writer = match &self.bytes {
             Bytes::Heap(_) => None,
@@ -145,6 +149,7 @@ impl Value {
                 slot,
                 writer,
                 copy: OnceLock::new(),
+                was_brought: AtomicBool::new(false),
             },
             layout,
         }))
@@ -165,7 +170,7 @@ impl Value {
         slot: ray_shm::Slot,
         bytes: ray_shm::ObjectBytes,
         writer: Arc<WriterLive>,
-        copy_of: Option<ObjectId>,
+        copy_of: Option<(ObjectId, u64)>,
         layout: u64,
     ) -> Value {
         writer.live.fetch_add(1, Ordering::SeqCst);
@@ -196,7 +201,7 @@ impl Value {
     }
 
     /// Returns which object of another node must be fetched before this can be read, and where it is.
-    pub(crate) fn missing(&self) -> Option<(ObjectId, ray_shm::Slot, ProcessId)> {
+    pub(crate) fn missing(&self) -> Option<WantedObject> {
         match &self.0.bytes {
             Bytes::Remote {
                 object,
@@ -204,8 +209,29 @@ impl Value {
                 writer,
                 copy,
                 ..
-            } if copy.get().is_none() => Some((*object, *slot, writer.writer)),
+            } if copy.get().is_none() => Some(WantedObject {
+                object: *object,
+                offset: slot.offset,
+                len: slot.len,
+                writer: writer.writer,
+            }),
             _ => None,
+        }
+    }
+
+    /// Returns whether the value is on another node and was not brought to this one.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        matches!(
+            &self.0.bytes,
+            Bytes::Remote { copy, was_brought, .. }
+                if copy.get().is_none() && !was_brought.load(Ordering::Acquire)
+        )
+    }
+
+    /// Notes that a copy was brought to this node, or cannot be.
+    pub(crate) fn note_brought(&self) {
+        if let Bytes::Remote { was_brought, .. } = &self.0.bytes {
+            was_brought.store(true, Ordering::Release);
         }
     }
 

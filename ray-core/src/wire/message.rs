@@ -13,7 +13,7 @@ use rkyv::{Archive, Deserialize, Serialize, rancor};
 
 use super::{
     ActorCreation, ActorStatus, FetchFor, Held, JobSpec, Location, LogPart, NodeRow, Roster,
-    StoreRow, WorkerRow,
+    StoreRow, WantedObject, WorkerRow,
 };
 use crate::actor::CallLimits;
 
@@ -401,22 +401,24 @@ pub(crate) enum Message {
         nodes: Vec<ProcessId>,
     },
     // Objects of other nodes.
-    /// A process wants a copy in its own node's arena.
+    /// A process wants copies in its own node's arena, all of them before it is answered.
     Fetch {
         request: u64,
-        object: ObjectId,
-        offset: u64,
-        len: u64,
-        writer: ProcessId,
         purpose: FetchFor,
+        wanted: Vec<WantedObject>,
     },
+    /// Where each of them lies, in their order; or the first that cannot be had.
     Fetched {
         request: u64,
-        object: ObjectId,
-        outcome: Result<(u64, u64), Failure>,
+        outcome: Result<Vec<(u64, u64)>, (ObjectId, Failure)>,
     },
-    /// A process reads its copy no more.
+    /// The process waits no longer, or reads none of what it was given.
+    CancelFetch {
+        request: u64,
+    },
+    /// A process reads a copy no more that this request gave it.
     ReleaseCopy {
+        request: u64,
         object: ObjectId,
     },
     /// A node wants a part of an object from a node that has it.
@@ -521,8 +523,49 @@ pub(crate) enum Message {
     /// The node takes no new work and ends once it has none.
     Drain,
     DrainAccepted,
-    /// The node has no work any more.
-    Drained,
+    /// The node has no work any more: who is there that may have objects on it?
+    Leave,
+    /// These are there, and these take objects.
+    LeaveAmong {
+        others: Vec<ProcessId>,
+        takers: Vec<NodeId>,
+    },
+    /// The sender leaves: have its objects moved.
+    NodeLeaves {
+        takers: Vec<NodeId>,
+    },
+    /// A node tells its processes.
+    MoveObjects {
+        leaving: ProcessId,
+        takers: Vec<NodeId>,
+    },
+    /// An owner asks a node to take a copy of what a leaving node has, and to keep it.
+    TakeOver {
+        leaving: ProcessId,
+        job: JobId,
+        wanted: WantedObject,
+    },
+    TakenOver {
+        leaving: ProcessId,
+        object: ObjectId,
+        refusal: Option<String>,
+    },
+    /// A process has moved what it could.
+    ObjectsMoved {
+        leaving: ProcessId,
+        moved: u64,
+        left: Vec<String>,
+    },
+    /// Every process of the sender's node has.
+    NodeMoved {
+        moved: u64,
+        left: Vec<String>,
+    },
+    /// The node is empty; what could not be moved is named.
+    Drained {
+        moved: u64,
+        left: Vec<String>,
+    },
     // Somebody looks at the cluster.
     /// The control role asks a node what its processes hold, and the node its workers.
     Gather {

@@ -20,7 +20,7 @@ pub(crate) use self::{
 };
 
 /// The version of the frames and messages; both sides of a connection must have the same.
-pub(crate) const WIRE_VERSION: u16 = 5;
+pub(crate) const WIRE_VERSION: u16 = 6;
 
 /// Frame kinds that ray-core adds to ray-net's own.
 pub(crate) mod kind {
@@ -102,7 +102,8 @@ impl Message {
                 | Message::Heartbeat
                 | Message::ProbeReached { .. }
                 | Message::DrainAccepted
-                | Message::Drained
+                | Message::Leave
+                | Message::Drained { .. }
                 | Message::JoinCollective { .. }
                 | Message::WithdrawCollective { .. }
                 | Message::LeaveCollective { .. }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use ray_engine::{
     failure::Failure,
-    ids::{ActorId, JobId, ProcessId},
+    ids::{ActorId, JobId, ObjectId, ProcessId},
     resources::Resources,
     spec::Placement,
 };
@@ -54,12 +54,35 @@ pub(crate) enum Location {
     Gone,
 }
 
+/// An object of another node that is wanted here.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug)]
+pub(crate) struct WantedObject {
+    pub object: ObjectId,
+    /// Where it lies at the node of its writer.
+    pub offset: u64,
+    pub len: u64,
+    pub writer: ProcessId,
+}
+
+impl WantedObject {
+    /// Returns where the object lies at the node of its writer.
+    pub(crate) fn slot(&self) -> ray_shm::Slot {
+        ray_shm::Slot {
+            offset: self.offset,
+            len: self.len,
+        }
+    }
+}
+
 /// For what an object of another node is wanted; the first is served first.
 #[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FetchFor {
     Get,
     Wait,
+    /// A task is to run.
     Arguments,
+    /// A method or a constructor is to run: others may wait for its actor, so it waits for no share.
+    MethodArguments,
 }
 
 /// What a node must know to start workers of a job.

@@ -2,6 +2,7 @@
 
 pub(crate) mod calls;
 pub(crate) mod context;
+mod evacuation;
 pub(crate) mod execute;
 mod execute_async;
 pub(crate) mod items;

@@ -69,7 +69,7 @@ fn main() -> std::process::ExitCode {
     }
 }
 
-/// `head CPUS [@ADDRESS] [NAME=AMOUNT…]`: tells its address and token, and stays until it is asked to end.
+/// `head CPUS [@ADDRESS] [store=MIB] [NAME=AMOUNT…]`: tells its address and token, and stays until it is asked to end.
 fn head(arguments: impl Iterator<Item = String>) -> Result<(), Error> {
     let config = HeadConfig {
         node: options(arguments),
@@ -84,7 +84,7 @@ fn head(arguments: impl Iterator<Item = String>) -> Result<(), Error> {
     Ok(())
 }
 
-/// `node ADDRESS TOKEN CPUS [NAME=AMOUNT…]`: tells its id.
+/// `node ADDRESS TOKEN CPUS [store=MIB] [NAME=AMOUNT…]`: tells its id.
 fn node(mut arguments: impl Iterator<Item = String>) -> Result<(), Error> {
     let config = NodeConfig {
         address: arguments.next().unwrap_or_default(),
@@ -118,6 +118,9 @@ fn options(mut arguments: impl Iterator<Item = String>) -> NodeOptions {
         if let Some(address) = argument.strip_prefix('@') {
             let address = address.parse();
             config = config.bind(address.expect("`@` comes before an address"));
+        } else if let Some(mib) = argument.strip_prefix("store=") {
+            let mib: u64 = mib.parse().expect("`store=` comes before MiB");
+            config = config.object_store_memory(mib << 20);
         } else if let Some((name, amount)) = argument.split_once('=') {
             config = config.resource(name, amount.parse().unwrap_or(1.0));
         }

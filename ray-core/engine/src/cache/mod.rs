@@ -1,7 +1,7 @@
 //! What a node's store keeps in memory, spills to disk, drops.
 //!
-//! Whoever creates or restores an object asks for room first and is served in order. Room is made by
-//! dropping what is unpinned and exists elsewhere too (secondary copies, copies on disk), the longest
+//! Whoever creates or restores an object asks for room first and is served by priority, then in order. Room is
+//! made by dropping what is unpinned and exists elsewhere too (secondary copies, copies on disk), the longest
 //! unused first; then by spilling unpinned primary copies, many small ones in one file. Above a
 //! threshold spilling begins before anybody waits, and what was spilled stays in memory until the room
 //! is needed. When nothing more can be done the oldest request waits for a grace, in which somebody may
@@ -21,6 +21,7 @@ use crate::{
     failure::Failure,
     ids::ObjectId,
     planted::{Bug, is_planted},
+    priority::Priority,
     time::Time,
 };
 
@@ -201,6 +202,7 @@ enum Purpose {
 
 struct Waiting {
     purpose: Purpose,
+    priority: Priority,
     bytes: u64,
     /// Since when it is the oldest and nothing has moved.
     since: Time,

@@ -1,21 +1,25 @@
 //! Requests for room, and how they are served or refused.
 
 use super::{Cache, Command, Entry, Place, Purpose, RoomId, Waiting};
-use crate::{failure::Failure, ids::ObjectId, time::Time};
+use crate::{failure::Failure, ids::ObjectId, priority::Priority, time::Time};
 
 impl Cache {
-    /// Somebody is about to create an object of this size.
-    pub fn need(&mut self, room: RoomId, bytes: u64, now: Time) {
+    /// Somebody is about to create an object of this size; who is of lower priority waits behind.
+    pub fn need(&mut self, room: RoomId, bytes: u64, priority: Priority, now: Time) {
         if bytes > self.config.capacity {
             let limit = self.config.capacity;
             let failure = Failure::ObjectTooLarge { bytes, limit };
             return self.commands.push_back(Command::Refuse { room, failure });
         }
-        self.waiting.push_back(Waiting {
+        let is_before = |waiting: &&Waiting| waiting.priority <= priority;
+        let before = self.waiting.iter().take_while(is_before).count();
+        let waiting = Waiting {
             purpose: Purpose::Create(room),
+            priority,
             bytes,
             since: now,
-        });
+        };
+        self.waiting.insert(before, waiting);
         self.advance(now);
     }
 
@@ -40,6 +44,7 @@ impl Cache {
             let readers = self.waiting.iter().take_while(|waiting| is_reader(waiting));
             let waiting = Waiting {
                 purpose: Purpose::Restore(object),
+                priority: Priority::Get,
                 bytes,
                 since: now,
             };

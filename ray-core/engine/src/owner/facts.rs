@@ -84,6 +84,17 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         absent
     }
 
+    /// Returns the objects of this process that have a value.
+    pub fn own_values(&self) -> impl Iterator<Item = (ObjectId, &V)> {
+        self.owned.iter().filter_map(|(index, owned)| {
+            let Some(Outcome::Ready(value)) = &owned.outcome else {
+                return None;
+            };
+            let owner = self.process;
+            Some((ObjectId { owner, index }, value))
+        })
+    }
+
     /// Returns the objects that are referred to here, own ones first, at most `limit`, and how many there are.
     pub fn object_facts(&self, limit: usize) -> (Vec<ObjectFacts<'_, V>>, usize) {
         let objects = self.objects();

@@ -16,6 +16,7 @@
 //!
 //! An object that is sealed is the store's; whoever drives this keeps it there until the pull is done.
 
+mod arguments;
 mod fetch;
 
 use std::{
@@ -29,6 +30,9 @@ use crate::{
     ids::{NodeId, ObjectId},
     time::Time,
 };
+
+pub use self::arguments::{Arguments, TaskNumber};
+pub use crate::priority::Priority;
 
 /// Numbers of the pulls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,17 +70,6 @@ impl Default for PullConfig {
 /// A pull of one process of this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PullId(pub u64);
-
-/// For what a pull is; the first comes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Priority {
-    /// Somebody blocks in `get`.
-    Get,
-    /// Somebody blocks in `wait`.
-    Wait,
-    /// A task is to run.
-    Arguments,
-}
 
 /// An object that a pull wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -251,12 +251,23 @@ impl Runtime {
                     ..
                 }) => self.send_to_node(Message::ReturnSegments { first, count }),
                 Some(Message::Fetched {
-                    object,
+                    request,
                     outcome: Ok(_),
-                    ..
-                }) => self.send_to_node(Message::ReleaseCopy { object }),
+                }) => self.send_to_node(Message::CancelFetch { request }),
                 _ => {}
             },
+            Message::MoveObjects { leaving, takers } => {
+                if from == self.node_process {
+                    self.with_core(|core, _| core.evacuate(leaving, &takers));
+                }
+            }
+            Message::TakenOver {
+                leaving,
+                object,
+                refusal,
+            } => self.with_core(|core, _| {
+                core.on_taken_over(leaving, object, from.node(), refusal);
+            }),
             Message::LocateObject { object } => {
                 self.with_core(|core, _| core.locate_object(object, from));
             }

@@ -8,7 +8,7 @@ use super::{Execution, Executor, LOCAL_ACTOR, Stop, announce, fetch_arguments, g
 use crate::{
     __private::{ActorMode, CallError, Invoke},
     runtime::Runtime,
-    wire::{CallTarget, Message},
+    wire::{CallTarget, FetchFor, Message},
     worker::context,
 };
 
@@ -72,8 +72,8 @@ impl Executor {
                 Ok(())
             })
         };
-        let outcome =
-            fetch_arguments(runtime, call).and_then(|()| context::enter(running, construct));
+        let outcome = fetch_arguments(runtime, call, FetchFor::MethodArguments)
+            .and_then(|()| context::enter(running, construct));
         execution.held.clear();
         match outcome {
             Ok(()) => {

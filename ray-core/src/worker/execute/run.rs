@@ -13,7 +13,7 @@ use super::{Execution, Executor, LAST_PRINTED, LOCAL_ACTOR, Stop};
 use crate::{
     __private::{Call, CallError, Invoke, Method, Results},
     runtime::Runtime,
-    wire::CallTarget,
+    wire::{CallTarget, FetchFor},
     worker::{
         context::{self, Running},
         items::Items,
@@ -39,12 +39,16 @@ impl Executor {
             execution.inline_limit(),
             Items::of(runtime, &execution),
         );
+        let purpose = match is_task {
+            true => FetchFor::Arguments,
+            false => FetchFor::MethodArguments,
+        };
         let outcome = if execution.cancelled.load(Ordering::Acquire) {
             Err(Ended::Error(CallError::Failure(Failure::Cancelled)))
         } else {
             match &execution.call {
                 Err(failure) => Err(Ended::Error(CallError::Failure(failure.clone()))),
-                Ok(call) => fetch_arguments(runtime, call).and_then(|()| {
+                Ok(call) => fetch_arguments(runtime, call, purpose).and_then(|()| {
                     let running = running_of(&execution, method);
                     context::enter(running, || {
                         guard(method.name, || self.invoke(method, call, &mut results))
@@ -218,17 +222,14 @@ pub(in crate::worker) fn running_of(execution: &Execution, method: &'static Meth
 }
 
 /// Brings the arguments that lie on other nodes to this one.
-pub(super) fn fetch_arguments(runtime: &Arc<Runtime>, call: &Call) -> Result<(), Ended> {
-    for value in call.values() {
-        match runtime.localize(value, crate::wire::FetchFor::Arguments, None) {
-            Ok(pin) => call.keep(pin),
-            Err(error) => {
-                let failure = value
-                    .fetch_failure()
-                    .unwrap_or_else(|| Failure::System(error.to_string()));
-                return Err(Ended::Error(CallError::Failure(failure)));
-            }
-        }
+pub(super) fn fetch_arguments(
+    runtime: &Arc<Runtime>,
+    call: &Call,
+    purpose: FetchFor,
+) -> Result<(), Ended> {
+    match runtime.bring_arguments(call.values(), purpose) {
+        Ok(pins) => pins.into_iter().for_each(|pin| call.keep(pin)),
+        Err(failure) => return Err(Ended::Error(CallError::Failure(failure))),
     }
     Ok(())
 }
@@ -242,7 +243,7 @@ pub(in crate::worker) async fn fetch_arguments_async(
         return Ok(());
     }
     let (runtime, call) = (runtime.clone(), call.clone());
-    tokio::task::spawn_blocking(move || fetch_arguments(&runtime, &call))
+    tokio::task::spawn_blocking(move || fetch_arguments(&runtime, &call, FetchFor::MethodArguments))
         .await
         .unwrap_or_else(|error| {
             let failure = Failure::System(format!("arguments could not be fetched: {error}"));

@@ -82,5 +82,6 @@ impl Core {
         for object in left {
             self.keep_last_copy(object);
         }
+        self.on_taker_died(node);
     }
 }

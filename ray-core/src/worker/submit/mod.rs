@@ -9,9 +9,14 @@ mod gone;
 mod leases;
 mod peers;
 
-use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::SocketAddr,
+    sync::Arc,
+};
 
 use ray_engine::{
+    evacuation::Evacuation,
     failure::{Failure, WorkerExit},
     ids::{ActorId, GroupId, JobId, LeaseId, NodeId, ObjectId, ProcessId, TaskId},
     owner::{Command, ObjectState, Owner, ShapeId},
@@ -28,7 +33,7 @@ pub(crate) use frames::{push_frame, push_message};
 use crate::{
     __private::{Args, Method},
     placement_group::Inside,
-    runtime::waiters::Waiters,
+    runtime::waiters::{Resolved, Waiters},
     store::Value,
     wire::{ActorCreation, CallTarget, Message},
 };
@@ -111,6 +116,8 @@ pub(crate) struct Core {
     one_cpu: Option<ShapeId>,
     /// Actors at which many calls are pending, and how many; told after the lock is given back.
     pub(crate) warnings: Vec<(ActorId, u64)>,
+    /// What is moved from nodes that leave.
+    pub(in crate::worker) evacuations: BTreeMap<ProcessId, Evacuation>,
 }
 
 impl Core {
@@ -154,7 +161,16 @@ impl Core {
             unready: Vec::new(),
             one_cpu: None,
             warnings: Vec::new(),
+            evacuations: BTreeMap::new(),
         }
+    }
+
+    pub(in crate::worker) fn process(&self) -> ProcessId {
+        self.process
+    }
+
+    pub(in crate::worker) fn job(&self) -> JobId {
+        self.job
     }
 
     /// Returns the number that stands for `shape` in the owner table.
@@ -228,8 +244,12 @@ impl Core {
                     );
                 }
                 Command::Resolved { object } => {
-                    let failed = matches!(self.owner.state(object), ObjectState::Failed(_));
-                    self.waiters.resolve(object, failed);
+                    let how = match self.owner.state(object) {
+                        ObjectState::Failed(_) => Resolved::Failed,
+                        ObjectState::Ready(value) if value.is_elsewhere() => Resolved::Elsewhere,
+                        _ => Resolved::Here,
+                    };
+                    self.waiters.resolve(object, how);
                     if !self.unready.is_empty() {
                         self.create_ready();
                     }

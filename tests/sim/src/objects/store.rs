@@ -119,7 +119,7 @@ impl World {
         let store = self.store(at);
         let room = RoomId(store.fresh());
         store.rooms.insert(room, Purpose::Put(bytes));
-        store.cache.need(room, bytes, now);
+        store.cache.need(room, bytes, Priority::Get, now);
     }
 
     /// User code wants objects here.
@@ -155,7 +155,7 @@ impl World {
             pull: None,
         };
         store.arriving.insert(object, arriving);
-        store.cache.need(room, bytes, now);
+        store.cache.need(room, bytes, priority, now);
     }
 
     /// Gives every read what is in memory by now.
