@@ -5,6 +5,7 @@ use ray_core::{
     daemon::{Daemon, HeadConfig, NodeConfig, NodeOptions},
     placement_group,
     prelude::*,
+    put, wait,
 };
 
 #[remote]
@@ -29,6 +30,12 @@ fn forever() {
     loop {
         std::thread::park();
     }
+}
+
+#[remote]
+fn held(begun: String, gate: String) {
+    ray_tests::add_token(&begun);
+    ray_tests::take_token(&gate);
 }
 
 #[actor]
@@ -177,6 +184,18 @@ fn run(what: &str) -> Result<(), Error> {
             loop {
                 std::thread::park();
             }
+        }
+        // Waits for what comes when the test says so: `DRILL_BEGUN` and `DRILL_GATE` name its tokens.
+        "wait" => {
+            let [begun, gate] = ["DRILL_BEGUN", "DRILL_GATE"]
+                .map(|name| std::env::var(name).expect("the test sets it"));
+            let _large = put(&vec![1_u8; 32 << 20])?;
+            let speaker = Speaker::options().name("speaker").remote();
+            let pids = [pid::remote().get()?, speaker.speak("ready").get()?];
+            println!("pids {} {}", pids[0], pids[1]);
+            let held = held::remote(begun, gate);
+            let (ready, pending) = wait(&[held], 1, None)?;
+            println!("{} ready, {} pending", ready.len(), pending.len());
         }
         "twice" => match ray_core::init() {
             Err(error) => println!("refused: {error}"),
