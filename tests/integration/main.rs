@@ -27,6 +27,7 @@ mod gpus;
 mod groups;
 mod jobs;
 mod leaks;
+mod misuse;
 mod names;
 mod namespaces;
 mod network;
