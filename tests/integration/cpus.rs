@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ray_core::{Config, Error, get_all, prelude::*, runtime_context};
-use ray_tests::{Tokens, add_token, take_token};
+use ray_tests::{Tokens, add_token, eventually, take_token};
 
 #[remote(num_cpus = 1)]
 fn held(begun: String, gate: String) {
@@ -167,4 +167,57 @@ fn trees_of_calls_that_wait_for_each_other_end_on_two_cpus() -> ray_core::Result
         .collect();
     assert_eq!(sums, expected);
     Ok(())
+}
+
+#[actor]
+struct Plain;
+
+#[remote]
+impl Plain {
+    pub fn new() -> Self {
+        Plain
+    }
+
+    pub fn call(&self) -> u64 {
+        1
+    }
+}
+
+fn free_cpus() -> f64 {
+    ray_core::available_resources()
+        .expect("the node answers")
+        .get("CPU")
+}
+
+#[ray_core::test]
+fn an_actor_takes_a_cpu_only_when_it_says_so() -> ray_core::Result<()> {
+    let _ray = Config::new().num_cpus(1.0).init()?;
+    let plain: Vec<_> = (0..3).map(|_| Plain::remote()).collect();
+    for actor in &plain {
+        assert_eq!(actor.call().get()?, 1);
+    }
+    assert!(eventually(|| free_cpus() == 1.0), "running, it takes none");
+    let whole = Plain::options().num_cpus(1.0).remote();
+    assert_eq!(whole.call().get()?, 1);
+    assert_eq!(free_cpus(), 0.0, "it holds what it asked for");
+    let waiting = Plain::remote();
+    let call = waiting.call();
+    let in_time = call.get_timeout(std::time::Duration::ZERO);
+    assert!(matches!(in_time, Err(Error::GetTimeout(_))), "{in_time:?}");
+    drop(whole);
+    assert_eq!(call.get()?, 1, "placing it took a CPU that was not free");
+    Ok(())
+}
+
+#[ray_core::test]
+fn amounts_are_counted_in_ten_thousandths() -> ray_core::Result<()> {
+    let _ray = Config::new().num_cpus(1.0).resource("gum", 1.0).init()?;
+    let (begun, gate) = (Tokens::new(), Tokens::new());
+    let call = held::options()
+        .resource("gum", 0.0001)
+        .remote(begun.path(), gate.path());
+    begun.take();
+    assert_eq!(ray_core::available_resources()?.get("gum"), 0.9999);
+    gate.add(1);
+    call.get()
 }

@@ -1,5 +1,7 @@
 //! Small drivers that the integration tests run, watch and kill from outside.
 
+use std::collections::BTreeMap;
+
 use ray_core::{
     Amount, Config, Error, PlacementStrategy, Resources,
     daemon::{Daemon, HeadConfig, NodeConfig, NodeOptions},
@@ -91,7 +93,7 @@ fn head(arguments: impl Iterator<Item = String>) -> Result<(), Error> {
     Ok(())
 }
 
-/// `node ADDRESS TOKEN CPUS [NAME=AMOUNT…]`: tells its id.
+/// `node ADDRESS TOKEN CPUS [NAME=AMOUNT…] [%LABEL=VALUE…]`: tells its id.
 fn node(mut arguments: impl Iterator<Item = String>) -> Result<(), Error> {
     let config = NodeConfig {
         address: arguments.next().unwrap_or_default(),
@@ -121,8 +123,14 @@ fn options(mut arguments: impl Iterator<Item = String>) -> NodeOptions {
         .num_cpus(cpus)
         .object_store_memory(256 << 20)
         .log_level("debug");
+    let mut labels = BTreeMap::new();
     for argument in arguments {
-        if let Some(address) = argument.strip_prefix('@') {
+        if let Some((key, value)) = argument
+            .strip_prefix('%')
+            .and_then(|label| label.split_once('='))
+        {
+            labels.insert(key.to_owned(), value.to_owned());
+        } else if let Some(address) = argument.strip_prefix('@') {
             let address = address.parse();
             config = config.bind(address.expect("`@` comes before an address"));
         } else if let Some((name, amount)) = argument.split_once('=') {
@@ -131,6 +139,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> NodeOptions {
     }
     NodeOptions {
         config,
+        labels,
         ..NodeOptions::default()
     }
 }
