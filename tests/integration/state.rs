@@ -30,15 +30,17 @@ impl Clerk {
 }
 
 #[ray_core::test]
-fn a_running_task_is_in_the_list() -> ray_core::Result<()> {
+fn a_tasks_own_name_is_in_the_list() -> ray_core::Result<()> {
     let mut cluster = Cluster::start(DRILL, &["0"]);
     let node = cluster.join(&["2"]);
     let ray = cluster.driver().init()?;
     let (begun, gate) = (Tokens::new(), Tokens::new());
-    let call = held::remote(begun.path(), gate.path());
+    let call = held::options()
+        .name("morning shift")
+        .remote(begun.path(), gate.path());
     begun.take();
     let rows = cluster.rows(Table::Tasks);
-    let row = rows.iter().find(|row| row.text("name") == "held");
+    let row = rows.iter().find(|row| row.text("name") == "morning shift");
     let row = row.unwrap_or_else(|| panic!("no row: {rows:?}"));
     assert_eq!(row.text("func_or_class_name"), "held");
     assert_eq!(row.text("state"), "RUNNING");
