@@ -148,6 +148,7 @@ fn a_driver_killed_while_it_waits_leaves_nothing_and_hurts_nobody() -> ray_core:
     assert_eq!(running(), 2);
     assert!(arenas() > before, "each job has an arena of its own");
     kill9(driver.id());
+    driver.wait().expect("it ended");
     // What it waited for comes.
     gate.add(1);
     for pid in pids {
@@ -175,7 +176,6 @@ fn a_driver_killed_while_it_waits_leaves_nothing_and_hurts_nobody() -> ray_core:
     assert!(eventually(|| living() == 0));
     assert!(eventually(|| arenas() == before), "its arena is left");
     assert_eq!(len_of::remote(vec![1_u8; 9]).get()?, 9, "all goes on");
-    driver.wait().expect("it ended");
     ray.shutdown()
 }
 
