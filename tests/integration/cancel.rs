@@ -36,6 +36,25 @@ fn with_children(started: String) -> Result<u64, Error> {
     Ok(get_all(&children)?.len() as u64)
 }
 
+#[remote]
+fn with_a_child(begun: String, gate: String, runs: String) -> Result<u64, Error> {
+    let child = begins_and_ends::remote(begun, gate, runs);
+    // A wait of a cancelled call ends.
+    child.get()
+}
+
+#[remote]
+fn begins_and_ends(begun: String, gate: String, runs: String) -> u64 {
+    add_token(&begun);
+    take_token(&gate);
+    tally(&runs)
+}
+
+#[remote]
+fn cancels(inside: Vec<ObjectRef<u64>>) -> Result<(), Error> {
+    cancel(&inside[0])
+}
+
 #[remote(max_retries = 3)]
 fn forever(started: String, runs: String) {
     tally(&runs);
@@ -238,5 +257,30 @@ fn queued_calls_of_an_actor_are_cancelled_and_the_running_one_ends() -> ray_core
     gate.add(1);
     assert_eq!(running.get()?, 7);
     assert_eq!(runs.count(), 0);
+    Ok(())
+}
+
+#[ray_core::test]
+fn a_cancel_that_is_not_recursive_leaves_children_running() -> ray_core::Result<()> {
+    let _ray = Config::new().num_cpus(2.0).init()?;
+    let (begun, gate, runs) = (Tokens::new(), Tokens::new(), Tally::new());
+    let parent = with_a_child::remote(begun.path(), gate.path(), runs.path());
+    begun.take();
+    cancel_with(&parent, CancelOptions::default().recursive(false))?;
+    assert!(matches!(parent.get(), Err(Error::Cancelled)));
+    gate.add(1);
+    assert!(eventually(|| runs.count() == 1), "the child was ended too");
+    Ok(())
+}
+
+#[ray_core::test]
+fn who_borrows_a_reference_can_cancel_its_call() -> ray_core::Result<()> {
+    let _ray = Config::new().num_cpus(2.0).init()?;
+    let started = Tokens::new();
+    let running = until_cancelled::remote(started.path());
+    started.take();
+    cancels::remote(vec![running.clone()]).get()?;
+    let ended = running.get_timeout(ray_tests::PATIENCE);
+    assert_eq!(ended, Err(Error::Cancelled));
     Ok(())
 }

@@ -248,3 +248,62 @@ fn an_actor_ends_with_the_process_that_created_it() -> ray_core::Result<()> {
     assert!(phoenix.call().get().is_err());
     Ok(())
 }
+
+/// Async: many calls are inside it at once.
+#[actor(max_restarts = -1)]
+struct Crowd;
+
+#[remote]
+impl Crowd {
+    pub fn new() -> Self {
+        Crowd
+    }
+
+    pub async fn visit(&self, tally_at: String) -> u64 {
+        tally(&tally_at)
+    }
+
+    /// Stays until somebody writes the file.
+    pub async fn stay(&self, tally_at: String, began: String, open: String) -> u64 {
+        let before = tally(&tally_at);
+        add_token(&began);
+        while !ray_tests::exists(&open) {
+            tokio::task::yield_now().await;
+        }
+        before
+    }
+
+    pub async fn pid(&self) -> u32 {
+        std::process::id()
+    }
+}
+
+// 100
+#[ray_core::test]
+fn only_the_unfinished_calls_of_an_async_actor_are_run_again() -> ray_core::Result<()> {
+    let _ray = init()?;
+    let (finished, unfinished, began) = (Tally::new(), Tally::new(), Tokens::new());
+    let dir = tempfile::tempdir().expect("a folder");
+    let open = dir.path().join("open");
+    let crowd = Crowd::options().max_task_retries(-1).remote();
+    let pid = crowd.pid().get()?;
+    let done: Vec<_> = (0..5).map(|_| crowd.visit(finished.path())).collect();
+    get_all(&done)?;
+    let inside: Vec<_> = (0..5)
+        .map(|_| {
+            crowd.stay(
+                unfinished.path(),
+                began.path(),
+                open.to_str().expect("UTF-8"),
+            )
+        })
+        .collect();
+    (0..5).for_each(|_| began.take());
+    kill9(pid);
+    (0..5).for_each(|_| began.take());
+    std::fs::write(&open, "").expect("a file");
+    assert!(get_all(&inside)?.iter().all(|before| *before >= 5));
+    assert_ne!(crowd.pid().get()?, pid);
+    assert_eq!((finished.count(), unfinished.count()), (5, 10));
+    Ok(())
+}

@@ -5,6 +5,8 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use ray_core::control::{self, Answer, Client, Query, Row, Table};
+
 /// A head and its nodes; dropping it ends them.
 pub struct Cluster {
     drill: &'static str,
@@ -77,6 +79,47 @@ impl Cluster {
             .address(&self.address)
             .token(&self.token)
             .object_store_memory(256 << 20)
+    }
+
+    /// Returns who asks the head and gives it orders.
+    ///
+    /// # Panics
+    /// When the head's token is none.
+    pub fn client(&self) -> Client {
+        Client::new(&self.address, self.token.parse().expect("a token"))
+    }
+
+    /// Returns all rows of a table of the cluster's state.
+    ///
+    /// # Panics
+    /// When the head does not answer.
+    pub fn rows(&self, table: Table) -> Vec<Row> {
+        let list = Query::List {
+            table,
+            filters: Vec::new(),
+            limit: usize::MAX,
+        };
+        match self.client().query(list) {
+            Ok(Answer::Rows { rows, .. }) => rows,
+            other => panic!("no rows of {table}: {other:?}"),
+        }
+    }
+
+    /// Begins to empty a node, for as long as that takes.
+    ///
+    /// # Panics
+    /// When the head refuses it.
+    pub fn drain(&self, node: &str) {
+        let drain = control::Command::DrainNode {
+            node: node.to_owned(),
+            deadline_s: None,
+        };
+        self.client().command(drain).expect("the head drains it");
+    }
+
+    /// Returns the system's id of the `index`-th node that joined.
+    pub fn node_pid(&self, index: usize) -> u32 {
+        self.nodes[index].id()
     }
 
     /// Ends the `index`-th node that joined, as nobody can prevent.

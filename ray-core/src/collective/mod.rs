@@ -55,7 +55,7 @@ use table::Seat;
 use crate::{
     Error, Result,
     config::COLLECTIVE_TIMEOUT,
-    runtime::{self, Runtime},
+    runtime::{self, Runtime, waiters::time_limit},
     wire::Message,
 };
 
@@ -134,7 +134,7 @@ impl Group {
             world: world_size,
             addr: runtime.public_addr(),
         });
-        let waited = runtime.block(&cell, Some(Instant::now() + timeout));
+        let waited = runtime.block(&cell, Some(time_limit(timeout)));
         let mut outcome = runtime.collectives.take_outcome(request);
         if outcome.is_none() {
             // The answer says who was missing, unless the last one came just now.

@@ -21,7 +21,10 @@ use crate::{
     __private::SegmentSource as _,
     Error, Result,
     config::COLLECTIVE_SHARED_BYTES_MIN,
-    runtime::{Runtime, waiters::WaitCell},
+    runtime::{
+        Runtime,
+        waiters::{WaitCell, time_limit},
+    },
     wire::{Place, Say},
 };
 
@@ -106,7 +109,7 @@ impl<'a, T: Element> Turn<'a, T> {
     }
 
     fn steps(&mut self, running: &mut Running) -> Result<()> {
-        let mut deadline = Instant::now() + self.timeout;
+        let mut deadline = time_limit(self.timeout);
         loop {
             let (step, payload, cell) = self.next(running);
             match step {
@@ -123,7 +126,7 @@ impl<'a, T: Element> Turn<'a, T> {
                 } => {
                     let payload = payload.expect("a chunk comes with its bytes");
                     self.take(from, payload.bytes(), &elements, action)?;
-                    deadline = Instant::now() + self.timeout;
+                    deadline = time_limit(self.timeout);
                 }
                 Step::Tell { to, lane, taken } => {
                     if let Some(peer) = self.peer(to) {

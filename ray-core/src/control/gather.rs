@@ -171,7 +171,7 @@ fn task_row(
             None => "NORMAL_TASK",
         }
         .into(),
-        func_or_class_name: task.name.clone(),
+        func_or_class_name: task.function.clone(),
         parent_task_id: task.parent.map(|parent| parent.to_string()),
         node_id: worker.map(|worker| worker.node().to_string()),
         worker_id: worker.map(|worker| worker.to_string()),
@@ -249,6 +249,7 @@ mod tests {
             task,
             attempt: 0,
             name: "square".into(),
+            function: "square".into(),
             parent: None,
             actor: None,
             place: TaskPlace::Sent(first),

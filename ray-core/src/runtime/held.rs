@@ -97,7 +97,8 @@ fn tasks_of(core: &Core) -> (Vec<TaskRow>, usize) {
     let rows = facts.into_iter().map(|(facts, payload)| TaskRow {
         task: facts.task,
         attempt: facts.attempt,
-        name: payload.method.name.chars().take(NAME_CHARS_MAX).collect(),
+        name: cut(payload.name.as_deref().unwrap_or(payload.method.name)),
+        function: cut(payload.method.name),
         parent: facts.parent,
         actor: facts.actor,
         place: match facts.stage {
@@ -107,6 +108,10 @@ fn tasks_of(core: &Core) -> (Vec<TaskRow>, usize) {
         },
     });
     (rows.collect(), total)
+}
+
+fn cut(name: &str) -> String {
+    name.chars().take(NAME_CHARS_MAX).collect()
 }
 
 fn objects_of(core: &Core) -> (Vec<ObjectRow>, usize) {

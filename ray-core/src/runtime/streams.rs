@@ -14,7 +14,10 @@ use ray_engine::{
 use ray_net::{Flush, Frame, HeaderFields, Peer};
 use rkyv::rancor;
 
-use super::{Runtime, waiters::WaitCell};
+use super::{
+    Runtime,
+    waiters::{WaitCell, time_limit},
+};
 use crate::{
     __private::{Encoded, EncodedValue},
     Error, Result,
@@ -160,7 +163,7 @@ impl Runtime {
         stream: TaskId,
         timeout: Option<Duration>,
     ) -> Result<Option<AnyRef>> {
-        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        let deadline = timeout.map(time_limit);
         loop {
             let head = match self.with_core(|core, _| core.owner.take_item(stream)) {
                 NextItem::Taken(item) => return Ok(Some(AnyRef::counted(item))),

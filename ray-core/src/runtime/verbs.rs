@@ -8,7 +8,10 @@ use std::{
 
 use ray_engine::{failure::Failure, ids::ObjectId, owner::ObjectState};
 
-use super::{Runtime, waiters::WaitCell};
+use super::{
+    Runtime,
+    waiters::{WaitCell, time_limit},
+};
 use crate::{
     Error, Result,
     object_ref::AnyRef,
@@ -62,7 +65,7 @@ impl Runtime {
             self.forget_waiter(id, &cell);
             return Err(error);
         }
-        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        let deadline = timeout.map(time_limit);
         loop {
             self.block(&cell, deadline)?;
             let outcome = self.with_core(|core, _| {
@@ -118,7 +121,7 @@ impl Runtime {
 
     /// Returns a value whose bytes are on this node.
     fn read(self: &Arc<Self>, value: Value, timeout: Option<Duration>) -> Result<HeldValue> {
-        self.hold(value, timeout.map(|timeout| Instant::now() + timeout))
+        self.hold(value, timeout.map(time_limit))
     }
 
     /// Waits for all objects, or for the first failure among them; their bytes may be elsewhere.
@@ -127,7 +130,7 @@ impl Runtime {
         ids: &[ObjectId],
         timeout: Option<Duration>,
     ) -> Result<Vec<Value>> {
-        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        let deadline = timeout.map(time_limit);
         loop {
             let mut values = Vec::with_capacity(ids.len());
             let mut missing = Vec::new();
@@ -182,7 +185,7 @@ impl Runtime {
         num_returns: usize,
         timeout: Option<Duration>,
     ) -> Result<Vec<bool>> {
-        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        let deadline = timeout.map(time_limit);
         loop {
             let mut ready = Vec::with_capacity(ids.len());
             let mut missing = Vec::new();

@@ -6,6 +6,7 @@ use std::{
         atomic::{AtomicIsize, Ordering},
     },
     task::Waker,
+    time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
@@ -15,6 +16,15 @@ use ray_engine::{
 };
 use ray_net::Waiter;
 use rustc_hash::FxHashMap;
+
+/// Returns the moment at which a time limit ends that a user set; one that is longer than time goes on is for ever.
+pub(crate) fn time_limit(limit: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(limit).unwrap_or(now + FOR_EVER)
+}
+
+/// A hundred years.
+const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// One waiting thread or future, told when enough of its objects are there.
 pub(crate) struct WaitCell {

@@ -203,7 +203,7 @@ impl<A: ActorHandle, R: Data> ActorPool<A, R> {
     }
 
     fn next_in_order(&mut self, limit: Option<Duration>) -> Option<Result<R>> {
-        let deadline = limit.map(|limit| Instant::now() + limit);
+        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         loop {
             if !self.has_next() {
                 return None;
@@ -232,7 +232,7 @@ impl<A: ActorHandle, R: Data> ActorPool<A, R> {
         if !self.has_next() {
             return None;
         }
-        let deadline = limit.map(|limit| Instant::now() + limit);
+        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         let numbers = self.running.keys().copied().collect::<Vec<_>>();
         let results = self.results(&numbers);
         match self.wait_for(&results, deadline, limit) {

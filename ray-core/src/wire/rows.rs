@@ -45,7 +45,9 @@ pub(crate) struct Held {
 pub(crate) struct TaskRow {
     pub task: TaskId,
     pub attempt: u32,
+    /// What it was called when it was submitted, by default as its function.
     pub name: String,
+    pub function: String,
     pub parent: Option<TaskId>,
     pub actor: Option<ActorId>,
     pub place: TaskPlace,

@@ -208,6 +208,7 @@ pub fn submit_task(method: &'static Method, options: TaskOptions, mut args: Args
     let parent = running.as_ref().map(|running| running.task);
     let payload = Arc::new(Payload {
         method,
+        name: options.name.as_deref().map(Box::from),
         args,
         parent: parent.unwrap_or_default(),
         chain: running.map_or_else(context::no_chain, |running| running.chain),
@@ -277,6 +278,7 @@ pub fn submit_call(actor: &ActorRef, method: &'static Method, mut args: Args) ->
     };
     let payload = Arc::new(Payload {
         method,
+        name: None,
         args,
         parent: parent.unwrap_or_default(),
         chain,

@@ -1,10 +1,13 @@
 //! Small drivers that the integration tests run, watch and kill from outside.
 
+use std::collections::BTreeMap;
+
 use ray_core::{
     Amount, Config, Error, PlacementStrategy, Resources,
     daemon::{Daemon, HeadConfig, NodeConfig, NodeOptions},
     placement_group,
     prelude::*,
+    put, wait,
 };
 
 #[remote]
@@ -29,6 +32,12 @@ fn forever() {
     loop {
         std::thread::park();
     }
+}
+
+#[remote]
+fn held(begun: String, gate: String) {
+    ray_tests::add_token(&begun);
+    ray_tests::take_token(&gate);
 }
 
 #[actor]
@@ -84,7 +93,7 @@ fn head(arguments: impl Iterator<Item = String>) -> Result<(), Error> {
     Ok(())
 }
 
-/// `node ADDRESS TOKEN CPUS [store=MIB] [NAME=AMOUNT…]`: tells its id.
+/// `node ADDRESS TOKEN CPUS [store=MIB] [NAME=AMOUNT…] [%LABEL=VALUE…]`: tells its id.
 fn node(mut arguments: impl Iterator<Item = String>) -> Result<(), Error> {
     let config = NodeConfig {
         address: arguments.next().unwrap_or_default(),
@@ -114,8 +123,14 @@ fn options(mut arguments: impl Iterator<Item = String>) -> NodeOptions {
         .num_cpus(cpus)
         .object_store_memory(256 << 20)
         .log_level("debug");
+    let mut labels = BTreeMap::new();
     for argument in arguments {
-        if let Some(address) = argument.strip_prefix('@') {
+        if let Some((key, value)) = argument
+            .strip_prefix('%')
+            .and_then(|label| label.split_once('='))
+        {
+            labels.insert(key.to_owned(), value.to_owned());
+        } else if let Some(address) = argument.strip_prefix('@') {
             let address = address.parse();
             config = config.bind(address.expect("`@` comes before an address"));
         } else if let Some(mib) = argument.strip_prefix("store=") {
@@ -127,6 +142,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> NodeOptions {
     }
     NodeOptions {
         config,
+        labels,
         ..NodeOptions::default()
     }
 }
@@ -180,6 +196,18 @@ fn run(what: &str) -> Result<(), Error> {
             loop {
                 std::thread::park();
             }
+        }
+        // Waits for what comes when the test says so: `DRILL_BEGUN` and `DRILL_GATE` name its tokens.
+        "wait" => {
+            let [begun, gate] = ["DRILL_BEGUN", "DRILL_GATE"]
+                .map(|name| std::env::var(name).expect("the test sets it"));
+            let _large = put(&vec![1_u8; 32 << 20])?;
+            let speaker = Speaker::options().name("speaker").remote();
+            let pids = [pid::remote().get()?, speaker.speak("ready").get()?];
+            println!("pids {} {}", pids[0], pids[1]);
+            let held = held::remote(begun, gate);
+            let (ready, pending) = wait(&[held], 1, None)?;
+            println!("{} ready, {} pending", ready.len(), pending.len());
         }
         "twice" => match ray_core::init() {
             Err(error) => println!("refused: {error}"),

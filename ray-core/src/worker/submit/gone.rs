@@ -22,6 +22,17 @@ impl Core {
 
     /// Everything that hung on the process ends or is retried.
     pub(crate) fn on_process_died(&mut self, process: ProcessId, exit: WorkerExit, now: Time) {
+        self.on_process_gone(process, exit, None, now);
+    }
+
+    /// As [`Core::on_process_died`]; what it ran failed with `why`, when that is not how it ended.
+    fn on_process_gone(
+        &mut self,
+        process: ProcessId,
+        exit: WorkerExit,
+        why: Option<Failure>,
+        now: Time,
+    ) {
         if self.dead.insert(process, exit.clone()).is_some() {
             return;
         }
@@ -32,7 +43,7 @@ impl Core {
         let removed = granted.and_then(|granted| granted.group.filter(|_| granted.is_removed));
         let failure = match exit.evicted_from.or(removed) {
             Some(group) => Failure::PlacementGroupRemoved(group),
-            None => Failure::WorkerCrashed(exit),
+            None => why.unwrap_or(Failure::WorkerCrashed(exit)),
         };
         self.owner.on_process_died(process, failure, now);
     }
@@ -77,7 +88,7 @@ impl Core {
                 last_stderr: "its node is gone".into(),
                 ..WorkerExit::default()
             };
-            self.on_process_died(process, exit, now);
+            self.on_process_gone(process, exit, Some(Failure::NodeDied(node.node())), now);
         }
         for object in left {
             self.keep_last_copy(object);

@@ -41,6 +41,8 @@ use crate::{
 /// What a submitted call needs until its end.
 pub(crate) struct Payload {
     pub(crate) method: &'static Method,
+    /// What lists call it, when that is not the method's name.
+    pub(crate) name: Option<Box<str>>,
     pub(crate) args: Args,
     pub(crate) parent: TaskId,
     pub(crate) chain: Arc<[ActorId]>,
