@@ -15,6 +15,7 @@ mod actor_pool;
 mod actors;
 mod builds;
 mod cancel;
+mod circles;
 mod cluster;
 mod collective;
 mod concurrency_groups;

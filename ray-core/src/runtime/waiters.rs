@@ -23,6 +23,8 @@ pub(crate) struct WaitCell {
     /// Whether the first failure ends the wait.
     ends_on_failure: bool,
     waker: Mutex<Option<Waker>>,
+    /// How the objects wait for the one that waits for them, when they do.
+    circle: Mutex<Option<String>>,
 }
 
 impl WaitCell {
@@ -33,6 +35,7 @@ impl WaitCell {
             missing: AtomicIsize::new(isize::try_from(missing).unwrap_or(isize::MAX)),
             ends_on_failure,
             waker: Mutex::new(None),
+            circle: Mutex::new(None),
         })
     }
 
@@ -52,6 +55,17 @@ impl WaitCell {
     /// Returns whether nothing is missing any more.
     pub(crate) fn is_complete(&self) -> bool {
         self.missing.load(Ordering::Acquire) <= 0
+    }
+
+    /// Ends a wait that would never end.
+    pub(crate) fn end_in_circle(&self, circle: String) {
+        *self.circle.lock() = Some(circle);
+        self.notify();
+    }
+
+    /// Returns how the wait goes in a circle, if it was ended for that.
+    pub(crate) fn circle(&self) -> Option<String> {
+        self.circle.lock().take()
     }
 
     /// Ends the wait.

@@ -221,6 +221,22 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         }
     }
 
+    /// Returns the unfinished call that makes an object of this process, and who has that.
+    pub fn sent_to(&self, object: ObjectId) -> Option<(TaskId, ProcessId)> {
+        if object.owner != self.process {
+            return None;
+        }
+        let index = self.owned.get(object.index)?.task;
+        let Stage::Sent(process) = self.tasks.get(index)?.stage else {
+            return None;
+        };
+        let task = TaskId {
+            owner: self.process,
+            index,
+        };
+        Some((task, process))
+    }
+
     /// A call ended; its place in the list of sent ones is cleared.
     pub(super) fn on_call_ended(&mut self, actor: ActorId) {
         let Some(queue) = self.actors.get_mut(&actor) else {
