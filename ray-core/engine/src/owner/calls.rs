@@ -329,6 +329,28 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         }
     }
 
+    /// Forgets a dead actor; whoever calls it again asks the directory.
+    pub fn forget_actor(&mut self, actor: ActorId) {
+        let is_over = |queue: &ActorQueue| {
+            matches!(queue.state, ActorState::Dead(_))
+                && queue.queue.is_empty()
+                && queue.sent.is_empty()
+        };
+        if self.actors.get(&actor).is_some_and(is_over) {
+            self.actors.remove(&actor);
+        }
+    }
+
+    /// Returns how many actors it knows something of.
+    pub fn known_actors(&self) -> usize {
+        self.actors.len()
+    }
+
+    /// Returns how an actor is, as far as this process has asked.
+    pub fn actor_state(&self, actor: ActorId) -> Option<&ActorState> {
+        self.actors.get(&actor).map(|queue| &queue.state)
+    }
+
     /// Settles the calls in flight at a life that ended: tried again in order, or failed.
     fn resend_or_fail(&mut self, actor: ActorId, death: Option<Arc<Failure>>) {
         let Some(queue) = self.actors.get_mut(&actor) else {
