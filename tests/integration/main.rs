@@ -17,6 +17,7 @@ mod actors;
 mod arguments;
 mod builds;
 mod cancel;
+mod circles;
 mod cluster;
 mod collective;
 mod concurrency_groups;

@@ -300,3 +300,52 @@ fn questions_count_from_where_they_are_told() {
         }]
     ));
 }
+
+#[test]
+fn of_many_actors_that_were_created_and_dropped_few_are_kept() {
+    let mut directory = ActorDirectory::new();
+    let actor = |index| ActorId {
+        owner: CREATOR,
+        index,
+    };
+    let ends = |failure: &Failure, id: ActorId| matches!(failure, Failure::ActorDied { actor, .. } if *actor == id);
+    for index in 1..=10_000 {
+        let (id, worker) = (actor(index), ProcessId(100 + index));
+        create(
+            &mut directory,
+            ActorSpec {
+                actor: id,
+                ..spec()
+            },
+        );
+        directory.on_lease_granted(RequestId(index), LeaseId(index), worker, NOW);
+        directory.on_started(id, worker, 0, NOW);
+        directory.on_handles_gone(id, NOW);
+        directory.on_exit(id, worker, "its last handle is gone".into(), NOW);
+        directory.on_worker_died(worker, WorkerExit::default(), NOW);
+        commands(&mut directory);
+    }
+    assert_eq!(directory.actors().count(), 1_000);
+    // A handle that did not count may still ask, and whatever comes late revives nobody.
+    for id in [actor(1), actor(9_999)] {
+        directory.kill(id, true, NOW);
+        directory.on_handles_gone(id, NOW);
+        directory.watch(id, CALLER, NOW);
+        let told = commands(&mut directory);
+        assert!(
+            matches!(
+                &told[..],
+                [Command::Publish { to: CALLER, state: DirectoryState::Dead { failure }, .. }] if ends(failure, id)
+            ),
+            "{told:?}"
+        );
+    }
+    create(
+        &mut directory,
+        ActorSpec {
+            actor: actor(2),
+            ..spec()
+        },
+    );
+    assert_eq!(directory.actors().count(), 1_000);
+}

@@ -239,3 +239,29 @@ fn an_actor_in_this_process_is_called_like_any_other() {
     owner.on_task_done(task, 0, HERE, Ok(vec![(1, vec![])]), 0, NOW);
     assert_eq!(owner.maker(task.result(0)), None);
 }
+
+#[test]
+fn a_dead_actor_is_forgotten_and_asked_for_again() {
+    let mut owner: TestOwner = Owner::new(HERE, Limits::default());
+    for index in 1..=10_000 {
+        let actor = ActorId { owner: HERE, index };
+        let alive = ActorState::Alive {
+            process: FIRST_LIFE,
+            incarnation: 0,
+        };
+        owner.on_actor_state(actor, alive, NOW);
+        owner.forget_actor(actor);
+        assert_eq!(owner.known_actors(), 1, "it lives");
+        let died = ActorState::Dead(Arc::new(Failure::WouldDeadlock("any".into())));
+        owner.on_actor_state(actor, died, NOW);
+        owner.forget_actor(actor);
+    }
+    assert_eq!(owner.known_actors(), 0);
+    commands(&mut owner);
+    call(&mut owner, 0);
+    assert_eq!(
+        commands(&mut owner),
+        [Command::WatchActor { actor: ACTOR }],
+        "the directory knows"
+    );
+}

@@ -67,7 +67,7 @@ impl Runtime {
         }
         let deadline = timeout.map(time_limit);
         loop {
-            self.block(&cell, deadline)?;
+            self.block_on(&cell, deadline, &[id])?;
             let outcome = self.with_core(|core, _| {
                 let outcome = core.outcome(id);
                 if outcome.is_none() {
@@ -162,7 +162,7 @@ impl Runtime {
                 return Ok(values);
             };
             let ended = match self.check_not_own(&missing) {
-                Ok(()) => self.block(&cell, deadline),
+                Ok(()) => self.block_on(&cell, deadline, &missing),
                 Err(error) => Err(error),
             };
             if !cell.is_complete() {
@@ -229,7 +229,17 @@ impl Runtime {
     pub(crate) fn block(
         self: &Arc<Self>,
         cell: &Arc<WaitCell>,
-        deadline: Option<std::time::Instant>,
+        deadline: Option<Instant>,
+    ) -> Result<bool> {
+        self.block_on(cell, deadline, &[])
+    }
+
+    /// The same for all of `awaited`; without a deadline a wait that would never end is ended.
+    fn block_on(
+        self: &Arc<Self>,
+        cell: &Arc<WaitCell>,
+        deadline: Option<Instant>,
+        awaited: &[ObjectId],
     ) -> Result<bool> {
         if cell.waiter.is_notified() {
             return Ok(true);
@@ -247,7 +257,8 @@ impl Runtime {
             return Ok(self.net().wait(&cell.waiter, deadline));
         };
         let gives_back = running.actor.is_none();
-        executor.add_blocked(running.task, cell);
+        let is_followed = deadline.is_none() && !awaited.is_empty();
+        executor.add_blocked(&running, cell, if is_followed { awaited } else { &[] });
         // Asked after the cell is known: a cancel that comes later wakes it.
         if running.is_cancelled() {
             executor.remove_blocked(running.task, cell);
@@ -257,7 +268,20 @@ impl Runtime {
             executor.on_blocked(self);
             self.send_to_node(Message::Blocked);
         }
-        let notified = self.net().wait(&cell.waiter, deadline);
+        let mut pause = FIRST_QUESTION;
+        let notified = loop {
+            let until = if is_followed {
+                Some(Instant::now() + pause)
+            } else {
+                deadline
+            };
+            let notified = self.net().wait(&cell.waiter, until);
+            if notified || !is_followed {
+                break notified;
+            }
+            self.ask_after(executor, running.task, cell);
+            pause = (pause * 2).min(QUESTION_PAUSE_MAX);
+        };
         if gives_back {
             executor.on_unblocked();
             self.send_to_node(Message::Unblocked);
@@ -266,7 +290,10 @@ impl Runtime {
         if running.is_cancelled() {
             return Err(Error::Cancelled);
         }
-        Ok(notified)
+        match cell.circle() {
+            Some(circle) => Err(Error::DeadlockCycle(circle)),
+            None => Ok(notified),
+        }
     }
 
     /// Polls one object for a future.
@@ -297,3 +324,8 @@ impl Runtime {
             .map_err(Error::from)
     }
 }
+
+/// How long a call waits before it asks whether what it waits for waits for it.
+const FIRST_QUESTION: Duration = Duration::from_millis(100);
+/// It asks again after twice the time, up to this.
+const QUESTION_PAUSE_MAX: Duration = Duration::from_secs(5);

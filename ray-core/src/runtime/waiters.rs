@@ -35,6 +35,8 @@ pub(crate) struct WaitCell {
     /// Whether a value on another node is not there yet, but to be looked at.
     wants_bytes: bool,
     waker: Mutex<Option<Waker>>,
+    /// How the objects wait for the one that waits for them, when they do.
+    circle: Mutex<Option<String>>,
 }
 
 impl WaitCell {
@@ -46,6 +48,7 @@ impl WaitCell {
             ends_on_failure,
             wants_bytes: false,
             waker: Mutex::new(None),
+            circle: Mutex::new(None),
         })
     }
 
@@ -90,6 +93,17 @@ impl WaitCell {
     /// Returns whether nothing is missing any more.
     pub(crate) fn is_complete(&self) -> bool {
         self.missing.load(Ordering::Acquire) <= 0
+    }
+
+    /// Ends a wait that would never end.
+    pub(crate) fn end_in_circle(&self, circle: String) {
+        *self.circle.lock() = Some(circle);
+        self.notify();
+    }
+
+    /// Returns how the wait goes in a circle, if it was ended for that.
+    pub(crate) fn circle(&self) -> Option<String> {
+        self.circle.lock().take()
     }
 
     /// Ends the wait.

@@ -114,3 +114,10 @@ pub(crate) struct ChunkMeta {
     /// BLAKE3 of the bytes.
     pub hash: [u8; 32],
 }
+
+/// A call that waits for others.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+pub(crate) struct WaitStep {
+    pub task: TaskId,
+    pub function: String,
+}

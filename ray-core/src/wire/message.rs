@@ -13,7 +13,7 @@ use rkyv::{Archive, Deserialize, Serialize, rancor};
 
 use super::{
     ActorCreation, ActorStatus, FetchFor, Held, JobSpec, Location, LogPart, NodeRow, Roster,
-    StoreRow, WantedObject, WorkerRow,
+    StoreRow, WaitStep, WantedObject, WorkerRow,
 };
 use crate::actor::CallLimits;
 
@@ -119,6 +119,16 @@ pub(crate) enum Message {
     HandedBack {
         task: TaskId,
         attempt: u32,
+    },
+    /// Asks after what must end before an object is there, by the waits that led here.
+    AfterObject {
+        object: ObjectId,
+        path: Vec<WaitStep>,
+    },
+    /// The same about a call that the receiver has.
+    AfterTask {
+        task: TaskId,
+        path: Vec<WaitStep>,
     },
     // An owner tells the executor.
     Cancel {

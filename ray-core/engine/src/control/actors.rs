@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::ended::Ended;
 use crate::{
     failure::{Failure, WorkerExit},
     ids::{ActorId, LeaseId, ProcessId, RequestId},
@@ -127,6 +128,8 @@ struct Actor {
     request: Option<RequestId>,
     watchers: BTreeSet<ProcessId>,
     has_no_handles: bool,
+    /// Whether it is among those that are forgotten in time.
+    is_retired: bool,
 }
 
 /// The state machine.
@@ -136,6 +139,7 @@ pub struct ActorDirectory {
     names: BTreeMap<(String, String), ActorId>,
     /// Processes that are gone: what only they could create or construct is dead.
     gone: BTreeSet<ProcessId>,
+    ended: Ended,
     next_request: u64,
     commands: VecDeque<Command>,
 }
@@ -180,6 +184,9 @@ impl ActorDirectory {
     /// # Errors
     /// `NameTaken` when the name belongs to a living actor and `get_if_exists` is not set.
     pub fn create(&mut self, spec: ActorSpec, _now: Time) -> Result<ActorId, Failure> {
+        if self.tell_ended(spec.actor, spec.owner) {
+            return Ok(spec.actor);
+        }
         // Its last handle went before its arguments were there.
         if self.actors.get(&spec.actor).is_some_and(Actor::is_dead) {
             self.publish_to(spec.actor, spec.owner);
@@ -218,6 +225,7 @@ impl ActorDirectory {
             request: None,
             watchers: BTreeSet::new(),
             has_no_handles: false,
+            is_retired: false,
             spec,
         };
         // Somebody may have asked about it before its creation arrived. The creator keeps the
@@ -258,6 +266,7 @@ impl ActorDirectory {
             request: None,
             watchers: BTreeSet::new(),
             has_no_handles: false,
+            is_retired: false,
             spec,
         };
         self.actors.insert(id, actor);
@@ -343,6 +352,9 @@ impl ActorDirectory {
 
     /// The constructor failed, or could not be called: the actor is dead.
     pub fn on_start_failed(&mut self, id: ActorId, failure: Failure, _now: Time) {
+        if self.ended.of(id).is_some() {
+            return;
+        }
         let incarnation = self.known(id).incarnation;
         let cause = match failure {
             Failure::Task(task) => format!("its constructor failed: {}", task.message),
@@ -430,7 +442,7 @@ impl ActorDirectory {
     /// Somebody ends the actor, perhaps before its creation arrives.
     pub fn kill(&mut self, id: ActorId, no_restart: bool, _now: Time) {
         let is_known = self.actors.contains_key(&id);
-        if !is_known && !no_restart {
+        if !is_known && (!no_restart || self.ended.of(id).is_some()) {
             return;
         }
         let actor = self.known(id);
@@ -460,8 +472,14 @@ impl ActorDirectory {
 
     /// Nobody holds a handle any more and no call is pending.
     pub fn on_handles_gone(&mut self, id: ActorId, _now: Time) {
+        if self.ended.of(id).is_some() {
+            return;
+        }
         let actor = self.known(id);
-        if actor.spec.detached || actor.is_dead() {
+        if actor.is_dead() {
+            return self.retire(id);
+        }
+        if actor.spec.detached {
             return;
         }
         actor.has_no_handles = true;
@@ -492,11 +510,17 @@ impl ActorDirectory {
     /// A detached actor that runs goes on, but nobody is left to construct its next life.
     pub fn on_owner_died(&mut self, owner: ProcessId, _now: Time) {
         self.gone.insert(owner);
+        self.ended.forget_those_of(owner);
         for actor in self.actors.values_mut() {
             actor.watchers.remove(&owner);
             if actor.spec.owner == owner {
                 actor.restarts_left = 0;
             }
+        }
+        let dead = self.actors.iter().filter(|(_, actor)| actor.is_dead());
+        let dead = dead.filter(|(_, actor)| actor.spec.owner == owner);
+        for id in dead.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.retire(id);
         }
         let orphans = self
             .actors
@@ -524,6 +548,9 @@ impl ActorDirectory {
 
     /// A process wants to know how an actor is, now and from now on.
     pub fn watch(&mut self, id: ActorId, watcher: ProcessId, _now: Time) {
+        if self.tell_ended(id, watcher) {
+            return;
+        }
         let is_known = self.actors.contains_key(&id);
         self.known(id).watchers.insert(watcher);
         if is_known {
@@ -560,6 +587,7 @@ impl ActorDirectory {
             request: None,
             watchers: BTreeSet::new(),
             has_no_handles: false,
+            is_retired: false,
         })
     }
 
@@ -589,7 +617,36 @@ impl ActorDirectory {
         {
             self.names.remove(&name);
         }
+        let owner = actor.spec.owner;
+        let is_counted_on = !actor.has_no_handles && !self.gone.contains(&owner);
         self.publish(id);
+        if !is_counted_on {
+            self.retire(id);
+        }
+    }
+
+    /// A dead actor has no handles any more that count; it is forgotten once many have ended after it.
+    fn retire(&mut self, id: ActorId) {
+        let Some(actor) = self.actors.get_mut(&id) else {
+            return;
+        };
+        if std::mem::replace(&mut actor.is_retired, true) {
+            return;
+        }
+        if let Some(oldest) = self.ended.add(id) {
+            self.actors.remove(&oldest);
+        }
+    }
+
+    /// Tells a process that an actor ended of which nothing else is known; returns whether it did.
+    fn tell_ended(&mut self, actor: ActorId, to: ProcessId) -> bool {
+        let Some(failure) = self.ended.of(actor) else {
+            return false;
+        };
+        let state = DirectoryState::Dead { failure };
+        self.commands
+            .push_back(Command::Publish { to, actor, state });
+        true
     }
 
     fn publish(&mut self, id: ActorId) {

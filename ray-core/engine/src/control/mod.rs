@@ -1,6 +1,7 @@
 //! The control store's machines.
 
 pub mod actors;
+mod ended;
 pub mod groups;
 pub mod jobs;
 pub mod nodes;

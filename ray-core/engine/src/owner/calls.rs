@@ -221,6 +221,22 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         }
     }
 
+    /// Returns the unfinished call that makes an object of this process, and who has that.
+    pub fn sent_to(&self, object: ObjectId) -> Option<(TaskId, ProcessId)> {
+        if object.owner != self.process {
+            return None;
+        }
+        let index = self.owned.get(object.index)?.task;
+        let Stage::Sent(process) = self.tasks.get(index)?.stage else {
+            return None;
+        };
+        let task = TaskId {
+            owner: self.process,
+            index,
+        };
+        Some((task, process))
+    }
+
     /// A call ended; its place in the list of sent ones is cleared.
     pub(super) fn on_call_ended(&mut self, actor: ActorId) {
         let Some(queue) = self.actors.get_mut(&actor) else {
@@ -311,6 +327,28 @@ impl<P: Clone, V: Clone> Owner<P, V> {
                 }
             }
         }
+    }
+
+    /// Forgets a dead actor; whoever calls it again asks the directory.
+    pub fn forget_actor(&mut self, actor: ActorId) {
+        let is_over = |queue: &ActorQueue| {
+            matches!(queue.state, ActorState::Dead(_))
+                && queue.queue.is_empty()
+                && queue.sent.is_empty()
+        };
+        if self.actors.get(&actor).is_some_and(is_over) {
+            self.actors.remove(&actor);
+        }
+    }
+
+    /// Returns how many actors it knows something of.
+    pub fn known_actors(&self) -> usize {
+        self.actors.len()
+    }
+
+    /// Returns how an actor is, as far as this process has asked.
+    pub fn actor_state(&self, actor: ActorId) -> Option<&ActorState> {
+        self.actors.get(&actor).map(|queue| &queue.state)
     }
 
     /// Settles the calls in flight at a life that ended: tried again in order, or failed.

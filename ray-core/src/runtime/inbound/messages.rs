@@ -165,6 +165,8 @@ impl Runtime {
                     self.with_core(|core, now| core.owner.cancel_children(task, now));
                 }
             }
+            Message::AfterObject { object, path } => self.on_after_object(object, path),
+            Message::AfterTask { task, path } => self.on_after_task(task, path),
             Message::StreamTaken { task, taken } => {
                 if let Some(executor) = &self.executor {
                     executor.on_taken(task, from, taken);

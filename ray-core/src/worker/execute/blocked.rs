@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use ray_engine::ids::TaskId;
+use ray_engine::ids::{ObjectId, TaskId};
 use ray_net::Peer;
 
-use super::Executor;
+use super::{Executor, circles::Wait};
 use crate::{
     runtime::{Runtime, waiters::WaitCell},
     wire::Message,
+    worker::context::Running,
 };
 
 impl Executor {
@@ -48,9 +49,16 @@ impl Executor {
         }
     }
 
-    /// Notes that a running call waits, so that a cancel ends the wait.
-    pub(crate) fn add_blocked(&self, task: TaskId, cell: &Arc<WaitCell>) {
-        self.state.lock().waits.push((task, cell.clone()));
+    /// Notes that a running call waits, so that a cancel ends the wait, and for which objects when it needs
+    /// all of them to go on.
+    pub(crate) fn add_blocked(
+        &self,
+        running: &Running,
+        cell: &Arc<WaitCell>,
+        awaited: &[ObjectId],
+    ) {
+        let wait = Wait::of(running, cell, awaited);
+        self.state.lock().waits.push(wait);
     }
 
     /// Notes that a running call goes on.
@@ -58,13 +66,13 @@ impl Executor {
         self.state
             .lock()
             .waits
-            .retain(|(waiting, other)| *waiting != task || !Arc::ptr_eq(other, cell));
+            .retain(|wait| wait.task != task || !Arc::ptr_eq(&wait.cell, cell));
     }
 
     /// Ends every wait of running calls, at the end of the process.
     pub(crate) fn interrupt_blocked(&self) {
-        for (_, cell) in &self.state.lock().waits {
-            cell.notify();
+        for wait in &self.state.lock().waits {
+            wait.cell.notify();
         }
     }
 }

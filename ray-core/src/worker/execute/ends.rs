@@ -40,9 +40,8 @@ impl Executor {
                         if let Some(abort) = &running.abort {
                             abort.abort();
                         }
-                        for (_, cell) in state.waits.iter().filter(|(waiting, _)| *waiting == task)
-                        {
-                            cell.notify();
+                        for wait in state.waits.iter().filter(|wait| wait.task == task) {
+                            wait.cell.notify();
                         }
                     }
                     None

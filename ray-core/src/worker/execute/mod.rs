@@ -5,6 +5,7 @@
 //! one takes long.
 
 mod blocked;
+mod circles;
 mod ends;
 mod host;
 mod run;
@@ -30,12 +31,14 @@ pub(super) use host::Hosted;
 pub(crate) use run::ExitActor;
 pub(super) use run::{Ended, announce, ended_by, fetch_arguments_async, running_of};
 
+use circles::Wait;
+
 use super::{context::Running, items::Flow};
 use crate::{
     __private::{ActorMode, Call, Invoke, Method},
     object_ref::AnyRef,
     placement_group::Inside,
-    runtime::{Runtime, waiters::WaitCell},
+    runtime::Runtime,
     wire::CallTarget,
 };
 use run::{fetch_arguments, guard};
@@ -108,7 +111,7 @@ pub(super) struct State {
     blocked: usize,
     pub(super) is_async: bool,
     /// What running calls wait for.
-    waits: Vec<(TaskId, Arc<WaitCell>)>,
+    waits: Vec<Wait>,
     stopping: Option<Stop>,
 }
 

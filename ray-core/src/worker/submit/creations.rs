@@ -154,6 +154,24 @@ impl Core {
                 ActorState::Dead(Arc::new(failure))
             }
         };
+        let is_dead = matches!(state, ActorState::Dead(_));
         self.owner.on_actor_state(actor, state, now);
+        if is_dead && (actor.owner != self.process || self.unheld.remove(&actor)) {
+            // The directory said so, and says so again when it is asked.
+            self.owner.forget_actor(actor);
+        }
+    }
+
+    /// Nobody holds an actor of this process any more: once it has ended nothing of it is kept.
+    pub(super) fn on_unheld(&mut self, actor: ActorId) {
+        match self.owner.actor_state(actor) {
+            Some(ActorState::Dead(_)) => self.owner.forget_actor(actor),
+            Some(_) => drop(self.unheld.insert(actor)),
+            None => {
+                // It was never called, so nobody tells this process of its end unasked.
+                self.unheld.insert(actor);
+                self.send_to_control(Message::WatchActor { actor });
+            }
+        }
     }
 }

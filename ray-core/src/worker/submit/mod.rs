@@ -89,6 +89,8 @@ pub(crate) struct Core {
     pub(crate) creations: FxHashMap<ActorId, Creation>,
     /// The objects whose end means that nobody holds a handle of the actor any more.
     pub(crate) actor_holds: FxHashMap<ObjectId, ActorId>,
+    /// Actors of this process that nobody holds any more and that may not have ended yet.
+    unheld: FxHashSet<ActorId>,
     shapes: FxHashMap<ShapeId, Shape>,
     shape_ids: FxHashMap<Shape, ShapeId>,
     /// Requests for workers that were not answered.
@@ -147,6 +149,7 @@ impl Core {
             locating: FxHashMap::default(),
             creations: FxHashMap::default(),
             actor_holds: FxHashMap::default(),
+            unheld: FxHashSet::default(),
             shapes: FxHashMap::default(),
             shape_ids: FxHashMap::default(),
             asked: FxHashSet::default(),
@@ -367,6 +370,7 @@ impl Core {
             && let Some(actor) = self.actor_holds.remove(&object)
         {
             self.send_to_control(Message::HandlesGone { actor });
+            self.on_unheld(actor);
         }
         if let Some((slot, writer)) = value.arena() {
             let message = Message::FreeSlot {
