@@ -19,19 +19,39 @@ use crate::{Error, Result, wire::Message};
 #[derive(Default)]
 pub(crate) struct Requests {
     next: AtomicU64,
-    waiting: Mutex<FxHashMap<u64, (Arc<WaitCell>, Option<Message>)>>,
+    waiting: Mutex<FxHashMap<u64, Waiting>>,
+}
+
+struct Waiting {
+    cell: Arc<WaitCell>,
+    reply: Option<Message>,
+    /// What a head that was started again must be asked anew.
+    for_control: Option<Message>,
 }
 
 impl Requests {
     /// Hands an answer to whoever waits for it; gives it back when nobody does any more.
     pub(crate) fn on_reply(&self, request: u64, message: Message) -> Option<Message> {
         let mut waiting = self.waiting.lock();
-        let Some((cell, reply)) = waiting.get_mut(&request) else {
+        let Some(waiting) = waiting.get_mut(&request) else {
             return Some(message);
         };
-        *reply = Some(message);
-        cell.notify();
+        waiting.reply = Some(message);
+        waiting.cell.notify();
         None
+    }
+
+    /// Returns the questions that the control role has not answered, in the order in which they were asked.
+    pub(super) fn of_control(&self) -> Vec<Message> {
+        let waiting = self.waiting.lock();
+        let open = waiting
+            .iter()
+            .filter(|(_, waiting)| waiting.reply.is_none());
+        let mut open: Vec<(u64, Message)> = open
+            .filter_map(|(request, waiting)| Some((*request, waiting.for_control.clone()?)))
+            .collect();
+        open.sort_unstable_by_key(|(request, _)| *request);
+        open.into_iter().map(|(_, question)| question).collect()
     }
 }
 
@@ -39,7 +59,7 @@ impl Runtime {
     /// Asks the node of this process, or the control role when the question is for it, and waits.
     ///
     /// # Errors
-    /// `Error::System` when no answer comes in time.
+    /// `Error::System` when no answer comes in time, `HeadLost` when the head is away for too long.
     pub(crate) fn request(
         self: &Arc<Self>,
         timeout: Duration,
@@ -61,7 +81,7 @@ impl Runtime {
     /// Asks a process and waits.
     ///
     /// # Errors
-    /// `Error::System` when no answer comes in time.
+    /// `Error::System` when no answer comes in time, `HeadLost` when the head is away for too long.
     pub(crate) fn request_of(
         self: &Arc<Self>,
         timeout: Duration,
@@ -69,30 +89,39 @@ impl Runtime {
     ) -> Result<Message> {
         let request = self.requests.next.fetch_add(1, Ordering::Relaxed) + 1;
         let cell = WaitCell::new(1, false);
-        self.requests
-            .waiting
-            .lock()
-            .insert(request, (cell.clone(), None));
         let (to, question) = question(request);
-        let is_for_nobody = to == self.control_process()
-            && !self.is_daemon()
-            && self.executor.is_none()
-            && self.head_lost_for().is_some();
-        if is_for_nobody {
-            self.requests.waiting.lock().remove(&request);
-            return Err(Error::HeadLost);
-        }
+        let is_for_control = to == self.control_process() && self.control_role.is_none();
+        let waiting = Waiting {
+            cell: cell.clone(),
+            reply: None,
+            for_control: is_for_control.then(|| question.clone()),
+        };
+        self.requests.waiting.lock().insert(request, waiting);
         self.send(to, question);
-        if !cell.waiter.is_notified() {
-            self.net()
-                .wait(&cell.waiter, Some(Instant::now() + timeout));
+        let mut deadline = Instant::now() + timeout;
+        let mut is_given_up = false;
+        if !is_for_control && !cell.waiter.is_notified() {
+            self.net().wait(&cell.waiter, Some(deadline));
         }
-        let (_, reply) = self
-            .requests
-            .waiting
-            .lock()
-            .remove(&request)
-            .expect("inserted above");
-        reply.ok_or_else(|| Error::System(format!("no answer came within {timeout:?}")))
+        while is_for_control
+            && !cell.waiter.is_notified()
+            && !is_given_up
+            && !self.closed.load(Ordering::Acquire)
+            && Instant::now() < deadline
+        {
+            let look = deadline.min(Instant::now() + HEAD_LOOK);
+            self.net().wait(&cell.waiter, Some(look));
+            deadline = self.extended(deadline, timeout);
+            is_given_up = self.has_given_up_head();
+        }
+        let waiting = self.requests.waiting.lock().remove(&request);
+        match waiting.and_then(|waiting| waiting.reply) {
+            Some(reply) => Ok(reply),
+            None if is_given_up => Err(Error::HeadLost),
+            None => Err(Error::System(format!("no answer came within {timeout:?}"))),
+        }
     }
 }
+
+/// Who waits for the control role looks this often whether it is given up.
+const HEAD_LOOK: Duration = Duration::from_millis(100);

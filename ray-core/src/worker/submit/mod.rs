@@ -8,6 +8,8 @@ mod frames;
 mod gone;
 mod leases;
 mod peers;
+mod recipe;
+mod resume;
 
 use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 
@@ -19,11 +21,12 @@ use ray_engine::{
     spec::Placement,
 };
 use ray_net::{Net, Peer};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 pub(crate) use creations::Creation;
 pub(crate) use frames::{push_frame, push_message};
+pub(crate) use resume::OwnGroup;
 
 use crate::{
     __private::{Args, Method},
@@ -85,9 +88,17 @@ pub(crate) struct Core {
     shapes: FxHashMap<ShapeId, Shape>,
     shape_ids: FxHashMap<Shape, ShapeId>,
     /// Requests for workers that were not answered.
-    asked: FxHashSet<u64>,
+    asked: FxHashMap<u64, ShapeId>,
     /// Whether the head is gone, and this driver's place with it.
     has_no_control: bool,
+    /// Whether the connection to the control role was lost and it was not heard of since.
+    control_is_away: bool,
+    /// What the control role must be told once it is there again.
+    for_control: Vec<Message>,
+    /// What it is told then, while it is put together.
+    outgoing: Vec<Message>,
+    /// The placement groups that this process made.
+    own_groups: FxHashMap<GroupId, OwnGroup>,
     /// Requests for a place that the control role chooses, and the groups that they name.
     placed: FxHashMap<u64, Option<GroupId>>,
     /// The workers whose leases came with something.
@@ -140,8 +151,12 @@ impl Core {
             actor_holds: FxHashMap::default(),
             shapes: FxHashMap::default(),
             shape_ids: FxHashMap::default(),
-            asked: FxHashSet::default(),
+            asked: FxHashMap::default(),
             has_no_control: false,
+            control_is_away: false,
+            for_control: Vec::new(),
+            outgoing: Vec::new(),
+            own_groups: FxHashMap::default(),
             placed: FxHashMap::default(),
             granted: FxHashMap::default(),
             local: VecDeque::new(),
@@ -279,6 +294,7 @@ impl Core {
                     );
                 }
                 Command::RequestLease { request, shape, .. } => {
+                    let asked = shape;
                     let (shape, near) = self.owner.base_of(shape);
                     let Shape {
                         resources: shape,
@@ -295,7 +311,7 @@ impl Core {
                         });
                         continue;
                     }
-                    self.asked.insert(request.0);
+                    self.asked.insert(request.0, asked);
                     if !placement.is_default() {
                         let group = placement.bundle.map(|bundle| bundle.group);
                         self.placed.insert(request.0, group);
@@ -344,6 +360,9 @@ impl Core {
         if !self.actor_holds.is_empty()
             && let Some(actor) = self.actor_holds.remove(&object)
         {
+            if let Some(creation) = self.creations.get_mut(&actor) {
+                creation.has_no_handles = true;
+            }
             self.send_to_control(Message::HandlesGone { actor });
         }
         if let Some((slot, writer)) = value.arena() {
