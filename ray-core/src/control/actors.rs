@@ -103,6 +103,17 @@ impl ControlState {
         creation: ActorCreation,
         now: Time,
     ) -> Result<ActorId, Failure> {
+        let name = creation.name.as_ref();
+        let claimed = name.and_then(|(space, name)| self.claimed(space, name));
+        match claimed {
+            Some((actor, ..)) if actor == creation.actor => {}
+            Some((actor, ..)) if creation.get_if_exists => return Ok(actor),
+            Some(_) => {
+                let name = creation.name.map(|(_, name)| name).unwrap_or_default();
+                return Err(Failure::NameTaken(name));
+            }
+            None => {}
+        }
         let notes = ActorNotes::of(&creation, self.specs.get(&creation.job));
         self.actors.insert(creation.actor, notes);
         self.directory.create(spec_of(creation, owner), now)

@@ -12,7 +12,10 @@ use super::{
     actors::{ActorNotes, Host, restarts_left, spec_of},
     role::{ControlState, Outbox},
 };
-use crate::wire::{ActorClaim, HostedActor, Message};
+use crate::{
+    actor::CallLimits,
+    wire::{ActorClaim, HostedActor, Message},
+};
 
 impl ControlState {
     /// A creator tells of an actor of its own.
@@ -78,6 +81,20 @@ impl ControlState {
                 self.take_up(claim, None, now);
             }
         }
+    }
+
+    /// Returns an actor of a name that its creator told of and whose node has not yet.
+    pub(super) fn claimed(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Option<(ActorId, String, CallLimits)> {
+        let is_it = |claim: &&ActorClaim| {
+            let named = claim.creation.name.as_ref();
+            named.is_some_and(|named| (&*named.0, &*named.1) == (namespace, name))
+        };
+        let creation = &self.claims.values().find(is_it)?.creation;
+        Some((creation.actor, creation.class_name.clone(), creation.limits))
     }
 
     /// Nobody comes back any more: what was claimed and is nowhere is gone, and what nobody claims ends.

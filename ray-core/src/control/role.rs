@@ -338,6 +338,7 @@ impl ControlState {
                         let limits = state.actors.get(&actor).map(|notes| notes.limits);
                         (actor, class, limits.unwrap_or_default())
                     })
+                    .or_else(|| state.claimed(&namespace, &name))
                     .ok_or(Failure::NotFound(name));
                 out.push((from, Message::LookupActorReply { request, outcome }));
             }
