@@ -78,6 +78,12 @@ pub struct Options {
     /// The folder for logs and state [default: a new temporary one].
     #[arg(long, value_name = "PATH")]
     run_dir: Option<PathBuf>,
+    /// The folder for objects that memory has no room for [default: one in the run's folder].
+    #[arg(long, value_name = "PATH")]
+    spill_dir: Option<PathBuf>,
+    /// How much to keep of programs that no job uses any more, for example 2GiB [default: 10GiB].
+    #[arg(long, value_name = "SIZE", value_parser = options::size)]
+    cache_limit: Option<u64>,
     /// Go on in the background once it is ready.
     #[arg(long)]
     daemon: bool,
@@ -215,6 +221,12 @@ fn config(options: &Options) -> Config {
     }
     if let Some(path) = &options.run_dir {
         config = config.run_dir(path);
+    }
+    if let Some(path) = &options.spill_dir {
+        config = config.spill_dir(path);
+    }
+    if let Some(bytes) = options.cache_limit {
+        config = config.cache_limit(bytes);
     }
     config
 }

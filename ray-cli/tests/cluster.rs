@@ -158,3 +158,21 @@ fn a_head_started_again_in_its_folder_is_the_same_cluster() {
     let admins = listed.lines().filter(|line| line.contains("admin"));
     assert_eq!(admins.count(), 1, "{listed}");
 }
+
+#[test]
+fn the_folder_for_spilled_objects_is_made_and_its_faults_are_said() {
+    let user = User::new();
+    let text = |path: &std::path::Path| path.to_str().expect("UTF-8").to_owned();
+    let spill = user.dir.path().join("large").join("spill");
+    let (_head, _) = user.start_head_with(&["--spill-dir", &text(&spill)]);
+    assert!(spill.is_dir());
+    let wrong = user.dir.path().join("file");
+    std::fs::write(&wrong, "no folder").expect("written");
+    let wrong = text(&wrong);
+    let said = user.fails(&["start", "--head", "--port", "0", "--spill-dir", &wrong]);
+    assert!(
+        said.contains("`spill_dir`") && said.contains(&wrong),
+        "{said}"
+    );
+    assert_eq!(said.lines().count(), 1, "{said}");
+}

@@ -4,7 +4,8 @@ mod common;
 
 use std::{os::unix::fs::PermissionsExt as _, path::PathBuf};
 
-use common::{User, text};
+use common::{User, eventually, text};
+use ray_core::prelude::*;
 
 /// A shell script of its own; no other test uploads the same content.
 fn script(user: &User, name: &str, lines: &str) -> PathBuf {
@@ -150,7 +151,10 @@ fn what_cannot_be_a_job_is_refused_in_one_line() {
         (&["--", "/no/such/program"][..], "No such file"),
         (&["--", "no-such-program"], "not in PATH"),
         (&["--", plain], "not an executable file"),
-        (&["--env", "RAY_TOKEN=x", "--", "true"], "set by the head"),
+        (
+            &["--env", "RAY_TOKEN=x", "--", "true"],
+            "set by the runtime",
+        ),
         (&["--env", "A=1", "--env", "A=2", "--", "true"], "A twice"),
         (&["--working-dir", "here", "--", "true"], "not absolute"),
         (&["--name", "", "--", "true"], "a job's name"),
@@ -183,4 +187,61 @@ fn what_cannot_be_a_job_is_refused_in_one_line() {
             "{said}"
         );
     }
+}
+
+#[remote(resources("second" = 1.0))]
+fn variable_there(name: String) -> String {
+    std::env::var(name).unwrap_or_else(|_| "nothing".into())
+}
+
+/// The program of the test below, which submits this very file; by itself it has nothing to do.
+#[test]
+fn a_program_that_looks_at_its_workers_variables() {
+    let is_of_a_job = ["RAY_JOB_ID", "RAY_WORKER"].map(|name| std::env::var_os(name).is_some());
+    if is_of_a_job.contains(&true) {
+        let ray = ray_core::init().expect("the cluster of the job");
+        let seen = variable_there::remote("COLOUR").get().expect("a worker");
+        println!("its worker sees {seen}");
+        ray.shutdown().expect("an end");
+    }
+}
+
+#[test]
+fn the_variables_of_a_job_reach_its_workers_on_every_node() {
+    let user = User::new();
+    let (_head, address) = user.start_head();
+    let _node = user.start_node(&address);
+    let this = std::env::current_exe().expect("this file");
+    let this = this.to_str().expect("UTF-8");
+    let mut arguments = vec!["job", "submit", "--env", "COLOUR=red", "--", this];
+    arguments.extend(["--exact", "a_program_that_looks_at_its_workers_variables"]);
+    arguments.push("--nocapture");
+    let said = user.ok(&arguments);
+    assert!(said.contains("its worker sees red"), "{said}");
+    let reserved = ["job", "submit", "--env", "RAY_WORKER=1", "--", "/bin/true"];
+    assert!(user.fails(&reserved).contains("cannot be given"));
+}
+
+#[test]
+fn a_program_leaves_the_cache_when_no_job_uses_it_and_the_cache_is_full() {
+    let user = User::new();
+    let folder = user.dir.path().join("run");
+    let folder = folder.to_str().expect("UTF-8");
+    let (_head, _) = user.start_head_with(&["--run-dir", folder, "--cache-limit", "0"]);
+    let gate = user.dir.path().join("gate");
+    let program = script(
+        &user,
+        "waits",
+        &format!("until test -e {}; do sleep 0.05; done", gate.display()),
+    );
+    let program = program.to_str().expect("UTF-8");
+    let id = user.ok(&["job", "submit", "--no-wait", "--", program]);
+    until(&user, &["job", "status", id.trim()], "RUNNING");
+    let kept = || {
+        let cache = std::path::Path::new(folder).join("executables");
+        std::fs::read_dir(cache).expect("a folder").count()
+    };
+    assert_eq!(kept(), 1);
+    std::fs::write(&gate, "open").expect("written");
+    assert!(eventually(|| kept() == 0));
 }

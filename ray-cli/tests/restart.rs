@@ -4,7 +4,7 @@ mod common;
 
 use std::{path::Path, time::Duration};
 
-use common::{User, eventually};
+use common::{User, end, eventually, once_there};
 use ray_core::{Error, Lifetime, prelude::*};
 
 #[remote]
@@ -35,6 +35,10 @@ impl Counter {
     pub fn add(&mut self, by: i64) -> i64 {
         self.value += by;
         self.value
+    }
+
+    pub fn pid(&self) -> u32 {
+        std::process::id()
     }
 }
 
@@ -102,11 +106,62 @@ fn a_detached_actor_outlives_its_driver_and_its_head() -> ray_core::Result<()> {
 }
 
 #[ray_core::test]
-fn a_driver_whose_head_is_gone_is_told_so_and_what_runs_ends_well() -> ray_core::Result<()> {
+fn a_detached_actor_is_restarted_without_its_creator_and_on_another_node() -> ray_core::Result<()> {
+    let user = User::new();
+    let (head, address) = user.start_same_head();
+    let mut node = user.start_node(&address);
+    let ray = user.join(&address)?;
+    let counter = Counter::options()
+        .name("counter")
+        .lifetime(Lifetime::Detached)
+        .resource("second", 1.0)
+        .max_restarts(3)
+        .remote(10);
+    assert_eq!(counter.add(1).get()?, 11);
+    let first = counter.pid().get()?;
+    drop(counter);
+    ray.shutdown()?;
+    head.kill();
+    end(first);
+    assert!(common::ends(&first.to_string()));
+
+    // It died while no head was there.
+    let (_head, address) = user.start_same_head();
+    let ray = user.join(&address)?;
+    let named = || CounterHandle::named("counter");
+    assert!(eventually(|| named().is_ok()));
+    let counter = named()?;
+    assert_eq!(once_there(|| counter.add(1))?, 11, "a second life");
+    // It crashes under a head that did not see its creator.
+    end(counter.pid().get()?);
+    assert_eq!(once_there(|| counter.add(1))?, 11, "a third one");
+
+    // Another node starts it from the head's copy of its program.
+    let programs = user.dir.path().join("run").join("executables");
+    let has_copy = || {
+        let files = std::fs::read_dir(&programs).into_iter().flatten();
+        let mut names = files.filter_map(|file| Some(file.ok()?.file_name()));
+        names.any(|name| !name.to_string_lossy().ends_with(".part"))
+    };
+    assert!(eventually(has_copy));
+    node.child.kill().expect("it runs");
+    node.child.wait().expect("it is dead");
+    let _other = user.start_node(&address);
+    assert_eq!(once_there(|| counter.add(1))?, 11, "a fourth one");
+    end(counter.pid().get()?);
+    let over = once_there(|| counter.add(1));
+    assert!(matches!(over, Err(Error::ActorDied { .. })), "{over:?}");
+    assert!(named().is_err());
+    ray.shutdown()
+}
+
+#[ray_core::test]
+fn a_driver_whose_head_stays_away_is_told_so_and_what_runs_ends_well() -> ray_core::Result<()> {
     let user = User::new();
     let (head, address) = user.start_same_head();
     let _node = user.start_node(&address);
-    let ray = user.join(&address)?;
+    let driver = user.driver(&address);
+    let ray = driver.reconnect_within(Duration::from_secs(2)).init()?;
     let [begun, gate] = ["begun", "gate"].map(|name| user.dir.path().join(name));
     let path = |path: &Path| path.to_str().expect("UTF-8").to_owned();
     let held = hold::remote(path(&begun), path(&gate));
@@ -155,6 +210,51 @@ fn who_joined_with_a_revoked_token_is_sent_away() -> ray_core::Result<()> {
         ray_core::nodes(),
         Err(Error::HeadLost)
     )));
+    ray.shutdown()
+}
+
+#[ray_core::test]
+fn a_revoked_driver_is_cut_off_by_workers_and_by_the_next_head_as_well() -> ray_core::Result<()> {
+    let user = User::new();
+    let (head, address) = user.start_same_head();
+    let _node = user.start_node(&address);
+    let ray = user.join(&address)?;
+    let made = Counter::options()
+        .name("counter")
+        .lifetime(Lifetime::Detached)
+        .resource("second", 1.0)
+        .remote(0);
+    assert_eq!(made.add(1).get()?, 1);
+    drop(made);
+    ray.shutdown()?;
+
+    let ray = user.join(&address)?;
+    let counter = CounterHandle::named("counter")?;
+    assert_eq!(counter.add(1).get()?, 2);
+    let listed = user.ok(&["token", "list"]);
+    let mut mine = listed.lines().filter(|line| line.contains("driver"));
+    // The first is that of the driver which made the actor.
+    let ids: Vec<&str> = mine
+        .by_ref()
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    assert_eq!(ids.len(), 2, "{listed}");
+    for id in ids {
+        user.ok(&["token", "revoke", id]);
+    }
+    // The head is not on the way of these calls: the actor's own worker refuses them.
+    assert!(eventually(|| counter.add(1).get().is_err()));
+    let alive = user.ok(&["list", "actors", "--filter", "state=ALIVE"]);
+    assert!(alive.contains("counter"), "{alive}");
+    drop(counter);
+    ray.shutdown()?;
+    head.kill();
+
+    let (_head, address) = user.start_same_head();
+    let ray = user.join(&address)?;
+    let counter = CounterHandle::named("counter")?;
+    let value = once_there(|| counter.add(1))?;
+    assert!(value >= 3, "the actor lives on, at {value}");
     ray.shutdown()
 }
 

@@ -42,6 +42,8 @@ pub struct Config {
     pub(crate) bind: Option<IpAddr>,
     pub(crate) run_dir: Option<PathBuf>,
     pub(crate) spill_dir: Option<PathBuf>,
+    pub(crate) reconnect_within: Duration,
+    pub(crate) cache_limit: u64,
 }
 
 impl Default for Config {
@@ -68,6 +70,8 @@ impl Config {
             bind: None,
             run_dir: None,
             spill_dir: None,
+            reconnect_within: RECONNECT_WITHIN,
+            cache_limit: CACHE_LIMIT,
         }
     }
 
@@ -159,10 +163,36 @@ impl Config {
         self
     }
 
-    /// Returns where objects go that the store has no room for.
-    pub(crate) fn spill_folder(&self, run_dir: &Path) -> PathBuf {
-        let own = || run_dir.join("spill");
-        self.spill_dir.clone().unwrap_or_else(own)
+    /// Sets how much a head or node keeps of programs that no job uses any more; bytes, default 10 GiB.
+    pub fn cache_limit(mut self, bytes: u64) -> Self {
+        self.cache_limit = bytes;
+        self
+    }
+
+    /// Sets how long a driver waits for a head that is away and comes again; default 60 s.
+    ///
+    /// What runs goes on meanwhile; what only the head can do waits, and fails with `HeadLost` after that.
+    pub fn reconnect_within(mut self, patience: Duration) -> Self {
+        self.reconnect_within = patience;
+        self
+    }
+
+    /// Returns where objects go that the store has no room for; a folder of the user's own is made and tried.
+    pub(crate) fn spill_folder(&self, run_dir: &Path) -> Result<PathBuf> {
+        let Some(folder) = &self.spill_dir else {
+            return Ok(run_dir.join("spill"));
+        };
+        let tried = std::fs::create_dir_all(folder).and_then(|()| {
+            let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+            Ok(rustix::fs::access(folder, access)?)
+        });
+        match tried {
+            Ok(()) => Ok(folder.clone()),
+            Err(error) => Err(Error::InvalidOption {
+                option: "spill_dir".into(),
+                reason: format!("{} cannot be written to: {error}", folder.display()),
+            }),
+        }
     }
 
     /// Starts the runtime with this configuration; see [`crate::init`].
@@ -309,7 +339,11 @@ pub const FAULT_AHEAD_BYTES_MAX: u64 = 256 << 20;
 pub const NODE_SILENCE: Duration = Duration::from_secs(3);
 /// How often a node says that it lives.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(300);
-/// A node waits this long for a head that is gone, and a head for the nodes of the one before.
+/// Programs that a head or node keeps, unless those of jobs that run need more; bytes.
+pub const CACHE_LIMIT: u64 = 10 << 30;
+/// Arguments of a detached actor up to this size are kept, so that it can be restarted without its creator; bytes.
+pub const RECIPE_BYTES_MAX: usize = 512 << 10;
+/// A node and a driver wait this long for a head that is gone, and a head for the nodes of the one before.
 pub const RECONNECT_WITHIN: Duration = Duration::from_secs(60);
 /// Tasks or objects that one process names when somebody lists them.
 pub const GATHER_ROWS_MAX: usize = 2000;

@@ -28,11 +28,12 @@ use crate::{
         jobs::{JobOffice, OfficePlan},
         roster::{HeadOnRecord, Roster},
         store::{ControlStore, redb::RedbStore},
-        token_office::TokenOffice,
+        token_office::{TokenOffice, wall_now},
     },
     node::{NodeSettings, gpus::VisibleGpus},
     runtime::{
         Runtime,
+        executables::Executables,
         membership::Membership,
         start::{
             NodePlan, host_name, local_address_towards, log_filter, make_current, run_dir,
@@ -185,10 +186,12 @@ impl HeadConfig {
             .map_err(|error| system("could not make keys")(&error))?;
         let tokens = Arc::new(TokenOffice::open(fingerprint, store.clone())?);
         let admin = tokens.create_for_head()?;
+        let settings = settings_of(&self.node, &run_dir)?;
         let (jobs, wishes) = JobOffice::open(OfficePlan {
             store,
             tokens: tokens.clone(),
             run_dir: run_dir.clone(),
+            executables: settings.cache.clone(),
         })?;
         let bind = self
             .node
@@ -197,11 +200,12 @@ impl HeadConfig {
             .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let runtime = start_node(NodePlan {
             membership,
-            settings: settings_of(&self.node, &run_dir)?,
+            settings,
             own_job: None,
             bind: Some(bind),
             advertise: self.node.advertise,
             run_dir: run_dir.clone(),
+            patience: None,
             port: before.map_or(0, |before| before.port),
             life: roster.generation(),
             control: Some(ControlRole::new(
@@ -214,6 +218,19 @@ impl HeadConfig {
             process: process.0,
             port: runtime.net().local_addr().port(),
         })?;
+        if let Some(control) = &runtime.control_role {
+            control.set_node_silence(self.node_silence);
+            control.keep_jobs(jobs.wishes());
+            control.restore(
+                &runtime,
+                roster.generation(),
+                &roster.nodes()?,
+                roster.actors()?,
+                self.returns_within,
+            );
+        }
+        runtime.revoked.restore(&roster.revoked(wall_now().0)?);
+        // From here on others are heard: whom the head before let in is known by now.
         make_current(&runtime);
         join(&runtime);
         let stop = Stopper::default();
@@ -234,17 +251,6 @@ impl HeadConfig {
             self.node.advertise.unwrap_or(bind),
             desk.local_addr().port(),
         );
-        if let Some(control) = &runtime.control_role {
-            control.set_node_silence(self.node_silence);
-            control.keep_jobs(jobs.wishes());
-            control.restore(
-                &runtime,
-                roster.generation(),
-                &roster.nodes()?,
-                roster.actors()?,
-                self.returns_within,
-            );
-        }
         jobs.set_address(reachable_here(address).to_string());
         jobs.begin(&runtime, wishes)?;
         health::start(&runtime).map_err(|error| system("could not start a thread")(&error))?;
@@ -293,6 +299,7 @@ impl NodeConfig {
                 .or_else(|| control.and_then(|(_, addr)| local_address_towards(addr))),
             advertise: self.node.advertise,
             run_dir: run_dir.clone(),
+            patience: None,
             port: 0,
             life: 0,
             control: None,
@@ -422,8 +429,8 @@ fn settings_of(options: &NodeOptions, run_dir: &std::path::Path) -> Result<NodeS
         store_bytes: options.config.store_bytes()?,
         is_drivers: false,
         spills: true,
-        cache: run_dir.join("executables"),
-        spill_dir: options.config.spill_folder(run_dir),
+        cache: Executables::new(run_dir.join("executables"), options.config.cache_limit),
+        spill_dir: options.config.spill_folder(run_dir)?,
     })
 }
 

@@ -41,11 +41,12 @@ pub enum Error {
     /// The node that ran the call is gone; raise `max_retries` to run it elsewhere.
     #[error("node {0} died while it ran the call; set `max_retries` to run it again elsewhere")]
     NodeDied(NodeId),
-    /// The head of the cluster is gone; start the program again once a head runs there.
+    /// The head of the cluster stayed away, or sent this program away; start it again once a head runs there.
     ///
-    /// What runs already ends as it does; nothing new can be placed.
+    /// A driver waits for a head that is away for as long as `Config::reconnect_within` says. After that what
+    /// runs already ends as it does, and nothing new can be placed.
     #[error(
-        "the head of the cluster is gone, and with it this program's place in it; start the program again once a head runs"
+        "the head of the cluster is gone and did not come back in time (`Config::reconnect_within`), or sent this program away; start the program again once a head runs"
     )]
     HeadLost,
     /// The actor is dead for good; create a new one or set `max_restarts`.

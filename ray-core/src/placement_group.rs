@@ -13,7 +13,7 @@ use crate::{
     __private::{Args, TaskOptions, ready_method},
     Error, ObjectRef, Result, cancel, runtime, verbs,
     wire::Message,
-    worker::calls,
+    worker::{calls, submit::OwnGroup},
 };
 
 /// Bundles of resources that are reserved all together or not at all.
@@ -45,6 +45,10 @@ pub fn placement_group(
     let runtime = runtime::current()?;
     let id = runtime.with_core(|core, _| core.fresh_group());
     let job = runtime.job();
+    let made = OwnGroup {
+        bundles: bundles.to_vec(),
+        strategy,
+    };
     ask(|request| Message::CreateGroup {
         request,
         group: id,
@@ -52,6 +56,7 @@ pub fn placement_group(
         strategy,
         job,
     })?;
+    runtime.with_core(|core, _| core.keep_group(id, made));
     Ok(PlacementGroup {
         id,
         bundles: bundles.to_vec(),

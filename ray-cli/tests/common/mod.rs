@@ -93,13 +93,17 @@ impl User {
 
     /// Joins the cluster as a driver with a token of its own.
     pub fn join(&self, address: &str) -> ray_core::Result<ray_core::Ray> {
+        self.driver(address).init()
+    }
+
+    /// Returns the configuration of a driver with a token of its own.
+    pub fn driver(&self, address: &str) -> ray_core::Config {
         let token = self.ok(&["token", "create", "--role", "driver"]);
         ray_core::Config::new()
             .address(address)
             .token(token.trim())
             .namespace("here")
             .object_store_memory(32 << 20)
-            .init()
     }
 
     pub fn start_head(&self) -> (Started, String) {
@@ -187,6 +191,27 @@ pub fn eventually(mut what: impl FnMut() -> bool) -> bool {
         }
         holds
     })
+}
+
+/// Ends a process as nobody can prevent.
+pub fn end(pid: u32) {
+    let pid = Pid::from_raw(i32::try_from(pid).expect("an id")).expect("an id");
+    kill_process(pid, Signal::KILL).expect("it runs");
+}
+
+/// Returns what a call gives once its actor is there again.
+pub fn once_there<T: ray_core::Data>(
+    call: impl Fn() -> ray_core::ObjectRef<T>,
+) -> ray_core::Result<T> {
+    let mut last = call().get();
+    eventually(|| {
+        let is_away = matches!(last, Err(ray_core::Error::ActorUnavailable { .. }));
+        if is_away {
+            last = call().get();
+        }
+        !is_away
+    });
+    last
 }
 
 pub fn text(bytes: &[u8]) -> String {

@@ -28,6 +28,7 @@ fn spec() -> ActorSpec {
         owner: CREATOR,
         get_if_exists: false,
         detached: false,
+        is_durable: false,
     }
 }
 
@@ -348,4 +349,49 @@ fn of_many_actors_that_were_created_and_dropped_few_are_kept() {
         },
     );
     assert_eq!(directory.actors().count(), 1_000);
+}
+
+#[test]
+fn a_durable_actor_has_its_restarts_without_its_creator() {
+    let mut directory = alive(ActorSpec {
+        detached: true,
+        is_durable: true,
+        ..spec()
+    });
+    directory.on_owner_died(CREATOR, NOW);
+    assert!(!is_dead(&directory));
+    directory.on_worker_died(WORKER, WorkerExit::default(), NOW);
+    assert_eq!(directory.state(ACTOR), Some(&DirectoryState::Restarting));
+    directory.on_lease_granted(RequestId(2), LeaseId(2), CALLER, NOW);
+    directory.on_started(ACTOR, CALLER, 1, NOW);
+    directory.on_worker_died(CALLER, WorkerExit::default(), NOW);
+    assert!(is_dead(&directory), "it had one restart");
+}
+
+#[test]
+fn an_actor_that_is_taken_up_has_the_restarts_that_are_left() {
+    let mut directory = ActorDirectory::new();
+    directory.watch(ACTOR, CALLER, NOW);
+    directory.restore(named(ACTOR), 4, 1, (WORKER, LeaseId(1)), NOW);
+    let found = directory.lookup("", "counter").map(|(actor, _)| actor);
+    assert_eq!(found, Some(ACTOR));
+    let told = commands(&mut directory);
+    let tells = |command: &Command| matches!(command, Command::Publish { to, .. } if *to == CALLER);
+    assert!(told.iter().any(tells), "who asked before: {told:?}");
+    directory.on_worker_died(WORKER, WorkerExit::default(), NOW);
+    assert_eq!(directory.state(ACTOR), Some(&DirectoryState::Restarting));
+    assert!(directory.is_created(ACTOR));
+    directory.on_lease_granted(RequestId(1), LeaseId(2), CALLER, NOW);
+    directory.on_worker_died(CALLER, WorkerExit::default(), NOW);
+    assert!(is_dead(&directory));
+}
+
+#[test]
+fn a_creation_that_comes_twice_is_one() {
+    let mut directory = ActorDirectory::new();
+    create(&mut directory, named(ACTOR));
+    let asked = commands(&mut directory);
+    assert_eq!(directory.create(named(ACTOR), NOW), Ok(ACTOR));
+    assert_eq!(commands(&mut directory), []);
+    assert_eq!(asked.len(), 1);
 }

@@ -35,6 +35,9 @@ pub struct NetConfig {
     pub spin: Spin,
     /// Whether it carries much to few: large packets where the way takes them.
     pub is_bulk: bool,
+    /// What a process that is started again under its id has in common with its earlier lives: by it others
+    /// learn at once that their connections went with the life before.
+    pub reset_secret: Option<[u8; 32]>,
     /// The most payload bytes of each kind of frame; 0 refuses the kind.
     pub limit: fn(u8) -> u32,
     /// Makes memory for frames between processes of one host; all goes through QUIC without it.
@@ -54,6 +57,7 @@ impl NetConfig {
             handshake_timeout: Duration::from_secs(5),
             spin: Spin::default(),
             is_bulk: false,
+            reset_secret: None,
             limit,
             lanes: None,
         }

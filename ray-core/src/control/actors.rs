@@ -1,6 +1,6 @@
 //! Actors as the control role keeps them: where they are hosted, and what their directory wishes.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use ray_engine::{
     control::actors::{ActorSpec, Command as ActorCommand, DirectoryState},
@@ -14,7 +14,7 @@ use super::role::{ControlState, Outbox};
 use crate::{
     actor::CallLimits,
     runtime::Runtime,
-    wire::{ActorCreation, ActorStatus, Message},
+    wire::{ActorCreation, ActorStatus, JobSpec, Message},
 };
 
 /// What the directory has no use for.
@@ -24,16 +24,29 @@ pub(super) struct ActorNotes {
     pub(super) limits: CallLimits,
     placement: Placement,
     /// What the next head must know of one that outlives its job.
-    pub(super) detached: Option<Box<ActorCreation>>,
+    pub(super) detached: Option<Box<Detached>>,
+}
+
+/// An actor that outlives its job.
+pub(super) struct Detached {
+    pub(super) creation: ActorCreation,
+    /// What a node must know to start a worker for it.
+    pub(super) job: Option<JobSpec>,
 }
 
 impl ActorNotes {
-    pub(super) fn of(creation: &ActorCreation) -> ActorNotes {
+    pub(super) fn of(creation: &ActorCreation, job: Option<&JobSpec>) -> ActorNotes {
+        let detached = || {
+            Box::new(Detached {
+                creation: creation.clone(),
+                job: job.cloned(),
+            })
+        };
         ActorNotes {
             job: creation.job,
             limits: creation.limits,
             placement: creation.placement.clone(),
-            detached: creation.detached.then(|| Box::new(creation.clone())),
+            detached: creation.detached.then(detached),
         }
     }
 }
@@ -54,6 +67,17 @@ pub(crate) struct ActorOnRecord {
     pub(crate) lease: LeaseId,
     pub(crate) devices: Vec<u32>,
     pub(crate) incarnation: u64,
+    /// The job of one that can be restarted without its creator.
+    pub(crate) job: Option<JobSpec>,
+}
+
+/// Returns how many restarts an actor has left in a life.
+pub(super) fn restarts_left(max_restarts: i32, incarnation: u64) -> i32 {
+    if max_restarts < 0 {
+        return max_restarts;
+    }
+    let used = i32::try_from(incarnation).unwrap_or(i32::MAX);
+    (max_restarts - used).max(0)
 }
 
 /// Returns what the directory must know of an actor.
@@ -68,6 +92,7 @@ pub(super) fn spec_of(creation: ActorCreation, owner: ProcessId) -> ActorSpec {
         owner,
         get_if_exists: creation.get_if_exists,
         detached: creation.detached,
+        is_durable: creation.recipe.is_some(),
     }
 }
 
@@ -78,8 +103,19 @@ impl ControlState {
         creation: ActorCreation,
         now: Time,
     ) -> Result<ActorId, Failure> {
-        self.actors
-            .insert(creation.actor, ActorNotes::of(&creation));
+        let name = creation.name.as_ref();
+        let claimed = name.and_then(|(space, name)| self.claimed(space, name));
+        match claimed {
+            Some((actor, ..)) if actor == creation.actor => {}
+            Some((actor, ..)) if creation.get_if_exists => return Ok(actor),
+            Some(_) => {
+                let name = creation.name.map(|(_, name)| name).unwrap_or_default();
+                return Err(Failure::NameTaken(name));
+            }
+            None => {}
+        }
+        let notes = ActorNotes::of(&creation, self.specs.get(&creation.job));
+        self.actors.insert(creation.actor, notes);
         self.directory.create(spec_of(creation, owner), now)
     }
 
@@ -114,6 +150,7 @@ impl ControlState {
                 shape,
                 running,
             } => {
+                self.announce_again(actor, runtime.process(), out);
                 let (job, placement) = match self.actors.get(&actor) {
                     Some(notes) => (notes.job, notes.placement.clone()),
                     None => (JobId(0), Placement::default()),
@@ -139,6 +176,26 @@ impl ControlState {
             } => {
                 if let Some(host) = self.hosts.get(&worker) {
                     let (addr, devices) = (host.addr, host.devices.clone());
+                    let notes = self.actors.get(&actor);
+                    let detached = notes.and_then(|notes| notes.detached.as_deref());
+                    let recipe = detached.and_then(|detached| detached.creation.recipe.clone());
+                    if let (Some(recipe), Some(notes)) = (recipe, notes) {
+                        let job = notes.job;
+                        if self.specs.contains_key(&job) {
+                            out.push((runtime.process(), Message::KeepExecutable { job }));
+                        }
+                        // Its creator may be gone, or come back to a head that does not know it yet.
+                        let construct = Message::ConstructDetached {
+                            actor,
+                            job,
+                            worker,
+                            addr,
+                            incarnation,
+                            devices,
+                            recipe,
+                        };
+                        return out.push((runtime.process(), construct));
+                    }
                     out.push((
                         owner,
                         Message::Construct {
@@ -175,6 +232,69 @@ impl ControlState {
                     Message::StopWorkersActor { worker, actor },
                 ));
             }
+        }
+    }
+
+    /// Nodes have forgotten a job that is over; something of it is to run again.
+    fn announce_again(&mut self, actor: ActorId, here: ProcessId, out: &mut Outbox) {
+        let notes = self.actors.get(&actor);
+        let Some(detached) = notes.and_then(|notes| notes.detached.as_deref()) else {
+            return;
+        };
+        let Some(job) = detached.job.clone() else {
+            return;
+        };
+        if self.specs.contains_key(&job.job) {
+            return;
+        }
+        let job = JobSpec {
+            driver: here,
+            ..job
+        };
+        self.keep_outlived(&job, here, out);
+    }
+
+    /// Returns the jobs that are over and of which something may be started again, as nodes must know them:
+    /// their drivers are gone, and the code is at the head.
+    pub(super) fn outlived_jobs(&self, here: ProcessId) -> Vec<JobSpec> {
+        let mut jobs: BTreeMap<JobId, JobSpec> = BTreeMap::new();
+        for (actor, notes) in &self.actors {
+            let job = notes.detached.as_ref().and_then(|it| it.job.as_ref());
+            let Some(job) = job.filter(|job| !self.specs.contains_key(&job.job)) else {
+                continue;
+            };
+            let state = self.directory.state(*actor);
+            if state.is_some_and(|state| !matches!(state, DirectoryState::Dead { .. })) {
+                jobs.entry(job.job).or_insert_with(|| JobSpec {
+                    driver: here,
+                    ..job.clone()
+                });
+            }
+        }
+        jobs.into_values().collect()
+    }
+
+    /// Sees to it that nodes still know a job that has ended and is outlived, and that the head has its code:
+    /// from a node on which something of it runs.
+    pub(super) fn keep_outlived(&self, job: &JobSpec, here: ProcessId, out: &mut Outbox) {
+        for node in self.nodes.others(here) {
+            out.push((node, Message::JobAnnounced { job: job.clone() }));
+        }
+        let hosts = self.actors.iter().filter(|(_, notes)| notes.job == job.job);
+        let mut hosts = hosts.filter_map(|(actor, _)| match self.directory.state(*actor) {
+            Some(DirectoryState::Alive { process, .. }) => Some(process.node_process()),
+            _ => None,
+        });
+        if let Some(driver) = hosts.find(|node| *node != here && self.nodes.is_alive(*node)) {
+            let job = JobSpec {
+                driver,
+                ..job.clone()
+            };
+            let id = job.job;
+            out.push((here, Message::JobAnnounced { job }));
+            out.push((here, Message::KeepExecutable { job: id }));
+        } else {
+            out.push((here, Message::JobAnnounced { job: job.clone() }));
         }
     }
 

@@ -88,7 +88,7 @@ pub(crate) struct Admission {
     pub(crate) control: (ProcessId, SocketAddr),
     /// How long certificates are good.
     pub(crate) certificate_life: Duration,
-    /// The job that the newcomer is the driver of, when it was submitted.
+    /// The job that the newcomer is the driver of.
     pub(crate) job: Option<u64>,
 }
 

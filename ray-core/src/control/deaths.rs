@@ -6,6 +6,7 @@ use ray_engine::{failure::WorkerExit, ids::ProcessId, time::Time};
 
 use super::{
     collectives,
+    jobs::Wish,
     role::{ControlState, Outbox},
 };
 use crate::wire::Message;
@@ -25,6 +26,11 @@ impl ControlState {
 
     /// A node is gone, and with it everything that ran on it.
     pub(super) fn on_node_lost(&mut self, process: ProcessId, now: Time, out: &mut Outbox) {
+        if self.admitted.get(&process) == Some(&true) {
+            // A driver that is gone does not come back.
+            self.admitted.remove(&process);
+            self.wish(Wish::ForgetNode(process));
+        }
         if !self.nodes.on_lost(process) {
             return;
         }

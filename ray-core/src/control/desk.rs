@@ -1,13 +1,13 @@
 //! What the control role does for those who ask at the front desk.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     sync::{Arc, Weak},
     time::Duration,
 };
 
 use parking_lot::Mutex;
-use ray_engine::ids::ProcessId;
+use ray_engine::ids::{JobId, ProcessId};
 
 use super::{
     api::{Admission, Desk, Newcomer},
@@ -16,13 +16,24 @@ use super::{
     roster::NodeOnRecord,
     tables::{Row, Table, TableRow as _},
     token::Role,
+    token_office::wall_now,
 };
 use crate::{
     config::NODE_LOG_TIMEOUT,
     daemon::Stopper,
-    runtime::{Runtime, membership::fresh_node_process},
+    runtime::{Runtime, membership::fresh_node_process, start::random_u64},
     wire::{LogPart, Message},
 };
+
+/// Who was let in.
+#[derive(Clone, Copy)]
+struct Admitted {
+    process: ProcessId,
+    /// The job of a driver.
+    job: Option<JobId>,
+    /// Whether that job was submitted.
+    is_submitted: bool,
+}
 
 /// The head's side of the desk.
 pub(crate) struct HeadDesk {
@@ -30,7 +41,7 @@ pub(crate) struct HeadDesk {
     stopper: Stopper,
     jobs: Arc<JobOffice>,
     /// Who was admitted with which key: an answer that was lost is given again.
-    admitted: Mutex<BTreeMap<Vec<u8>, ProcessId>>,
+    admitted: Mutex<BTreeMap<Vec<u8>, Admitted>>,
     /// Which token let whom in; those that earlier heads let in are on record.
     bearers: Mutex<BTreeMap<ProcessId, String>>,
 }
@@ -97,11 +108,22 @@ impl Desk for HeadDesk {
             name,
             token,
         } = *newcomer;
-        let process = *self
-            .admitted
-            .lock()
-            .entry(public_key.to_vec())
-            .or_insert_with(fresh_node_process);
+        let Admitted {
+            process,
+            job,
+            is_submitted,
+        } = match self.admitted.lock().entry(public_key.to_vec()) {
+            Entry::Occupied(again) => *again.get(),
+            Entry::Vacant(first) => {
+                let is_driver = role == Role::Driver;
+                let submitted = is_driver.then(|| self.jobs.claim(token)).flatten();
+                *first.insert(Admitted {
+                    process: fresh_node_process(),
+                    job: submitted.or_else(|| is_driver.then(|| JobId(random_u64() >> 32))),
+                    is_submitted: submitted.is_some(),
+                })
+            }
+        };
         let authority = &node.start.ca;
         let delegation = authority
             .delegate(process.node().0, public_key)
@@ -109,21 +131,19 @@ impl Desk for HeadDesk {
         if let Some(control) = &runtime.control_role {
             control.on_admitted(process, role == Role::Driver);
         }
-        if role == Role::Node {
-            // On record before it is let in, so that it may come back to the next head.
+        // A submitted job ends with its head; everybody else may come back to the next one, and is on record
+        // before it is let in.
+        if !is_submitted {
             let node = NodeOnRecord {
                 process: process.0,
                 name: name.to_owned(),
                 token_id: token.to_string(),
+                job: job.map(|job| job.0),
             };
             let kept = self.jobs.roster().keep_node(&node);
             kept.map_err(|error| error.to_string())?;
         }
         self.bearers.lock().insert(process, token.to_string());
-        let job = match role {
-            Role::Driver => self.jobs.claim(token),
-            _ => None,
-        };
         tracing::info!(%role, %from, name, node = %process.node(), "admitted");
         Ok(Admission {
             cluster: authority.cluster(),
@@ -227,6 +247,13 @@ impl Desk for HeadDesk {
         expelled.extend(mine.map(|(process, _)| *process));
         bearers.retain(|process, _| !expelled.contains(process));
         drop(bearers);
+        let life = runtime.node_role.as_ref().map(|node| node.start.ca.life());
+        let until_s = wall_now().0 + life.unwrap_or_default().as_secs();
+        for process in &expelled {
+            // What a later head must refuse as well.
+            let kept = self.jobs.roster().keep_revoked(*process, until_s);
+            kept.map_err(|error| error.to_string())?;
+        }
         for process in &expelled {
             control.expel(&runtime, *process);
         }

@@ -52,14 +52,19 @@ pub(crate) fn start(runtime: &Arc<Runtime>) -> std::io::Result<()> {
 pub(crate) fn watch_head(runtime: &Arc<Runtime>) -> std::io::Result<()> {
     let weak = Arc::downgrade(runtime);
     let mut port = Port::of(runtime.control_addr());
+    let mut met = 0;
     let watch = move || {
         while let Some(runtime) = weak.upgrade() {
             if runtime.closed.load(Ordering::Acquire) {
                 return;
             }
-            if port.is_closed()
-                && let Some(peer) = runtime.net().peer(runtime.control_process().0)
-            {
+            let mut is_closed = port.is_closed();
+            let meetings = runtime.head_meetings.load(Ordering::Acquire);
+            if meetings != met {
+                // What was refused was said to the head before this one.
+                (met, is_closed, port.refusals) = (meetings, false, 0);
+            }
+            if is_closed && let Some(peer) = runtime.net().peer(runtime.control_process().0) {
                 peer.close("nobody listens at the head's port");
             }
             drop(runtime);

@@ -9,6 +9,7 @@
 mod actors;
 pub(crate) mod api;
 mod audit;
+mod claims;
 pub(crate) mod client;
 mod collectives;
 pub(crate) mod current;

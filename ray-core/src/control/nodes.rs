@@ -61,6 +61,11 @@ impl Nodes {
         was_alive
     }
 
+    /// Returns whether a node, also a driver's own, is there.
+    pub(super) fn is_alive(&self, node: ProcessId) -> bool {
+        self.0.get(&node).is_some_and(|node| node.row.alive)
+    }
+
     /// Returns the nodes that run work, dead ones included.
     pub(super) fn all(&self) -> impl Iterator<Item = &Node> {
         self.0.values().filter(|node| !node.row.is_driver)

@@ -5,17 +5,20 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use ray_engine::{
     control::actors::DirectoryState,
     failure::WorkerExit,
-    ids::{ActorId, ProcessId},
+    ids::{ActorId, JobId, ProcessId},
     time::Time,
 };
 
 use super::{
-    actors::{ActorNotes, ActorOnRecord, Host, spec_of},
+    actors::{ActorNotes, ActorOnRecord, Host, restarts_left, spec_of},
     jobs::Wish,
     role::{ControlRole, ControlState, Outbox},
     roster::NodeOnRecord,
 };
-use crate::{runtime::Runtime, wire::Message};
+use crate::{
+    runtime::Runtime,
+    wire::{JobSpec, Message, Variables},
+};
 
 impl ControlRole {
     /// Takes up the nodes and detached actors of the head before; nodes have `within` to come back.
@@ -31,8 +34,19 @@ impl ControlRole {
         self.with_state(runtime, |state, _| {
             state.generation = generation;
             state.returning = nodes.iter().map(|node| ProcessId(node.process)).collect();
-            let returning = state.returning.iter().map(|node| (*node, false));
-            state.admitted.extend(returning.collect::<Vec<_>>());
+            for node in nodes {
+                let process = ProcessId(node.process);
+                state.admitted.insert(process, node.job.is_some());
+                let Some(job) = node.job.map(JobId) else {
+                    continue;
+                };
+                let back = state
+                    .jobs
+                    .on_driver_connected(job, process, process.node(), now);
+                if let Err(failure) = back {
+                    tracing::error!(%job, ?failure, "a driver of the head before cannot come back");
+                }
+            }
             for actor in actors.into_values() {
                 state.restore_actor(actor, now);
             }
@@ -40,11 +54,20 @@ impl ControlRole {
         });
     }
 
-    /// A process that was let in may not take part any more: a node is told to end, a driver is cut off.
+    /// A process that was let in may not take part any more: a node is told to end, a driver is cut off, and
+    /// everybody refuses them.
     pub(crate) fn expel(&self, runtime: &Arc<Runtime>, process: ProcessId) {
         self.with_state(runtime, |state, out| {
             let now = runtime.now();
+            let processes = vec![process];
+            for node in state.nodes.alive() {
+                let processes = processes.clone();
+                if node != process {
+                    out.push((node, Message::Revoked { processes }));
+                }
+            }
             match state.admitted.remove(&process) {
+                // It is gone already; its certificate is not.
                 None => return,
                 Some(true) => state.dismissed.push(process),
                 Some(false) => state.fenced.push(process),
@@ -68,6 +91,7 @@ impl ControlState {
             lease,
             devices,
             incarnation,
+            job,
         } = actor;
         let host = Host {
             addr,
@@ -76,26 +100,34 @@ impl ControlState {
         };
         self.hosts.insert(worker, host);
         self.restored.insert(worker);
+        let left = match creation.recipe {
+            Some(_) => restarts_left(creation.max_restarts, incarnation),
+            None => 0,
+        };
         self.actors
-            .insert(creation.actor, ActorNotes::of(&creation));
+            .insert(creation.actor, ActorNotes::of(&creation, job.as_ref()));
         let spec = spec_of(creation, owner);
         self.on_record.insert(spec.actor);
         self.directory
-            .restore(spec, incarnation, worker, lease, now);
+            .restore(spec, incarnation, left, (worker, lease), now);
     }
 
     /// A process that nobody knows says that it lives: a node of the head before may come back.
     ///
-    /// What it runs for jobs that ended with that head it must end; detached actors stay.
+    /// What it runs for jobs that ended with that head it must end; detached actors stay, and so does what
+    /// runs for drivers that may come back.
     pub(super) fn on_stranger(&mut self, from: ProcessId, out: &mut Outbox) {
-        if self.admitted.get(&from) == Some(&false) {
-            let hosts = self.hosts.keys();
-            let keep = hosts.filter(|worker| worker.node_process() == from);
-            let keep = keep.copied().collect();
-            out.push((from, Message::Introduce { keep }));
-        } else {
-            self.fenced.push(from);
-        }
+        let Some(only_drives) = self.admitted.get(&from) else {
+            return self.fenced.push(from);
+        };
+        // A driver has lost its connection and asks whether its head is there.
+        let is_new = !only_drives || !self.nodes.is_alive(from);
+        let hosts = self.hosts.keys();
+        let keep = hosts.filter(|worker| worker.node_process() == from);
+        let keep = keep.copied().collect();
+        let jobs = self.jobs.list().filter(|job| !job.state.is_ended());
+        let jobs = jobs.map(|job| job.job).collect();
+        out.push((from, Message::Introduce { keep, jobs, is_new }));
     }
 
     /// A node reports its workers: restored actors whose workers are not among them are dead.
@@ -118,22 +150,26 @@ impl ControlState {
         }
     }
 
-    /// Gives up restored actors whose nodes did not come back in time.
-    pub(super) fn on_returns_over(&mut self, now: Time) {
+    /// Gives up the nodes, drivers and actors that did not come back in time.
+    pub(super) fn on_returns_over(&mut self, now: Time, out: &mut Outbox) {
         if self.returns_until.is_none_or(|until| now < until) {
             return;
         }
         self.returns_until = None;
-        for node in std::mem::take(&mut self.returning) {
-            self.admitted.remove(&node);
-            self.wish(Wish::ForgetNode(node));
+        for process in std::mem::take(&mut self.returning) {
+            self.admitted.remove(&process);
+            self.wish(Wish::ForgetNode(process));
+            self.nodes
+                .tell_others(process, out, &|| Message::NodeDied { process });
+            self.jobs.on_node_died(process.node(), now);
         }
+        self.on_claims_over(now, out);
         for worker in std::mem::take(&mut self.restored) {
             self.lose_host(worker, now);
         }
     }
 
-    fn lose_host(&mut self, worker: ProcessId, now: Time) {
+    pub(super) fn lose_host(&mut self, worker: ProcessId, now: Time) {
         let exit = WorkerExit {
             worker,
             last_stderr: "it was not there when its head came back".into(),
@@ -147,32 +183,51 @@ impl ControlState {
         let Some(notes) = self.actors.get(&actor) else {
             return;
         };
-        let (Some(creation), Some(host)) = (&notes.detached, self.hosts.get(&worker)) else {
+        let (Some(detached), Some(host)) = (&notes.detached, self.hosts.get(&worker)) else {
             return;
         };
         let record = ActorOnRecord {
-            creation: (**creation).clone(),
+            creation: detached.creation.clone(),
             owner: actor.owner,
             worker,
             addr: host.addr,
             lease: host.lease,
             devices: host.devices.clone(),
             incarnation,
+            // The values of a submitter's variables are in no store.
+            job: detached.job.clone().map(|job| JobSpec {
+                env: Variables::default(),
+                ..job
+            }),
         };
         self.wish(Wish::KeepActor(Box::new(record)));
         self.on_record.insert(actor);
     }
 
-    /// Detached actors that are dead need not be found again.
-    pub(super) fn forget_dead_actors(&mut self) {
+    /// Detached actors that are dead need not be found again; with the last one of a job that is over, nodes
+    /// forget the job.
+    pub(super) fn forget_dead_actors(&mut self, here: ProcessId, out: &mut Outbox) {
         let dead = |actor: &&ActorId| {
             let state = self.directory.state(**actor);
             state.is_none_or(|state| matches!(state, DirectoryState::Dead { .. }))
         };
         let dead: Vec<ActorId> = self.on_record.iter().filter(dead).copied().collect();
+        if dead.is_empty() {
+            return;
+        }
+        let before = self.outlived_jobs(here);
         for actor in dead {
             self.on_record.remove(&actor);
             self.wish(Wish::ForgetActor(actor));
+        }
+        let left = self.outlived_jobs(here);
+        let is_left = |job: JobId| left.iter().any(|other| other.job == job);
+        for JobSpec { job, .. } in before {
+            if !is_left(job) {
+                for node in self.nodes.alive() {
+                    out.push((node, Message::JobEnded { job }));
+                }
+            }
         }
     }
 }

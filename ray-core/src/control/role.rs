@@ -32,7 +32,7 @@ use super::{
 use crate::{
     config::{ENDED_JOBS_MAX, JOB_STOP_GRACE, NODE_SILENCE},
     runtime::{Runtime, courier::Courier},
-    wire::{JobSpec, Location, Message},
+    wire::{ActorClaim, HostedActor, JobSpec, Location, Message, Variables},
 };
 
 /// What the control process knows and decides.
@@ -61,6 +61,12 @@ pub(super) struct ControlState {
     /// Nodes of the head before that may come back, and until when.
     pub(super) returning: BTreeSet<ProcessId>,
     pub(super) returns_until: Option<Time>,
+    /// Nodes that have told a head that was started again which actors they host.
+    pub(super) reported: BTreeSet<ProcessId>,
+    /// Actors that run and whose creators have not told of them yet.
+    pub(super) hosted: BTreeMap<ActorId, HostedActor>,
+    /// Actors that creators told of and whose nodes have not yet.
+    pub(super) claims: BTreeMap<ActorId, ActorClaim>,
     /// Workers with detached actors of the head before, until their nodes have reported.
     pub(super) restored: BTreeSet<ProcessId>,
     /// The detached actors that the next head would find.
@@ -68,6 +74,8 @@ pub(super) struct ControlState {
     pub(super) jobs: JobDirectory,
     /// What nodes must know of the jobs whose drivers live.
     pub(super) specs: BTreeMap<JobId, JobSpec>,
+    /// The variables of submitted jobs that are not over.
+    pub(super) envs: BTreeMap<JobId, Variables>,
     /// The arguments of the drivers that connected.
     pub(super) command_lines: BTreeMap<JobId, String>,
     /// Who starts and ends submitted jobs.
@@ -115,6 +123,9 @@ impl ControlRole {
                 generation: 1,
                 returning: BTreeSet::new(),
                 returns_until: None,
+                reported: BTreeSet::new(),
+                hosted: BTreeMap::new(),
+                claims: BTreeMap::new(),
                 restored: BTreeSet::new(),
                 on_record: BTreeSet::new(),
                 jobs: JobDirectory::new(JobsConfig {
@@ -123,6 +134,7 @@ impl ControlRole {
                     ..JobsConfig::default()
                 }),
                 specs: BTreeMap::new(),
+                envs: BTreeMap::new(),
                 command_lines: BTreeMap::new(),
                 job_wishes: None,
                 wanted: BTreeMap::new(),
@@ -188,13 +200,13 @@ impl ControlRole {
 
     /// Lets the machines act on time.
     pub(crate) fn on_tick(&self, runtime: &Arc<Runtime>) {
-        self.with_state(runtime, |state, _| {
+        self.with_state(runtime, |state, out| {
             let now = runtime.now();
             state.scheduler.on_timeout(now);
             state.groups.on_timeout(now);
             state.jobs.on_timeout(now);
             state.health.on_timeout(now);
-            state.on_returns_over(now);
+            state.on_returns_over(now, out);
         });
     }
 
@@ -206,8 +218,15 @@ impl ControlRole {
         said_goodbye: bool,
     ) {
         if process == process.node_process() {
+            let open = runtime.net().peer(process.0);
+            let is_connected = open.is_some_and(|peer| !peer.is_closed());
             self.with_state(runtime, |state, out| {
                 let now = runtime.now();
+                let only_drives = state.admitted.get(&process) == Some(&true);
+                if only_drives && (is_connected || !state.nodes.is_alive(process)) {
+                    // A try of its to find the head again, before the one that counts.
+                    return;
+                }
                 if said_goodbye {
                     state.jobs.on_driver_finished(process, now);
                 }
@@ -310,6 +329,8 @@ impl ControlState {
                     out.push((from, Message::DeathTold { process, nodes }));
                 }
             }
+            Message::ClaimActor { claim } => state.on_claim(from, *claim, now),
+            Message::ActorsHosted { actors } => state.on_hosted(from, actors, now, out),
             Message::WatchActor { actor } => state.directory.watch(actor, from, now),
             Message::KillActor { actor, no_restart } => {
                 state.directory.kill(actor, no_restart, now)
@@ -327,6 +348,7 @@ impl ControlState {
                         let limits = state.actors.get(&actor).map(|notes| notes.limits);
                         (actor, class, limits.unwrap_or_default())
                     })
+                    .or_else(|| state.claimed(&namespace, &name))
                     .ok_or(Failure::NotFound(name));
                 out.push((from, Message::LookupActorReply { request, outcome }));
             }
@@ -389,12 +411,21 @@ impl ControlState {
                 if is_allowed && (is_own || state.on_health_joined(&row, now)) {
                     let (node, total) = (row.node, row.resources.clone());
                     let labels = row.labels.clone();
+                    let processes = runtime.revoked.all();
+                    if !processes.is_empty() {
+                        out.push((from, Message::Revoked { processes }));
+                    }
                     for job in state.specs.values() {
                         out.push((from, Message::JobAnnounced { job: job.clone() }));
                     }
                     let runs_work = !row.is_driver;
                     state.returning.remove(&from);
                     state.nodes.on_up(row);
+                    if !is_own {
+                        for job in state.outlived_jobs(runtime.process()) {
+                            state.keep_outlived(&job, runtime.process(), out);
+                        }
+                    }
                     if runs_work {
                         state
                             .scheduler
@@ -453,9 +484,9 @@ impl ControlState {
             } else if let Some(command) = self.health.poll_command() {
                 self.run_health_command(command, now, out);
             } else if let Some(command) = self.jobs.poll_command() {
-                self.run_job_command(command, now, out);
+                self.run_job_command(command, (runtime.process(), now), out);
             } else {
-                return self.forget_dead_actors();
+                return self.forget_dead_actors(runtime.process(), out);
             }
         }
     }

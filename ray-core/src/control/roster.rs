@@ -25,16 +25,21 @@ pub(crate) struct HeadOnRecord {
     pub port: u16,
 }
 
-/// A node that was let in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A node or a driver that was let in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct NodeOnRecord {
     pub process: u64,
     pub name: String,
     /// What it was let in by.
     pub token_id: String,
+    /// The job that it is the driver of; `None` for a node that runs work.
+    pub job: Option<u64>,
 }
 
 const HEAD: &str = "head";
+/// Begins the names of certificates that count no more.
+const REVOKED: &str = "revoked-";
 
 impl Roster {
     pub(crate) fn new(store: Arc<dyn ControlStore>) -> Roster {
@@ -59,7 +64,7 @@ impl Roster {
         self.put(Key::new(Room::Nodes, HEAD), &head)
     }
 
-    /// Returns the nodes that may come back.
+    /// Returns the nodes and drivers that may come back.
     pub(crate) fn nodes(&self) -> Result<Vec<NodeOnRecord>> {
         let (entries, _) = self.store.scan(Room::Nodes, "p").map_err(stored)?;
         let read = |(key, entry): (Key, super::store::Entry)| {
@@ -109,6 +114,25 @@ impl Roster {
         deleted.map(drop).map_err(stored)
     }
 
+    /// Keeps that a certificate counts no more until it ends by itself; wall-clock seconds.
+    pub(crate) fn keep_revoked(&self, process: ProcessId, until_s: u64) -> Result<()> {
+        self.put(revoked_key(process), &(process.0, until_s))
+    }
+
+    /// Returns whose certificates count no more; forgets those that have ended.
+    pub(crate) fn revoked(&self, now_s: u64) -> Result<Vec<ProcessId>> {
+        let (entries, _) = self.store.scan(Room::Nodes, REVOKED).map_err(stored)?;
+        let mut revoked = Vec::new();
+        for (key, entry) in entries {
+            match serde_json::from_slice::<(u64, u64)>(&entry.value) {
+                Ok((process, until_s)) if now_s <= until_s => revoked.push(ProcessId(process)),
+                Ok(_) => drop(self.store.delete(key).map_err(stored)?),
+                Err(error) => tracing::error!(%key, %error, "a revocation is unreadable"),
+            }
+        }
+        Ok(revoked)
+    }
+
     fn put(&self, key: Key, value: &impl Serialize) -> Result<()> {
         let value = serde_json::to_vec(value).map_err(|error| Error::System(error.to_string()))?;
         self.store.put(key, value).map(drop).map_err(stored)
@@ -117,6 +141,10 @@ impl Roster {
 
 fn node_key(process: ProcessId) -> Key {
     Key::new(Room::Nodes, process.to_string())
+}
+
+fn revoked_key(process: ProcessId) -> Key {
+    Key::new(Room::Nodes, format!("{REVOKED}{process}"))
 }
 
 fn actor_key(actor: ActorId) -> Key {
@@ -146,6 +174,7 @@ mod tests {
             process: 2 << 28,
             name: "second".into(),
             token_id: "ab".into(),
+            job: None,
         };
         roster.keep_node(&node).expect("written");
         assert_eq!(roster.head().ok(), Some(Some(head)));
@@ -154,5 +183,17 @@ mod tests {
             .forget_node(ProcessId(node.process))
             .expect("written");
         assert_eq!(roster.nodes().ok(), Some(Vec::new()));
+    }
+
+    #[test]
+    fn a_revocation_is_kept_until_the_certificate_ends_by_itself() {
+        let store: Arc<dyn ControlStore> = Arc::new(RedbStore::in_memory().expect("a store"));
+        let roster = Roster::new(store);
+        let process = ProcessId(2 << 28);
+        roster.keep_revoked(process, 100).expect("written");
+        assert_eq!(roster.nodes().ok(), Some(Vec::new()), "it is no node");
+        assert_eq!(roster.revoked(100).ok(), Some(vec![process]));
+        assert_eq!(roster.revoked(101).ok(), Some(Vec::new()));
+        assert_eq!(roster.revoked(100).ok(), Some(Vec::new()), "forgotten");
     }
 }

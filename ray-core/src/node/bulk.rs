@@ -84,6 +84,11 @@ impl NodeRole {
         Ok(net)
     }
 
+    /// Returns the second endpoint when it was needed already.
+    pub(crate) fn bulk_if_any(&self) -> Option<Net> {
+        self.bulk.net.lock().clone()
+    }
+
     /// Queues a part for the node that asked for it.
     pub(super) fn send_part(&self, part: Part, to: SocketAddr) {
         self.bulk.queue.parts.lock().waiting.push_back((part, to));
@@ -190,7 +195,10 @@ impl Handler for Arrivals {
         }
     }
 
-    fn on_hello(&self, _: &Peer, hello: &[u8]) -> Result<(), Refusal> {
+    fn on_hello(&self, peer: &Peer, hello: &[u8]) -> Result<(), Refusal> {
+        if let Some(runtime) = self.0.upgrade() {
+            runtime.revoked.check(ProcessId(peer.process()))?;
+        }
         crate::runtime::inbound::check_daemon_hello(hello)
     }
 

@@ -7,10 +7,10 @@ use ray_engine::{
     scheduler::Command,
 };
 
-use super::{Code, NodeState, Outbox, Worker};
+use super::{Code, Hosting, NodeState, Outbox, Worker};
 use crate::{
     runtime::Runtime,
-    wire::{Message, WorkerRow},
+    wire::{Message, Variables, WorkerRow},
 };
 
 /// What is done once the node's lock is given back.
@@ -29,6 +29,7 @@ pub(super) struct Spawn {
     pub(super) log_filter: String,
     pub(super) executable: PathBuf,
     pub(super) args: Vec<OsString>,
+    pub(super) variables: Variables,
     pub(super) arena: OwnedFd,
     /// What its environment says beside what this process's says.
     pub(super) env: Option<(&'static str, String)>,
@@ -85,7 +86,15 @@ impl NodeState {
                     .placements
                     .on_answered(requester, request, actor.is_some());
                 let request = request.0;
-                let devices = devices.iter().map(|device| device.index).collect();
+                let devices: Vec<u32> = devices.iter().map(|device| device.index).collect();
+                if let Some(worker) = self.workers.get_mut(&worker) {
+                    worker.hosting = actor.as_ref().map(|actor| Hosting {
+                        actor: *actor,
+                        lease,
+                        devices: devices.clone(),
+                        incarnation: None,
+                    });
+                }
                 let granted = match actor {
                     Some(_) => Message::ActorPlaced {
                         request,
@@ -141,6 +150,7 @@ impl NodeState {
                         addr: None,
                         ready: false,
                         evicted_from: None,
+                        hosting: None,
                     },
                 );
                 match self.jobs.get_mut(&job) {
@@ -177,13 +187,17 @@ impl NodeState {
     fn start_waiting(&mut self, runtime: &Arc<Runtime>, wishes: &mut Wishes) {
         let mut failed = Vec::new();
         for (id, job) in &mut self.jobs {
-            if job.waiting.is_empty() {
+            if job.waiting.is_empty() && !job.is_code_wanted {
                 continue;
             }
             if matches!(job.code, Code::Absent) {
-                job.code = Code::begin(&job.spec.executable, &self.settings.cache);
+                job.code = Code::begin(&job.spec.executable, self.settings.cache.folder());
                 if matches!(job.code, Code::Arriving(_)) {
-                    let first = Message::FetchExecutable { offset: 0 };
+                    let first = Message::FetchExecutable {
+                        job: *id,
+                        hash: job.spec.executable.hash,
+                        offset: 0,
+                    };
                     wishes.out.push((job.spec.driver, first));
                 }
             }
@@ -205,6 +219,7 @@ impl NodeState {
                                 log_filter: job.spec.log_filter.clone(),
                                 executable: executable.clone(),
                                 args: job.args(),
+                                variables: job.spec.env.clone(),
                                 arena,
                                 env,
                             }),

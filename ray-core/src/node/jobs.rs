@@ -15,7 +15,10 @@ use ray_engine::ids::ProcessId;
 use ray_shm::{Arena, ArenaOwner, Writer};
 
 use super::spill::Spill;
-use crate::wire::{Executable, JobSpec};
+use crate::{
+    runtime::executables::ExecutableUse,
+    wire::{Executable, JobSpec, Message},
+};
 
 /// One job on this node.
 pub(crate) struct JobOnNode {
@@ -32,6 +35,12 @@ pub(crate) struct JobOnNode {
     /// Workers that are started once the code is here.
     pub(super) waiting: Vec<ProcessId>,
     pub(super) has_ended: bool,
+    /// Keeps the code in the cache.
+    pub(super) code_use: Option<ExecutableUse>,
+    /// Whether the code is to be had before anybody waits for it.
+    pub(super) is_code_wanted: bool,
+    /// Nodes that want the code from here once it is here.
+    pub(super) code_askers: Vec<ProcessId>,
 }
 
 /// A job's executable on this node.
@@ -74,7 +83,24 @@ impl JobOnNode {
             mapped: None,
             waiting: Vec::new(),
             has_ended: false,
+            code_use: None,
+            is_code_wanted: false,
+            code_askers: Vec::new(),
         })
+    }
+
+    /// Sends the beginning of the executable to those who asked for it; nothing when it cannot be had.
+    pub(super) fn answer_code_askers(&mut self, path: &Path, out: &mut Vec<(ProcessId, Message)>) {
+        for asker in std::mem::take(&mut self.code_askers) {
+            let bytes = read_part(path, 0).unwrap_or_default();
+            let job = self.spec.job;
+            let part = Message::ExecutablePart {
+                job,
+                offset: 0,
+                bytes,
+            };
+            out.push((asker, part));
+        }
     }
 
     /// Returns the arguments of the job's processes.
@@ -91,7 +117,7 @@ impl Code {
     /// Looks the executable up in the cache of this node; otherwise begins to receive it.
     pub(super) fn begin(wanted: &Executable, cache: &Path) -> Code {
         let name = blake3::Hash::from_bytes(wanted.hash).to_hex();
-        let done = cache.join(name.as_str());
+        let done = cached(cache, wanted.hash);
         if is_intact(&done, wanted) {
             return Code::Here(done);
         }
@@ -156,6 +182,12 @@ pub(super) enum Progress {
     GoOn(u64),
     /// It is whole and intact.
     Done(PathBuf),
+}
+
+/// Returns where an executable is kept.
+pub(super) fn cached(cache: &Path, hash: [u8; 32]) -> PathBuf {
+    let name = blake3::Hash::from_bytes(hash).to_hex();
+    cache.join(name.as_str())
 }
 
 /// Describes an executable by its content.

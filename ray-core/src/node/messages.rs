@@ -10,7 +10,7 @@ use ray_engine::{
 use ray_net::Peer;
 use ray_shm::SegmentRange;
 
-use super::{Drain, NEAR_BYTES, NodeRole, NodeState, jobs, segments::Asker, serve::Wanted};
+use super::{Drain, NEAR_BYTES, NodeRole, NodeState, segments::Asker, serve::Wanted};
 use crate::{runtime::Runtime, wire::Message};
 
 impl NodeRole {
@@ -135,6 +135,10 @@ impl NodeRole {
                     worker.ready = true;
                     tracing::debug!(worker = %from, pid, "worker ready");
                     state.scheduler.on_worker_ready(from, now);
+                    let processes = runtime.revoked.all();
+                    if !processes.is_empty() {
+                        out.push((from, Message::Revoked { processes }));
+                    }
                 }
                 runtime.note_worker_ready();
             }
@@ -158,13 +162,16 @@ impl NodeRole {
             }
             said @ (Message::ActorStarted { .. }
             | Message::ActorStartFailed { .. }
-            | Message::ActorExit { .. }) => out.push((
-                runtime.control_process(),
-                Message::OfWorker {
-                    worker: from,
-                    message: Box::new(said),
-                },
-            )),
+            | Message::ActorExit { .. }) => {
+                state.note_hosted(from, &said);
+                out.push((
+                    runtime.control_process(),
+                    Message::OfWorker {
+                        worker: from,
+                        message: Box::new(said),
+                    },
+                ))
+            }
             Message::JobAnnounced { job } => state.on_job(job, runtime.process()),
             Message::JobEnded { job } => {
                 state.scheduler.on_job_ended(job, now);
@@ -173,14 +180,13 @@ impl NodeRole {
                 }
                 state.forget_ended_jobs(now);
             }
-            Message::FetchExecutable { offset } => {
-                let job = state.own_job;
-                let part = std::env::current_exe().and_then(|path| jobs::read_part(&path, offset));
-                let bytes = part.unwrap_or_else(|error| {
-                    tracing::error!(%error, "the executable of this driver cannot be read");
-                    Vec::new()
-                });
-                out.push((from, Message::ExecutablePart { job, offset, bytes }));
+            Message::KeepExecutable { job } => {
+                if let Some(job) = state.jobs.get_mut(&job) {
+                    job.is_code_wanted = true;
+                }
+            }
+            Message::FetchExecutable { job, hash, offset } => {
+                state.on_code_wanted(from, (job, hash), offset, out)
             }
             Message::ExecutablePart { job, offset, bytes } => {
                 state.on_executable_part(from, job, offset, &bytes, now, out)

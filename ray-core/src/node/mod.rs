@@ -23,7 +23,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     fs::File,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -31,7 +31,7 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 use ray_engine::{
     failure::WorkerExit,
-    ids::{GroupId, JobId, ProcessId, RequestId},
+    ids::{ActorId, GroupId, JobId, LeaseId, ProcessId, RequestId},
     resources::Resources,
     scheduler::{NodeScheduler, Placements, SchedulerConfig},
     spec::{Demand, Labels, Placement},
@@ -54,8 +54,8 @@ use self::{
 };
 use crate::{
     config::{FAULT_AHEAD_BYTES_MAX, FAULT_AHEAD_BYTES_MIN},
-    runtime::{Runtime, courier::Courier},
-    wire::{JobSpec, Location, Message, NodeRow, StoreRow},
+    runtime::{Runtime, courier::Courier, executables::Executables},
+    wire::{HostedActor, JobSpec, Location, Message, NodeRow, StoreRow},
 };
 
 /// What the node knows and decides.
@@ -82,7 +82,7 @@ pub(crate) struct NodeSettings {
     /// Whether there are other nodes to which it can pass what it cannot run.
     pub(crate) spills: bool,
     /// Where executables of jobs are kept.
-    pub(crate) cache: PathBuf,
+    pub(crate) cache: Arc<Executables>,
     /// Where objects go that memory has no room for.
     pub(crate) spill_dir: PathBuf,
 }
@@ -128,6 +128,17 @@ struct Worker {
     ready: bool,
     /// The removed placement group that it is ended for.
     evicted_from: Option<GroupId>,
+    /// The actor that it was leased for.
+    hosting: Option<Hosting>,
+}
+
+/// An actor on its way into a worker, or there.
+struct Hosting {
+    actor: ActorId,
+    lease: LeaseId,
+    devices: Vec<u32>,
+    /// Which life runs; `None` until its constructor has ended.
+    incarnation: Option<u64>,
 }
 
 /// What to send where, once the node's lock is given back.
@@ -390,27 +401,72 @@ impl NodeRole {
         });
     }
 
-    /// A head that was started again takes this node in: what ran for jobs of the head before ends.
-    pub(crate) fn on_new_head(&self, runtime: &Arc<Runtime>, keep: &[ProcessId]) {
+    /// A head that was started again takes this node in: what ran for jobs that did not outlive the head
+    /// before ends, and so do actors on their way, whose creators ask for them again.
+    pub(crate) fn on_new_head(&self, runtime: &Arc<Runtime>, keep: &[ProcessId], jobs: &[JobId]) {
         tracing::info!("the head was started again; this node joins it");
-        self.with_state(runtime, |state, _| {
+        let head = runtime.control_process();
+        self.with_state(runtime, |state, out| {
             let now = runtime.now();
-            for job in state.jobs.values_mut() {
-                job.has_ended = true;
+            for (id, job) in &mut state.jobs {
+                job.has_ended |= !jobs.contains(id);
             }
-            for job in state.jobs.keys() {
+            for (job, _) in state.jobs.iter().filter(|(_, job)| job.has_ended) {
                 state.scheduler.on_job_ended(*job, now);
             }
             for (group, attempt) in state.scheduler.held_bundles() {
                 state.scheduler.return_bundles(group, attempt, now);
             }
-            state.placements.on_new_control();
+            state.placements.on_new_control(&mut state.scheduler, now);
+            for process in state.scheduler.requesters() {
+                if process.node_process() == head {
+                    state.on_process_gone(process, now);
+                }
+            }
+            state.on_holder_gone(head, now, out);
+            state.on_mourner_gone(head, runtime.process(), now, out);
+            let stays = |process: &ProcessId, worker: &Worker| {
+                let is_on_its_way = worker
+                    .hosting
+                    .as_ref()
+                    .is_some_and(|hosting| hosting.incarnation.is_none());
+                keep.contains(process) || (jobs.contains(&worker.job) && !is_on_its_way)
+            };
             let workers = state.workers.iter();
-            for (_, worker) in workers.filter(|(process, _)| !keep.contains(process)) {
+            for (_, worker) in workers.filter(|(process, worker)| !stays(process, worker)) {
                 self.start.kill(worker.pid);
             }
             state.forget_ended_jobs(now);
         });
+    }
+
+    /// Tells the control role what is free and which workers there are, whether or not that has changed.
+    pub(crate) fn report(&self, runtime: &Arc<Runtime>) {
+        self.with_state(runtime, |state, _| state.placements.on_bundles());
+    }
+
+    /// Returns the actors that run here.
+    pub(crate) fn hosted_actors(&self) -> Vec<HostedActor> {
+        let state = self.state.lock();
+        let hosted = |(process, worker): (&ProcessId, &Worker)| {
+            let hosting = worker.hosting.as_ref()?;
+            Some(HostedActor {
+                actor: hosting.actor,
+                incarnation: hosting.incarnation?,
+                worker: *process,
+                addr: worker.addr?,
+                lease: hosting.lease,
+                devices: hosting.devices.clone(),
+            })
+        };
+        state.workers.iter().filter_map(hosted).collect()
+    }
+
+    /// Returns the job that this process is the driver of.
+    pub(crate) fn own_job(&self) -> Option<JobSpec> {
+        let state = self.state.lock();
+        let job = state.jobs.get(&state.own_job)?;
+        Some(job.spec.clone())
     }
 
     /// Another node is gone, with all its processes.
@@ -422,6 +478,7 @@ impl NodeRole {
                     state.on_process_gone(process, now);
                 }
             }
+            state.on_code_source_gone(node, now, out);
             state.on_holder_gone(node, now, out);
             state.on_mourner_gone(node, runtime.process(), now, out);
             state.on_mover_gone(node, out);
@@ -557,6 +614,20 @@ impl NodeState {
         ));
     }
 
+    /// A worker says how its actor is: a head that is started again wants to know.
+    fn note_hosted(&mut self, worker: ProcessId, said: &Message) {
+        let Some(worker) = self.workers.get_mut(&worker) else {
+            return;
+        };
+        match (said, &mut worker.hosting) {
+            (Message::ActorStarted { incarnation, .. }, Some(hosting)) => {
+                hosting.incarnation = Some(*incarnation);
+            }
+            // It has ended, or never began.
+            _ => worker.hosting = None,
+        }
+    }
+
     /// The control role hands a request to this node.
     #[allow(
         clippy::too_many_arguments,
@@ -588,14 +659,28 @@ impl NodeState {
 
     /// A job is announced: its workers can be started from now on.
     fn on_job(&mut self, spec: JobSpec, here: ProcessId) {
-        if self.jobs.contains_key(&spec.job) {
+        if let Some(known) = self.jobs.get_mut(&spec.job) {
+            if spec.driver != known.spec.driver {
+                // Its driver is gone, and something of it outlives it: the code is had from elsewhere now.
+                known.has_ended = false;
+                let is_here = matches!(known.code, Code::Here(_));
+                let is_on_its_way = matches!(known.code, Code::Arriving(_)) && spec.driver == here;
+                if !is_on_its_way {
+                    known.spec.driver = spec.driver;
+                }
+                if !is_here && !is_on_its_way {
+                    known.code = Code::Absent;
+                }
+            }
             return;
         }
         let job = spec.job;
         match ArenaOwner::create(self.settings.store_bytes)
             .and_then(|arena| JobOnNode::new(spec, None, arena, here))
         {
-            Ok(made) => {
+            Ok(mut made) => {
+                let hash = blake3::Hash::from_bytes(made.spec.executable.hash);
+                made.code_use = Some(self.settings.cache.using(&hash.to_hex()));
                 self.jobs.insert(job, made);
             }
             Err(error) => tracing::error!(%error, %job, "no object store could be made for a job"),
@@ -621,17 +706,72 @@ impl NodeState {
             return;
         }
         match arriving.take(offset, bytes) {
-            Ok(Progress::GoOn(offset)) => out.push((from, Message::FetchExecutable { offset })),
-            Ok(Progress::Done(path)) => job.code = Code::Here(path),
+            Ok(Progress::GoOn(offset)) => {
+                let hash = job.spec.executable.hash;
+                let job = job.spec.job;
+                out.push((from, Message::FetchExecutable { job, hash, offset }));
+            }
+            Ok(Progress::Done(path)) => {
+                job.answer_code_askers(&path, out);
+                job.code = Code::Here(path);
+            }
             Err(reason) => {
                 tracing::error!(%reason, "a job's executable could not be fetched");
-                job.code = Code::Broken(reason);
-                for process in std::mem::take(&mut job.waiting) {
-                    self.workers.remove(&process);
-                    self.scheduler.on_spawn_failed(process, now);
-                }
+                let job = job.spec.job;
+                self.on_code_broken(job, reason, now, out);
             }
         }
+    }
+
+    /// A job's executable cannot be had: who waits for it is told.
+    fn on_code_broken(&mut self, job: JobId, reason: String, now: Time, out: &mut Outbox) {
+        let Some(job) = self.jobs.get_mut(&job) else {
+            return;
+        };
+        job.answer_code_askers(Path::new(""), out);
+        job.code = Code::Broken(reason);
+        for process in std::mem::take(&mut job.waiting) {
+            self.workers.remove(&process);
+            self.scheduler.on_spawn_failed(process, now);
+        }
+    }
+
+    /// A node is gone from which executables were on their way.
+    fn on_code_source_gone(&mut self, node: ProcessId, now: Time, out: &mut Outbox) {
+        let is_lost = |job: &JobOnNode| {
+            job.spec.driver.node_process() == node && matches!(job.code, Code::Arriving(_))
+        };
+        let lost = self.jobs.iter().filter(|(_, job)| is_lost(job));
+        let lost: Vec<JobId> = lost.map(|(id, _)| *id).collect();
+        for job in lost {
+            let reason = format!("{node} is gone, from which it was on its way");
+            self.on_code_broken(job, reason, now, out);
+        }
+    }
+
+    /// Another node wants an executable that this one has, or has soon.
+    fn on_code_wanted(
+        &mut self,
+        from: ProcessId,
+        (job, hash): (JobId, [u8; 32]),
+        offset: u64,
+        out: &mut Outbox,
+    ) {
+        if let Some(known) = self.jobs.get_mut(&job)
+            && matches!(known.code, Code::Arriving(_))
+        {
+            return known.code_askers.push(from);
+        }
+        let path = match job == self.own_job && job.0 != 0 {
+            true => std::env::current_exe(),
+            false => Ok(jobs::cached(self.settings.cache.folder(), hash)),
+        };
+        let part = path.and_then(|path| jobs::read_part(&path, offset));
+        let bytes = part.unwrap_or_else(|error| {
+            tracing::error!(%error, %job, "a job's executable cannot be read");
+            Vec::new()
+        });
+        out.push((from, Message::ExecutablePart { job, offset, bytes }));
     }
 
     /// A process is gone that may have asked for workers or segments.

@@ -65,6 +65,8 @@ pub(crate) struct Spawn {
     pub(crate) process: ProcessId,
     pub(crate) executable: PathBuf,
     pub(crate) args: Vec<OsString>,
+    /// Variables that the submitter of its job gave.
+    pub(crate) variables: Vec<(String, String)>,
     pub(crate) blob: Vec<u8>,
     pub(crate) arena: OwnedFd,
     /// What its environment says beside what this process's says.
@@ -306,6 +308,7 @@ fn start(spawn: Spawn) -> io::Result<Started> {
     let mut command = Command::new(&spawn.executable);
     command
         .args(&spawn.args)
+        .envs(spawn.variables.iter().map(|(name, value)| (name, value)))
         .envs(spawn.env.clone())
         .env(MARKER, std::process::id().to_string())
         .stdin(Stdio::from(OwnedFd::from(theirs)))

@@ -56,6 +56,7 @@ impl NodeRole {
             process,
             executable: spawn.executable,
             args: spawn.args,
+            variables: spawn.variables.0,
             blob: blob.to_vec(),
             arena: spawn.arena,
             env: spawn.env,

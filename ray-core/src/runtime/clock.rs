@@ -90,7 +90,11 @@ fn run(weak: &Weak<Runtime>) {
 impl Runtime {
     /// Lets the control role hear of this node from time to time.
     fn say_that_it_lives(self: &Arc<Self>) {
-        if self.node_role.is_none() || self.control_role.is_some() {
+        if self.control_role.is_some() {
+            return;
+        }
+        // A worker has something to say only while its head is away.
+        if self.executor.is_some() && self.head_lost_for().is_none() {
             return;
         }
         let now = self.now();
@@ -103,6 +107,8 @@ impl Runtime {
         self.clock.arm(next);
         if self.is_daemon {
             self.send_to_control(Message::Heartbeat);
+        } else {
+            self.look_for_head();
         }
     }
 

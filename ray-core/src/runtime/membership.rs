@@ -18,7 +18,7 @@ pub(crate) struct Membership {
     pub(crate) ca: ClusterCa,
     /// Who has the control role and where it listens; `None` when it is this process.
     pub(crate) control: Option<(ProcessId, SocketAddr)>,
-    /// The job that this process is the driver of, when it was submitted.
+    /// The job that this process is the driver of; of a cluster of its own it is not given.
     pub(crate) job: Option<JobId>,
 }
 

@@ -3,6 +3,7 @@
 mod certificates;
 pub(crate) mod clock;
 pub(crate) mod courier;
+pub(crate) mod executables;
 pub(crate) mod fetch;
 mod held;
 pub(crate) mod inbound;
@@ -10,6 +11,8 @@ mod lanes;
 pub(crate) mod membership;
 mod old_runs;
 pub(crate) mod requests;
+mod reunion;
+pub(crate) mod revoked;
 pub(crate) mod start;
 pub(crate) mod streams;
 pub(crate) mod verbs;
@@ -82,6 +85,7 @@ pub(crate) struct Runtime {
     pub(crate) node_role: Option<NodeRole>,
     pub(crate) control_role: Option<ControlRole>,
     pub(crate) requests: requests::Requests,
+    pub(crate) revoked: revoked::Revoked,
     pub(crate) collectives: Collectives,
     pub(crate) clock: clock::Clock,
     pub(crate) closed: AtomicBool,
@@ -103,6 +107,11 @@ pub(crate) struct Runtime {
     next_heartbeat: AtomicU64,
     /// Since when the control process is gone.
     head_lost_since: Mutex<Option<Instant>>,
+    /// How long a driver waits for a head that is away; others wait for as long as their node does.
+    patience: Option<Duration>,
+    head_is_given_up: AtomicBool,
+    /// How often a connection to the control process was made.
+    pub(crate) head_meetings: AtomicU64,
     /// How the last connection to it ended.
     last_of_head: Mutex<String>,
     pub(crate) stop_wanted: AtomicBool,

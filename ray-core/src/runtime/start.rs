@@ -24,7 +24,8 @@ use ray_shm::{Arena, ArenaOwner, Writer};
 use rkyv::rancor;
 
 use super::{
-    CURRENT, Runtime, clock, inbound::Inbound, membership::Membership, old_runs, requests::Requests,
+    CURRENT, Runtime, clock, executables::Executables, inbound::Inbound, membership::Membership,
+    old_runs, requests::Requests,
 };
 use crate::{
     Config, Error, Result,
@@ -40,7 +41,10 @@ use crate::{
         jobs::{self, JobOnNode},
         process, workers,
     },
-    wire::{ArchivedWorkerBootstrap, Executable, Hello, JobSpec, Message, WorkerBootstrap, kind},
+    wire::{
+        ArchivedWorkerBootstrap, Executable, Hello, JobSpec, Message, Variables, WorkerBootstrap,
+        kind,
+    },
     worker::{execute::Executor, panics, submit::Core},
 };
 
@@ -152,6 +156,8 @@ fn start_driver(config: &Config) -> Result<Arc<Runtime>> {
             .map(std::os::unix::ffi::OsStringExt::into_vec)
             .collect(),
         log_filter: filter,
+        // What a submitter gave, the head knows and adds.
+        env: Variables::default(),
     };
     let settings = NodeSettings {
         gpus: VisibleGpus::of_this_process(),
@@ -163,8 +169,8 @@ fn start_driver(config: &Config) -> Result<Arc<Runtime>> {
         store_bytes,
         is_drivers: is_joined,
         spills: is_joined,
-        cache: run_dir.join("executables"),
-        spill_dir: config.spill_folder(&run_dir),
+        cache: Executables::new(run_dir.join("executables"), config.cache_limit),
+        spill_dir: config.spill_folder(&run_dir)?,
     };
     let runtime = start_node(NodePlan {
         membership,
@@ -176,6 +182,7 @@ fn start_driver(config: &Config) -> Result<Arc<Runtime>> {
             .or_else(|| head.and_then(|(_, addr)| local_address_towards(addr))),
         advertise: None,
         run_dir,
+        patience: is_joined.then_some(config.reconnect_within),
         port: 0,
         life: 0,
         control: (!is_joined).then(|| ControlRole::new(Some(Duration::ZERO), random_u64(), 0)),
@@ -197,6 +204,8 @@ pub(crate) struct NodePlan {
     pub(crate) advertise: Option<IpAddr>,
     pub(crate) run_dir: PathBuf,
     pub(crate) control: Option<ControlRole>,
+    /// How long a driver waits for a head that is away.
+    pub(crate) patience: Option<Duration>,
     /// Where others expect its data connections; another is taken when this one is not free, and 0 is any.
     pub(crate) port: u16,
     /// Which life of this node it is; ids of processes and leases of different lives differ.
@@ -218,6 +227,7 @@ pub(crate) fn start_node(plan: NodePlan) -> Result<Arc<Runtime>> {
         advertise,
         run_dir,
         control,
+        patience,
         port,
         life,
     } = plan;
@@ -266,7 +276,14 @@ pub(crate) fn start_node(plan: NodePlan) -> Result<Arc<Runtime>> {
     let bind = bind.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
     let listen = |port, identity| {
         let bind = SocketAddr::new(bind, port);
-        start_net(process, identity, bind, silence, &inbound)
+        start_net(
+            process,
+            identity,
+            bind,
+            silence,
+            ca.reset_secret(),
+            &inbound,
+        )
     };
     let net = match listen(port, identity) {
         Err(error) if port != 0 => {
@@ -294,6 +311,7 @@ pub(crate) fn start_node(plan: NodePlan) -> Result<Arc<Runtime>> {
             control_process: head.map_or(process, |(control, _)| control),
             control_addr: head.map(|(_, addr)| addr),
             advertise,
+            patience,
             namespace,
             net,
             arena,
@@ -364,12 +382,14 @@ fn start_net(
     identity: Identity,
     bind: SocketAddr,
     silence: Duration,
+    reset_secret: Option<[u8; 32]>,
     inbound: &Arc<Inbound>,
 ) -> Result<Net> {
     let mut config = NetConfig::new(process.0, identity, kind::limit);
     config.bind = bind;
     config.hello = inbound.hello_bytes();
     config.idle_timeout = silence;
+    config.reset_secret = reset_secret;
     config.keep_alive = silence / 6;
     config.lanes = super::lanes::lanes();
     Net::start(config, inbound.clone()).map_err(|error| Error::System(error.to_string()))
@@ -433,6 +453,7 @@ struct Parts {
     control_process: ProcessId,
     control_addr: Option<SocketAddr>,
     advertise: Option<IpAddr>,
+    patience: Option<Duration>,
     namespace: String,
     net: Net,
     arena: Arena,
@@ -452,6 +473,7 @@ impl Runtime {
             control_process,
             control_addr,
             advertise,
+            patience,
             namespace,
             net,
             arena,
@@ -487,6 +509,7 @@ impl Runtime {
             node_role: role,
             control_role: control,
             requests: Requests::default(),
+            revoked: super::revoked::Revoked::default(),
             collectives: crate::collective::Collectives::default(),
             clock: clock::Clock::default(),
             closed: AtomicBool::new(false),
@@ -500,6 +523,9 @@ impl Runtime {
             certificate_due: AtomicU64::new(0),
             next_heartbeat: AtomicU64::new(0),
             head_lost_since: Mutex::default(),
+            patience,
+            head_is_given_up: AtomicBool::new(false),
+            head_meetings: AtomicU64::new(0),
             last_of_head: Mutex::default(),
             stop_wanted: AtomicBool::new(false),
             worker_ready: Waiter::new(),
@@ -637,13 +663,14 @@ fn start_worker() -> Result<Arc<Runtime>> {
     let inbound = Inbound::new(Hello::of_this_process(given.job)?);
     let bind = given.node_addr.ip();
     let bind = SocketAddr::new(bind, 0);
-    let net = start_net(given.process, identity, bind, LOCAL_SILENCE, &inbound)?;
+    let net = start_net(given.process, identity, bind, LOCAL_SILENCE, None, &inbound)?;
     let runtime = Arc::new(Runtime::new(Parts {
         process: given.process,
         job: given.job,
         control_process: given.control_process,
         control_addr: Some(given.control_addr),
         advertise: None,
+        patience: None,
         namespace: given.namespace,
         net,
         arena,

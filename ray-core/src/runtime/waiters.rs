@@ -60,6 +60,7 @@ impl WaitCell {
             ends_on_failure: false,
             wants_bytes: true,
             waker: Mutex::new(None),
+            circle: Mutex::new(None),
         })
     }
 

@@ -12,8 +12,8 @@ use ray_engine::{
 use rkyv::{Archive, Deserialize, Serialize, rancor};
 
 use super::{
-    ActorCreation, ActorStatus, FetchFor, Held, JobSpec, Location, LogPart, NodeRow, Roster,
-    StoreRow, WaitStep, WantedObject, WorkerRow,
+    ActorClaim, ActorCreation, ActorStatus, FetchFor, Held, HostedActor, JobSpec, Location,
+    LogPart, NodeRow, Recipe, Roster, StoreRow, WaitStep, WantedObject, WorkerRow,
 };
 use crate::actor::CallLimits;
 
@@ -186,6 +186,16 @@ pub(crate) enum Message {
         actor: ActorId,
         failure: Failure,
     },
+    /// The control role has its own process construct a detached actor.
+    ConstructDetached {
+        actor: ActorId,
+        job: JobId,
+        worker: ProcessId,
+        addr: SocketAddr,
+        incarnation: u64,
+        devices: Vec<u32>,
+        recipe: Box<Recipe>,
+    },
     WatchActor {
         actor: ActorId,
     },
@@ -315,7 +325,13 @@ pub(crate) enum Message {
     },
     // A node fetches a job's executable from the driver's.
     FetchExecutable {
+        job: JobId,
+        hash: [u8; 32],
         offset: u64,
+    },
+    /// The control role wants its own node to have a job's executable, for when its driver is gone.
+    KeepExecutable {
+        job: JobId,
     },
     ExecutablePart {
         job: JobId,
@@ -518,6 +534,23 @@ pub(crate) enum Message {
     /// A head that was started again asks a node to join anew; it keeps these workers and no others.
     Introduce {
         keep: Vec<ProcessId>,
+        jobs: Vec<JobId>,
+        is_new: bool,
+    },
+    /// These may not take part any more, with all their processes: the head tells nodes, and they their workers.
+    Revoked {
+        processes: Vec<ProcessId>,
+    },
+    /// A node tells its workers that the head was started again and has taken it in.
+    HeadReturned,
+    /// A creator tells a head that was started again of its actor.
+    ClaimActor {
+        #[rkyv(omit_bounds)]
+        claim: Box<ActorClaim>,
+    },
+    /// A node tells such a head which actors it hosts.
+    ActorsHosted {
+        actors: Vec<HostedActor>,
     },
     /// The control role asks a node whether it can reach another.
     ProbeNode {

@@ -20,7 +20,7 @@ pub(crate) use self::{
 };
 
 /// The version of the frames and messages; both sides of a connection must have the same.
-pub(crate) const WIRE_VERSION: u16 = 6;
+pub(crate) const WIRE_VERSION: u16 = 7;
 
 /// Frame kinds that ray-core adds to ray-net's own.
 pub(crate) mod kind {
@@ -100,6 +100,8 @@ impl Message {
                 | Message::QueryNodes { .. }
                 | Message::Gathered { .. }
                 | Message::Heartbeat
+                | Message::ClaimActor { .. }
+                | Message::ActorsHosted { .. }
                 | Message::ProbeReached { .. }
                 | Message::DrainAccepted
                 | Message::Leave

@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 
 use ray_engine::{
     failure::Failure,
-    ids::{ActorId, JobId, ObjectId, ProcessId},
+    ids::{ActorId, JobId, LeaseId, ObjectId, ProcessId},
     resources::Resources,
     spec::Placement,
 };
 use rkyv::{Archive, Deserialize, Serialize};
 
+use super::ArgMeta;
 use crate::actor::CallLimits;
 
 /// How an actor is doing, as its callers see it.
@@ -40,7 +41,40 @@ pub(crate) struct ActorCreation {
     pub job: JobId,
     pub get_if_exists: bool,
     pub detached: bool,
+    /// How to construct one that is detached when its creator is gone.
+    pub recipe: Option<Box<Recipe>>,
     pub(crate) limits: CallLimits,
+}
+
+/// A constructor call that needs nobody.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+pub(crate) struct Recipe {
+    pub method: u64,
+    pub class: u64,
+    pub max_concurrency: u32,
+    /// The arguments' bytes, each at a multiple of 16.
+    pub body: Vec<u8>,
+    pub args: Vec<ArgMeta>,
+}
+
+/// An actor as its creator knows it, for a head that was started again.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+pub(crate) struct ActorClaim {
+    pub creation: ActorCreation,
+    /// Where it runs and in which life, as far as its creator has heard.
+    pub at: Option<(ProcessId, u64)>,
+    pub has_no_handles: bool,
+}
+
+/// An actor that runs on a node, for a head that was started again.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug)]
+pub(crate) struct HostedActor {
+    pub actor: ActorId,
+    pub incarnation: u64,
+    pub worker: ProcessId,
+    pub addr: SocketAddr,
+    pub lease: LeaseId,
+    pub devices: Vec<u32>,
 }
 
 /// Where a process is.
@@ -96,6 +130,20 @@ pub(crate) struct JobSpec {
     /// The arguments of the driver, which its workers get too.
     pub args: Vec<Vec<u8>>,
     pub log_filter: String,
+    /// The variables that a submitter gave, which the job's workers get on every node.
+    pub env: Variables,
+}
+
+/// Variables of an environment; their values may be secrets, so that they are never shown.
+#[derive(Archive, Serialize, Deserialize, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Variables(pub Vec<(String, String)>);
+
+impl std::fmt::Debug for Variables {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set()
+            .entries(self.0.iter().map(|(name, _)| name))
+            .finish()
+    }
 }
 
 /// A job's code by its content.

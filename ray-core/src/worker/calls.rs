@@ -412,13 +412,15 @@ fn try_create(
         max_concurrency,
         chain,
         inside,
+        settled: None,
+        has_no_handles: false,
     };
     let actor = runtime.with_core(|core, _| {
         let actor = core.fresh_actor();
         core.creations.insert(actor, creation);
         actor
     });
-    let creation = ActorCreation {
+    let mut creation = ActorCreation {
         actor,
         class_name: class.name.to_owned(),
         name,
@@ -429,6 +431,7 @@ fn try_create(
         max_restarts: options.max_restarts.or(defaults.max_restarts).unwrap_or(0),
         get_if_exists: options.get_if_exists,
         detached: options.detached,
+        recipe: None,
         limits,
     };
     if is_named {
@@ -436,6 +439,7 @@ fn try_create(
         runtime
             .get_values(&dependencies, None)
             .map_err(|error| Failure::System(error.to_string()))?;
+        runtime.with_core(|core, _| core.add_recipe(&mut creation));
         let reply = runtime.request(DIRECTORY_TIMEOUT, |request| Message::CreateActor {
             request,
             creation: creation.clone(),
@@ -447,7 +451,9 @@ fn try_create(
                 runtime.with_core(|core, _| core.creations.remove(&actor));
                 return Ok(ActorRef::new(found, None, limits));
             }
-            Ok(Message::CreateActorReply { outcome: Ok(_), .. }) => {}
+            Ok(Message::CreateActorReply { outcome: Ok(_), .. }) => {
+                runtime.with_core(|core, _| core.note_settled(&creation));
+            }
             Ok(Message::CreateActorReply {
                 outcome: Err(failure),
                 ..

@@ -32,6 +32,8 @@ pub struct ActorSpec {
     pub get_if_exists: bool,
     /// Whether it outlives its owner.
     pub detached: bool,
+    /// Whether it can be constructed without its owner.
+    pub is_durable: bool,
 }
 
 /// How an actor is.
@@ -192,6 +194,10 @@ impl ActorDirectory {
             self.publish_to(spec.actor, spec.owner);
             return Ok(spec.actor);
         }
+        // The answer was lost, and the question came again.
+        if self.is_created(spec.actor) {
+            return Ok(spec.actor);
+        }
         // It died before its question arrived: nobody is left to call the constructor.
         if self.gone.contains(&spec.owner) {
             let cause = format!("its creator {} died", spec.owner);
@@ -241,13 +247,20 @@ impl ActorDirectory {
         Ok(id)
     }
 
-    /// Takes up an actor that ran under an earlier directory; nobody is left to construct its next life.
+    /// Returns whether an actor was created or taken up, and has not died since.
+    pub fn is_created(&self, actor: ActorId) -> bool {
+        self.actors
+            .get(&actor)
+            .is_some_and(|actor| actor.request.is_some() || actor.worker.is_some())
+    }
+
+    /// Takes up an actor that ran under an earlier directory; without restarts its next death is its last.
     pub fn restore(
         &mut self,
         spec: ActorSpec,
         incarnation: u64,
-        process: ProcessId,
-        lease: LeaseId,
+        restarts_left: i32,
+        (process, lease): (ProcessId, LeaseId),
         _now: Time,
     ) {
         if let Some(name) = &spec.name {
@@ -260,7 +273,7 @@ impl ActorDirectory {
                 incarnation,
             },
             incarnation,
-            restarts_left: 0,
+            restarts_left,
             worker: Some(process),
             lease: Some(lease),
             request: None,
@@ -269,7 +282,11 @@ impl ActorDirectory {
             is_retired: false,
             spec,
         };
-        self.actors.insert(id, actor);
+        // Somebody may have asked about it before it was taken up.
+        let watchers = self.actors.remove(&id).map(|earlier| earlier.watchers);
+        let watchers = watchers.unwrap_or_default();
+        self.actors.insert(id, Actor { watchers, ..actor });
+        self.publish(id);
     }
 
     fn place(&mut self, id: ActorId) {
@@ -507,13 +524,13 @@ impl ActorDirectory {
 
     /// A process is gone: its actors go with it, and it watches nothing any more.
     ///
-    /// A detached actor that runs goes on, but nobody is left to construct its next life.
+    /// A detached actor goes on; without its owner it has another life only when it is durable.
     pub fn on_owner_died(&mut self, owner: ProcessId, _now: Time) {
         self.gone.insert(owner);
         self.ended.forget_those_of(owner);
         for actor in self.actors.values_mut() {
             actor.watchers.remove(&owner);
-            if actor.spec.owner == owner {
+            if actor.spec.owner == owner && !actor.spec.is_durable {
                 actor.restarts_left = 0;
             }
         }
@@ -526,8 +543,9 @@ impl ActorDirectory {
             .actors
             .iter()
             .filter(|(_, actor)| {
-                let goes_on =
-                    actor.spec.detached && matches!(actor.state, DirectoryState::Alive { .. });
+                let can_go_on =
+                    actor.spec.is_durable || matches!(actor.state, DirectoryState::Alive { .. });
+                let goes_on = actor.spec.detached && can_go_on;
                 actor.spec.owner == owner && !goes_on && !actor.is_dead()
             })
             .map(|(id, actor)| (*id, actor.incarnation))
@@ -578,6 +596,7 @@ impl ActorDirectory {
                 owner: id.owner,
                 get_if_exists: false,
                 detached: false,
+                is_durable: false,
             },
             state: DirectoryState::Pending,
             incarnation: 0,

@@ -72,6 +72,10 @@ pub(super) struct ActorQueue {
 }
 
 impl ActorQueue {
+    pub(super) fn state(&self) -> &ActorState {
+        &self.state
+    }
+
     /// Returns whether its actor takes no calls at the moment and may do so later.
     pub(super) fn is_absent(&self) -> bool {
         matches!(self.state, ActorState::Pending | ActorState::Restarting)

@@ -1,7 +1,7 @@
 //! What the owner holds, as somebody who looks at the cluster sees it.
 
 use super::{
-    Owner,
+    ActorState, Owner,
     references::Outcome,
     tasks::{Kind, Stage},
 };
@@ -74,6 +74,19 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             Some((facts, &task.payload))
         });
         (facts.collect(), self.tasks.len())
+    }
+
+    /// Returns the actors that are watched and not dead, and how each is.
+    pub fn watched_actors(&self) -> Vec<(ActorId, ActorState)> {
+        let watched = self
+            .actors
+            .iter()
+            .filter(|(_, queue)| !matches!(queue.state(), ActorState::Dead(_)));
+        let mut watched: Vec<(ActorId, ActorState)> = watched
+            .map(|(actor, queue)| (*actor, queue.state().clone()))
+            .collect();
+        watched.sort_unstable_by_key(|(actor, _)| *actor);
+        watched
     }
 
     /// Returns the actors that are not there yet, or not any more.

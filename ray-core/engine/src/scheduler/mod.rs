@@ -601,14 +601,17 @@ impl NodeScheduler {
 
     /// A job is over: its requests vanish and its workers end.
     ///
-    /// An actor ends when the directory says so: a detached one lives on, and so does what it asked for.
+    /// An actor ends when the directory says so, and so does the wait for its worker: a detached one lives on,
+    /// and so does what it asked for.
     pub fn on_job_ended(&mut self, job: JobId, now: Time) {
         let of_job = self.workers.iter().filter(|(_, worker)| worker.job == job);
         let (staying, ending) = of_job
             .map(|(process, _)| *process)
             .partition::<BTreeSet<_>, _>(|process| self.hosts_actor(*process));
-        self.requests
-            .retain(|waiting| waiting.job != job || staying.contains(&waiting.requester));
+        self.requests.retain(|waiting| {
+            let is_for_actor = waiting.kind != LeaseKind::Task;
+            waiting.job != job || is_for_actor || staying.contains(&waiting.requester)
+        });
         for process in ending {
             self.commands.push_back(Command::KillWorker { process });
         }

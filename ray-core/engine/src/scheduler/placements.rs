@@ -151,9 +151,16 @@ impl Placements {
         self.is_guessed |= self.placed.len() != before;
     }
 
-    /// The control role was started anew: it knows nothing of this node and has asked for nothing.
-    pub fn on_new_control(&mut self) {
-        self.placed.clear();
+    /// The control role was started anew: it knows nothing of this node and has asked for nothing. Who asked
+    /// the one before asks again.
+    pub fn on_new_control(&mut self, scheduler: &mut NodeScheduler, now: Time) {
+        for (requester, request, is_actor) in std::mem::take(&mut self.placed) {
+            if is_actor {
+                scheduler.cancel_placement(requester, request, now);
+            } else {
+                scheduler.cancel_request(requester, request, now);
+            }
+        }
         self.is_guessed = true;
     }
 

@@ -126,6 +126,11 @@ impl Net {
         self.0.with_transport(|transport| transport.peer(process))
     }
 
+    /// Returns the peers of all connections; one may be there more than once.
+    pub fn peers(&self) -> Vec<Peer> {
+        self.0.with_transport(|transport| transport.all_peers())
+    }
+
     /// Lets timers, socket and handler act on this thread; returns whether anything happened.
     ///
     /// When another thread is at it, it is told to look again and this returns at once.

@@ -241,6 +241,12 @@ impl ClusterCa {
         fingerprint_of(&self.root)
     }
 
+    /// Returns a secret that every head of this cluster can reckon and nobody else; a node's authority has none.
+    pub fn reset_secret(&self) -> Option<[u8; 32]> {
+        let pem = self.pem.as_deref()?;
+        Some(fingerprint_of(format!("reset {pem}").as_bytes()))
+    }
+
     /// Lets the holder of a key issue certificates for the processes of one node.
     ///
     /// # Errors

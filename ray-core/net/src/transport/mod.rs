@@ -17,8 +17,8 @@ use std::{
 use bytes::BytesMut;
 use parking_lot::Mutex;
 use quinn_proto::{
-    ClientConfig, ConnectionHandle, Endpoint, EndpointConfig, IdleTimeout, ServerConfig,
-    TransportConfig, VarInt,
+    ClientConfig, ConnectionHandle, Endpoint, EndpointConfig, HashedConnectionIdGenerator,
+    IdleTimeout, ServerConfig, TransportConfig, VarInt,
 };
 use quinn_udp::{UdpSockRef, UdpSocketState};
 use rkyv::util::AlignedVec;
@@ -105,6 +105,15 @@ impl Transport {
             .send_window(u64::from(WINDOW_BYTES))
             .datagram_receive_buffer_size(None);
         let mut endpoint_config = EndpointConfig::default();
+        if let Some(secret) = config.reset_secret {
+            let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &secret);
+            // Only packets that were meant for a life of this process are answered.
+            let mark = ring::hmac::sign(&key, b"connection ids");
+            let mark = u64::from_le_bytes(*mark.as_ref().first_chunk().expect("32 bytes"));
+            endpoint_config
+                .reset_key(Arc::new(key))
+                .cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(mark)));
+        }
         let mut receive_bytes = 1500 * udp.gro_segments().max(1);
         if config.bind.ip().is_loopback() {
             transport.congestion_controller_factory(Arc::new(FixedWindow(LOOPBACK_WINDOW_BYTES)));
@@ -169,6 +178,13 @@ impl Transport {
 
     pub(crate) fn peer(&self, process: u64) -> Option<Peer> {
         self.peers.get(&process).cloned()
+    }
+
+    /// Returns the peers of all connections, also of those that another has taken the place of.
+    pub(crate) fn all_peers(&self) -> Vec<Peer> {
+        let connected = self.connections.values();
+        let connected = connected.filter_map(|connection| connection.peer.clone());
+        connected.chain(self.peers()).collect()
     }
 
     pub(crate) fn peers(&self) -> Vec<Peer> {

@@ -19,6 +19,7 @@ use crate::control::{
     tables::Table,
     token::Token,
 };
+use crate::runtime::executables::Executables;
 
 mod admission;
 mod misbehaviour;
@@ -142,6 +143,7 @@ impl Running {
             store,
             tokens: tokens.clone(),
             run_dir: logs.path().join("run"),
+            executables: Executables::new(logs.path().join("run").join("executables"), 0),
         };
         let (jobs, _) = JobOffice::open(plan).expect("a store");
         let double = Arc::new(Double {

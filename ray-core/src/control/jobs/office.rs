@@ -36,7 +36,11 @@ use crate::{
         token_book::TokenId,
         token_office::{TokenOffice, wall_now},
     },
-    runtime::Runtime,
+    runtime::{
+        Runtime,
+        executables::{ExecutableUse, Executables},
+    },
+    wire::Variables,
 };
 
 /// What the control role wants done about a submitted job.
@@ -60,6 +64,7 @@ pub(crate) struct OfficePlan {
     pub store: Arc<dyn ControlStore>,
     pub tokens: Arc<TokenOffice>,
     pub run_dir: PathBuf,
+    pub executables: Arc<Executables>,
 }
 
 /// The office; one a head.
@@ -80,6 +85,8 @@ struct Job {
     record: JobRecord,
     /// What it was asked to run, until it is started; variables are never written down.
     launch: Option<JobRequest>,
+    /// Keeps its program in the cache until it is over.
+    program: Option<ExecutableUse>,
     token: Option<TokenId>,
     /// Whether a driver has joined with its token.
     has_driver: bool,
@@ -180,7 +187,7 @@ impl JobOffice {
 
     /// Returns the folder where programs are kept.
     pub(crate) fn cache(&self) -> PathBuf {
-        self.plan.run_dir.join("executables")
+        self.plan.executables.folder().to_owned()
     }
 
     /// Takes a job on; `ExecutableWanted` when its program must be sent first.
@@ -203,7 +210,9 @@ impl JobOffice {
                 false => Err(format!("another job has the id {id}; submit it again")),
             };
         }
+        let program = self.plan.executables.using(&request.executable);
         if upload::find(&self.cache(), &request.executable, request.executable_bytes).is_none() {
+            self.plan.executables.expect(&request.executable);
             return Ok(Answer::ExecutableWanted);
         }
         let text = |error: Error| error.to_string();
@@ -227,6 +236,7 @@ impl JobOffice {
             let job = Job {
                 record,
                 launch: Some(launch),
+                program: Some(program),
                 token: Some(token_id),
                 has_driver: false,
                 has_process: false,
@@ -234,7 +244,9 @@ impl JobOffice {
             jobs.insert(id, job);
         }
         let entrypoint = request.command_line();
-        let taken = self.tell(id, JobEvent::Submitted { entrypoint });
+        let env = request.env.clone().into_iter().collect();
+        let env = Variables(env);
+        let taken = self.tell(id, JobEvent::Submitted { entrypoint, env });
         if let Err(reason) = &taken {
             self.on_state(id, JobState::Failed, reason.clone());
         }
@@ -447,6 +459,7 @@ impl JobOffice {
             let token = if state.is_ended() {
                 job.record.ended_s.get_or_insert(wall_now().0);
                 job.launch = None;
+                job.program = None;
                 job.record.token_id.take()
             } else {
                 None
@@ -517,6 +530,7 @@ impl Job {
         Job {
             record,
             launch: None,
+            program: None,
             token: None,
             has_driver: false,
             has_process: false,
@@ -545,6 +559,7 @@ mod tests {
             store: store.clone(),
             tokens: Arc::new(tokens),
             run_dir: run_dir.to_owned(),
+            executables: Executables::new(run_dir.join("executables"), 0),
         };
         JobOffice::open(plan).expect("a store").0
     }

@@ -30,8 +30,8 @@ pub struct JobRequest {
 /// The most bytes of a program.
 pub(super) const EXECUTABLE_BYTES_MAX: u64 = 8 << 30;
 const NAME_BYTES_MAX: usize = 128;
-/// What the head sets by itself.
-const RESERVED: [&str; 3] = ["RAY_ADDRESS", "RAY_TOKEN", "RAY_JOB_ID"];
+/// What the runtime sets by itself.
+const RESERVED: [&str; 4] = ["RAY_ADDRESS", "RAY_TOKEN", "RAY_JOB_ID", "RAY_WORKER"];
 
 impl JobRequest {
     /// Returns a request for a program without arguments, under a number that nobody else drew.
@@ -69,7 +69,7 @@ impl JobRequest {
                 return Err(format!("`{name}` is not a name for a variable"));
             }
             if RESERVED.contains(&name.as_str()) {
-                return Err(format!("{name} is set by the head and cannot be given"));
+                return Err(format!("{name} is set by the runtime and cannot be given"));
             }
         }
         let texts = self.args.iter().chain(self.env.values());

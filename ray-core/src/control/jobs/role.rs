@@ -16,7 +16,7 @@ use crate::{
         token_office::wall_now,
     },
     runtime::Runtime,
-    wire::{JobSpec, Message},
+    wire::{JobSpec, Message, Variables},
 };
 
 /// What happens to a submitted job.
@@ -24,6 +24,7 @@ use crate::{
 pub(crate) enum JobEvent {
     Submitted {
         entrypoint: String,
+        env: Variables,
     },
     Started,
     Failed {
@@ -51,8 +52,12 @@ impl ControlRole {
         self.with_state(runtime, |state, _| {
             let jobs = &mut state.jobs;
             let done = match event {
-                JobEvent::Submitted { entrypoint } => {
-                    jobs.submit(job, entrypoint, Default::default(), now)
+                JobEvent::Submitted { entrypoint, env } => {
+                    let submitted = jobs.submit(job, entrypoint, Default::default(), now);
+                    if submitted.is_ok() {
+                        state.envs.insert(job, env);
+                    }
+                    submitted
                 }
                 JobEvent::Started => {
                     jobs.on_entrypoint_started(job, now);
@@ -85,6 +90,8 @@ impl ControlState {
         if job.driver != from {
             return;
         }
+        let env = self.envs.get(&job.job).cloned().unwrap_or_default();
+        let job = JobSpec { env, ..job };
         let connected = self
             .jobs
             .on_driver_connected(job.job, from, from.node(), now);
@@ -110,17 +117,22 @@ impl ControlState {
     pub(in crate::control) fn run_job_command(
         &mut self,
         command: Command,
-        now: Time,
+        (here, now): (ProcessId, Time),
         out: &mut Outbox,
     ) {
         match command {
             Command::ReleaseJob { job } => {
                 self.groups.on_job_ended(job, now);
                 self.rendezvous.on_job_ended(job);
+                self.envs.remove(&job);
                 let driver = self.specs.remove(&job).map(|spec| spec.driver);
                 let but = driver.unwrap_or_default();
                 self.nodes
                     .tell_others(but, out, &|| Message::JobEnded { job });
+                let outlived = self.outlived_jobs(here);
+                if let Some(outlived) = outlived.iter().find(|outlived| outlived.job == job) {
+                    self.keep_outlived(outlived, here, out);
+                }
             }
             Command::StartDriver { job, .. } => self.wish(Wish::Start(job)),
             Command::StopDriver { job, .. } => self.wish(Wish::Stop(job)),

@@ -27,21 +27,6 @@ impl Runtime {
         }
     }
 
-    /// The connection to the control role is gone: a head that is started again has the same id and port,
-    /// so it is dialed anew. A driver's place in the cluster went with the head.
-    pub(super) fn on_control_closed(&self, reason: &CloseReason) {
-        tracing::warn!(%reason, "the connection to the head is gone");
-        self.with_core(|core, now| {
-            core.on_control_lost();
-            if self.executor.is_none() && !self.is_daemon() {
-                core.give_up_control(now);
-            }
-        });
-        if self.executor.is_none() {
-            self.note_head_lost(reason.to_string());
-        }
-    }
-
     pub(super) fn on_closed(&self, process: ProcessId, reason: &CloseReason) {
         if self.closed.load(Ordering::Acquire) {
             return;

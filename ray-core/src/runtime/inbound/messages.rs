@@ -124,6 +124,22 @@ impl Runtime {
             } => {
                 self.with_core(|core, _| core.construct(actor, worker, addr, incarnation, devices));
             }
+            Message::ConstructDetached {
+                actor,
+                job,
+                worker,
+                addr,
+                incarnation,
+                devices,
+                recipe,
+            } => {
+                if from == self.process {
+                    self.with_core(|core, _| {
+                        let (life, home) = ((actor, incarnation), (worker, addr));
+                        core.construct_by_recipe(life, job, *recipe, home, devices);
+                    });
+                }
+            }
             Message::Locate { process } => {
                 let at = self.locate(process);
                 self.send(from, Message::Located { process, at });
@@ -181,6 +197,9 @@ impl Runtime {
             Message::Shutdown if self.executor.is_none() => {
                 if from == self.control_process() {
                     self.stop_wanted.store(true, Ordering::Release);
+                    if !self.is_daemon() {
+                        self.give_up_head();
+                    }
                 }
             }
             Message::Shutdown => self.end_worker(&this, "the job ended"),
@@ -202,19 +221,23 @@ impl Runtime {
                 this.on_certificate_renewed(from, delegation)
             }
             Message::NewIdentity { identity } => self.on_new_identity(from, &identity),
-            Message::Introduce { keep } => {
-                if let Some(node) = &self.node_role
-                    && from == self.control_process()
-                {
-                    node.on_new_head(&this, &keep);
-                    node.join(&this);
+            Message::Introduce { keep, jobs, is_new } => {
+                if from == self.control_process() {
+                    this.on_introduce(&keep, &jobs, is_new);
                 }
             }
+            Message::Revoked { processes } => this.on_revoked(from, &processes),
+            Message::HeadReturned => this.on_head_returned(from),
             Message::ProbeNode { target, addr } => self.with_core(|core, _| {
                 core.know(target, addr);
                 core.send(target, Message::Ping);
             }),
             Message::Ping => self.send(from, Message::Pong),
+            Message::Pong if from == self.control_process() => {
+                if self.with_core(|core, _| core.control_is_away()) {
+                    self.resume();
+                }
+            }
             Message::Pong => self.send_to_control(Message::ProbeReached { target: from }),
             Message::Gather {
                 request,

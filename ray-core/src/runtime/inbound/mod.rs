@@ -5,7 +5,7 @@ mod gone;
 mod hello;
 mod messages;
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Weak, atomic::Ordering};
 
 use parking_lot::Mutex;
 use ray_engine::ids::ProcessId;
@@ -89,13 +89,20 @@ impl Handler for Inbound {
     fn on_hello(&self, peer: &Peer, hello: &[u8]) -> Result<(), Refusal> {
         let theirs = parse_hello(hello)?;
         tracing::debug!(peer = peer.process(), table = theirs.table.len(), "hello");
+        if let Some(runtime) = self.runtime() {
+            runtime.revoked.check(ProcessId(peer.process()))?;
+        }
         peer.set_tag(theirs.job.0);
         check_hello(&self.hello, &theirs).map_err(Refusal::new)
     }
 
     fn on_connected(&self, peer: &Peer) {
         if let Some(runtime) = self.runtime() {
-            if peer.process() == runtime.control_process().0 {
+            let is_head = peer.process() == runtime.control_process().0;
+            if is_head {
+                runtime.head_meetings.fetch_add(1, Ordering::AcqRel);
+            }
+            if is_head && runtime.is_daemon() {
                 runtime.note_head_found();
             }
             runtime.with_core(|core, _| core.on_peer(peer));

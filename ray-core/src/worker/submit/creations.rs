@@ -26,6 +26,10 @@ pub(crate) struct Creation {
     pub(crate) chain: Arc<[ActorId]>,
     /// The placement group that it draws from.
     pub(crate) inside: Option<Arc<Inside>>,
+    /// What the directory was told of it, once it was.
+    pub(crate) settled: Option<Box<ActorCreation>>,
+    /// Whether nobody holds a handle any more.
+    pub(crate) has_no_handles: bool,
 }
 
 impl Core {
@@ -51,7 +55,7 @@ impl Core {
     }
 
     pub(super) fn create_ready(&mut self) {
-        for (creation, dependencies) in std::mem::take(&mut self.unready) {
+        for (mut creation, dependencies) in std::mem::take(&mut self.unready) {
             let mut failure = None;
             let mut is_ready = true;
             for id in &dependencies {
@@ -68,6 +72,8 @@ impl Core {
                 self.creations.remove(&actor);
                 self.send_to_control(Message::ConstructFailed { actor, failure });
             } else if is_ready {
+                self.add_recipe(&mut creation);
+                self.note_settled(&creation);
                 self.send_to_control(Message::CreateActor {
                     request: 0,
                     creation,
@@ -75,6 +81,13 @@ impl Core {
             } else {
                 self.unready.push((creation, dependencies));
             }
+        }
+    }
+
+    /// Notes what the directory is told of an actor that this process creates.
+    pub(crate) fn note_settled(&mut self, creation: &ActorCreation) {
+        if let Some(made) = self.creations.get_mut(&creation.actor) {
+            made.settled = Some(Box::new(creation.clone()));
         }
     }
 

@@ -7,7 +7,6 @@ use ray_engine::{
 };
 
 use super::Core;
-use crate::wire::ActorStatus;
 
 impl Core {
     /// A call came back from a process, answered or unstarted.
@@ -46,29 +45,7 @@ impl Core {
             None => why.unwrap_or(Failure::WorkerCrashed(exit)),
         };
         self.owner.on_process_died(process, failure, now);
-    }
-
-    /// The connection to the control role is gone; what is said next dials it again.
-    pub(crate) fn on_control_lost(&mut self) {
-        let control = self.control_process;
-        self.peers.remove(&control);
-    }
-
-    /// There is no place for this driver at the head any more: what waits for a place fails.
-    pub(crate) fn give_up_control(&mut self, now: Time) {
-        self.has_no_control = true;
-        for request in std::mem::take(&mut self.asked) {
-            self.on_lease_refused(request, Failure::HeadLost, now);
-        }
-        for actor in self.owner.absent_actors() {
-            let status = ActorStatus::Dead {
-                failure: Failure::HeadLost,
-            };
-            self.on_actor_status(actor, status, now);
-        }
-        for (creation, _) in std::mem::take(&mut self.unready) {
-            self.creations.remove(&creation.actor);
-        }
+        self.lose_unreachable(now);
     }
 
     /// Everything that hung on the processes of a node ends or is retried.

@@ -14,6 +14,7 @@ use crate::wire::Message;
 impl Core {
     /// Notes that this process removes a group: workers that end now were made to.
     pub(crate) fn note_removed(&mut self, group: GroupId) {
+        self.own_groups.remove(&group);
         for granted in self.granted.values_mut() {
             granted.is_removed |= granted.group == Some(group);
         }

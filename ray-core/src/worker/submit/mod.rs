@@ -8,6 +8,8 @@ mod frames;
 mod gone;
 mod leases;
 mod peers;
+mod recipe;
+mod resume;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -29,6 +31,7 @@ use smallvec::SmallVec;
 
 pub(crate) use creations::Creation;
 pub(crate) use frames::{push_frame, push_message};
+pub(crate) use resume::OwnGroup;
 
 use crate::{
     __private::{Args, Method},
@@ -94,9 +97,17 @@ pub(crate) struct Core {
     shapes: FxHashMap<ShapeId, Shape>,
     shape_ids: FxHashMap<Shape, ShapeId>,
     /// Requests for workers that were not answered.
-    asked: FxHashSet<u64>,
+    asked: FxHashMap<u64, ShapeId>,
     /// Whether the head is gone, and this driver's place with it.
     has_no_control: bool,
+    /// Whether the connection to the control role was lost and it was not heard of since.
+    control_is_away: bool,
+    /// What the control role must be told once it is there again.
+    for_control: Vec<Message>,
+    /// What it is told then, while it is put together.
+    outgoing: Vec<Message>,
+    /// The placement groups that this process made.
+    own_groups: FxHashMap<GroupId, OwnGroup>,
     /// Requests for a place that the control role chooses, and the groups that they name.
     placed: FxHashMap<u64, Option<GroupId>>,
     /// The workers whose leases came with something.
@@ -152,8 +163,12 @@ impl Core {
             unheld: FxHashSet::default(),
             shapes: FxHashMap::default(),
             shape_ids: FxHashMap::default(),
-            asked: FxHashSet::default(),
+            asked: FxHashMap::default(),
             has_no_control: false,
+            control_is_away: false,
+            for_control: Vec::new(),
+            outgoing: Vec::new(),
+            own_groups: FxHashMap::default(),
             placed: FxHashMap::default(),
             granted: FxHashMap::default(),
             local: VecDeque::new(),
@@ -304,6 +319,7 @@ impl Core {
                     );
                 }
                 Command::RequestLease { request, shape, .. } => {
+                    let asked = shape;
                     let (shape, near) = self.owner.base_of(shape);
                     let Shape {
                         resources: shape,
@@ -320,7 +336,7 @@ impl Core {
                         });
                         continue;
                     }
-                    self.asked.insert(request.0);
+                    self.asked.insert(request.0, asked);
                     if !placement.is_default() {
                         let group = placement.bundle.map(|bundle| bundle.group);
                         self.placed.insert(request.0, group);
@@ -369,6 +385,9 @@ impl Core {
         if !self.actor_holds.is_empty()
             && let Some(actor) = self.actor_holds.remove(&object)
         {
+            if let Some(creation) = self.creations.get_mut(&actor) {
+                creation.has_no_handles = true;
+            }
             self.send_to_control(Message::HandlesGone { actor });
             self.on_unheld(actor);
         }

@@ -123,6 +123,13 @@ impl Core {
         if self.dead.contains_key(&to) {
             return;
         }
+        let message = match self.control_is_away && to == self.control_process {
+            false => message,
+            true => match self.may_tell(message) {
+                Some(message) => message,
+                None => return,
+            },
+        };
         let peer = match self.peers.get(&to) {
             Some(peer) => Some(peer.clone()),
             None => self

@@ -230,6 +230,7 @@ impl World {
             owner,
             get_if_exists: creation.get_if_exists,
             detached: creation.detached,
+            is_durable: false,
         };
         self.control.directory.create(spec, self.now)
     }

@@ -1,0 +1,194 @@
+//! A driver, this test, that lives on while its head is killed and started again.
+
+mod common;
+
+use std::{path::Path, thread, time::Duration};
+
+use common::{User, end, eventually, once_there};
+use ray_core::{Amount, Error, PlacementStrategy, Resources, get_all, placement_group, prelude::*};
+
+#[remote]
+fn pid() -> u32 {
+    std::process::id()
+}
+
+#[remote(resources("second" = 1.0))]
+fn hold(begun: String, until: String) -> u32 {
+    std::fs::write(begun, "begun").expect("written");
+    while !Path::new(&until).exists() {
+        thread::park_timeout(Duration::from_millis(20));
+    }
+    7
+}
+
+#[actor]
+struct Counter {
+    value: i64,
+}
+
+#[remote]
+impl Counter {
+    pub fn new(start: i64) -> Self {
+        Self { value: start }
+    }
+
+    pub fn add(&mut self, by: i64) -> i64 {
+        self.value += by;
+        self.value
+    }
+
+    pub fn pid(&self) -> u32 {
+        std::process::id()
+    }
+}
+
+/// An actor that makes another one, so that the other's creator is a worker.
+#[actor]
+struct Parent {
+    child: CounterHandle,
+}
+
+#[remote]
+impl Parent {
+    pub fn new() -> Self {
+        let child = Counter::options()
+            .resource("second", 0.1)
+            .max_restarts(-1)
+            .remote(0);
+        Self { child }
+    }
+
+    pub fn add(&mut self, by: i64) -> Result<i64, Error> {
+        self.child.add(by).get()
+    }
+
+    pub fn child_pid(&mut self) -> Result<u32, Error> {
+        self.child.pid().get()
+    }
+}
+
+fn path(path: &Path) -> String {
+    path.to_str().expect("UTF-8").to_owned()
+}
+
+#[ray_core::test]
+fn a_driver_goes_on_with_a_head_that_was_killed_and_started_again() -> ray_core::Result<()> {
+    let user = User::new();
+    let (head, address) = user.start_same_head();
+    let _node = user.start_node(&address);
+    let ray = user.join(&address)?;
+    let counter = Counter::options()
+        .name("counter")
+        .resource("second", 0.1)
+        .max_restarts(1)
+        .remote(10);
+    let doomed = Counter::options()
+        .resource("second", 0.1)
+        .max_restarts(1)
+        .remote(50);
+    let parent = Parent::options().resource("second", 0.1).remote();
+    assert_eq!(counter.add(1).get()?, 11);
+    assert_eq!(doomed.add(1).get()?, 51);
+    assert_eq!(parent.add(1).get()?, 1);
+    let [begun, gate] = ["begun", "gate"].map(|name| user.dir.path().join(name));
+    let held = hold::remote(path(&begun), path(&gate));
+    assert!(eventually(|| begun.exists()));
+    head.kill();
+
+    // What runs goes on, also while no head is there; what needs one waits for it.
+    assert_eq!(counter.add(1).get()?, 12);
+    assert_eq!(parent.add(1).get()?, 2);
+    end(doomed.pid().get()?);
+    let asked = thread::spawn(ray_core::nodes);
+    let looked_up = thread::spawn(|| CounterHandle::named("counter"));
+    let submitted = pid::options().resource("second", 0.5).remote();
+    let made = Counter::options().resource("second", 0.1).remote(100);
+    let first = made.add(1);
+    assert!(submitted.get_timeout(Duration::from_millis(300)).is_err());
+    assert!(!asked.is_finished() && !looked_up.is_finished());
+
+    let (_head, address) = user.start_same_head();
+    assert!(submitted.get()? > 0);
+    assert_eq!(first.get()?, 101);
+    asked.join().expect("no panic")?;
+    let found = looked_up.join().expect("no panic")?;
+    assert_eq!(found.add(1).get()?, 13);
+    assert_eq!(counter.add(1).get()?, 14);
+    assert_eq!(parent.add(1).get()?, 3);
+    assert_eq!(once_there(|| doomed.add(1))?, 51, "a second life");
+    std::fs::write(&gate, "open").expect("written");
+    assert_eq!(held.get()?, 7);
+
+    // New work, names and restarts of what was there before.
+    let pids: Vec<_> = (0..8).map(|_| pid::remote()).collect();
+    get_all(&pids)?;
+    let named = Counter::options().name("later").remote(1);
+    assert_eq!(named.add(1).get()?, 2);
+    assert_eq!(CounterHandle::named("later")?.add(1).get()?, 3);
+    let taken = Counter::options().name("counter").remote(0).ready().get();
+    assert!(matches!(taken, Err(Error::NameTaken(_))), "{taken:?}");
+    end(counter.pid().get()?);
+    assert_eq!(once_there(|| counter.add(1))?, 11);
+    end(parent.child_pid().get()?);
+    let again = once_there(|| parent.add(1));
+    assert!(
+        matches!(again, Ok(1)) || matches!(&again, Err(Error::Task { .. })),
+        "{again:?}"
+    );
+    assert!(eventually(|| parent.add(1).get().is_ok()));
+
+    drop((counter, found, doomed, parent, made, named));
+    let alive = ["list", "actors", "--filter", "state=ALIVE"];
+    assert!(eventually(|| user.ok(&alive).lines().count() <= 1));
+    // Its end is the end of its job, as with any head.
+    ray.shutdown()?;
+    let running = ["list", "jobs", "--filter", "status=RUNNING"];
+    assert!(eventually(|| user.ok(&running).lines().count() <= 1));
+    let ray = user.join(&address)?;
+    assert!(pid::options().resource("second", 2.0).remote().get()? > 0);
+    ray.shutdown()
+}
+
+#[ray_core::test]
+fn a_placement_group_is_reserved_again_by_a_head_that_was_started_again() -> ray_core::Result<()> {
+    let user = User::new();
+    let (head, address) = user.start_same_head();
+    let _node = user.start_node(&address);
+    let ray = user.join(&address)?;
+    let bundle = || Resources::new().with("second", Amount::ONE);
+    let group = placement_group(&[bundle()], PlacementStrategy::Pack)?;
+    let inside = || {
+        pid::options()
+            .num_cpus(0.0)
+            .placement_group(&group, 0)
+            .remote()
+    };
+    inside().get()?;
+    head.kill();
+    let (_head, _) = user.start_same_head();
+    assert!(inside().get()? > 0);
+    group.remove()?;
+    ray.shutdown()
+}
+
+#[ray_core::test]
+fn what_runs_for_a_driver_that_does_not_come_back_is_ended() -> ray_core::Result<()> {
+    let user = User::new();
+    let folder = path(&user.dir.path().join("run"));
+    let start = || user.start_head_with(&["--run-dir", &folder, "--reconnect-within", "4s"]);
+    let (head, address) = start();
+    let _node = user.start_node(&address);
+    let ray = user.join(&address)?;
+    let counter = Counter::options().resource("second", 2.0).remote(0);
+    assert_eq!(counter.add(1).get()?, 1);
+    let worker = counter.pid().get()?.to_string();
+    head.kill();
+    drop(counter);
+    ray.shutdown()?;
+
+    let (_head, address) = start();
+    assert!(common::ends(&worker), "nobody is left who wants it");
+    let ray = user.join(&address)?;
+    assert!(pid::options().resource("second", 2.0).remote().get()? > 0);
+    ray.shutdown()
+}
