@@ -9,6 +9,7 @@ pub const SIDE: usize = 9;
 
 /// What the first build does not have.
 #[actor]
+#[derive(Default)]
 pub struct Referee;
 
 #[remote]

@@ -131,7 +131,7 @@ fn who_waits_for_somebody_that_waits_for_others_is_not_told() -> ray_core::Resul
     // Behind the slow call, and behind each other.
     let waiting = [
         left.of_other(&right),
-        left.of_other_who_asks(&right, &Friend::remote(2)),
+        left.of_other_who_asks(&right, Friend::remote(2)),
     ];
     let (ready, _) = ray_core::wait(&waiting, 1, std::time::Duration::from_secs(1))?;
     assert!(ready.is_empty(), "they wait, and nobody is told");

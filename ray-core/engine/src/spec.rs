@@ -178,6 +178,8 @@ pub struct NodeReport {
     pub available: Resources,
     /// How many requests wait there.
     pub queue_len: u32,
+    /// How many of them have waited for a while and could run elsewhere.
+    pub overdue: u32,
 }
 
 /// A part of one accelerator.

@@ -22,6 +22,8 @@ pub struct NodeView {
     pub available: Resources,
     /// How many requests probably wait there.
     pub queue_len: u32,
+    /// How many requests there had waited for a while when it was last asked to share.
+    pub overdue: u32,
     /// The version of the last report, 0 before the first.
     pub version: u64,
     /// Whether it takes no new work.
@@ -76,6 +78,7 @@ impl ClusterView {
             total,
             labels,
             queue_len: 0,
+            overdue: 0,
             version: 0,
             is_draining: false,
             is_doubted: false,
@@ -109,6 +112,7 @@ impl ClusterView {
                 view.version = report.version;
                 view.available = report.available;
                 view.queue_len = report.queue_len;
+                view.overdue = report.overdue;
                 view.is_exhausted = false;
                 true
             }
@@ -123,6 +127,13 @@ impl ClusterView {
         };
         if !view.available.take(shape) {
             view.queue_len += 1;
+        }
+    }
+
+    /// Notes that a node was asked to share what waits there: what it has left it reports.
+    pub fn asked_to_share(&mut self, node: NodeId) {
+        if let Some(view) = self.0.get_mut(&node) {
+            view.overdue = 0;
         }
     }
 
@@ -144,6 +155,11 @@ impl ClusterView {
             .iter()
             .filter(|(_, view)| !view.is_draining && !view.is_doubted)
             .map(|(node, view)| (*node, view))
+    }
+
+    /// Returns all nodes.
+    pub fn all(&self) -> impl Iterator<Item = (NodeId, &NodeView)> {
+        self.0.iter().map(|(node, view)| (*node, view))
     }
 
     /// Returns the nodes that would take new work if they were heard of.
@@ -180,6 +196,7 @@ mod tests {
             version,
             available: cpus(free),
             queue_len: 0,
+            overdue: 0,
         }
     }
 

@@ -423,6 +423,9 @@ impl World {
                     requester,
                     request,
                 } => self.post(CONTROL, node, Message::Cancel(requester, request)),
+                cluster::Command::Share { node, .. } => {
+                    unreachable!("{node} reports nothing that has waited")
+                }
                 cluster::Command::Refuse {
                     requester, request, ..
                 } => self.pass_on(requester, request, None),

@@ -29,6 +29,7 @@ fn report(version: u64, free: u64) -> NodeReport {
         version,
         available: cpus(free),
         queue_len: 0,
+        overdue: 0,
     }
 }
 
@@ -41,7 +42,12 @@ fn scheduler_with(config: ClusterConfig, nodes: &[(NodeId, u64)]) -> ClusterSche
 }
 
 fn scheduler(nodes: &[(NodeId, u64)]) -> ClusterScheduler {
-    scheduler_with(ClusterConfig::default(), nodes)
+    // Nobody stands in line at full nodes: `lines.rs` is about that.
+    let config = ClusterConfig {
+        line_max: 0,
+        ..ClusterConfig::default()
+    };
+    scheduler_with(config, nodes)
 }
 
 fn ask(scheduler: &mut ClusterScheduler, request: u64, demand: Demand) {

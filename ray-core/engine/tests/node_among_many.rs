@@ -472,6 +472,7 @@ fn reports_say_at_once_what_ran_out_and_later_what_shrank() {
             version,
             available: cpus(free),
             queue_len: 0,
+            overdue: 0,
         })
     };
     assert_eq!(scheduler.poll_report(NOW), report(1, 2));

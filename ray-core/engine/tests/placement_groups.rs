@@ -167,6 +167,7 @@ fn a_refusal_returns_every_share_and_tries_elsewhere() {
         version: 1,
         available: cpus(1),
         queue_len: 0,
+        overdue: 0,
     };
     groups.on_node_view(A, free, NOW);
     assert_eq!(
@@ -254,6 +255,7 @@ fn a_second_death_while_rescheduling_widens_the_loss_and_waits_for_room_for_all(
         version: 1,
         available: cpus(1),
         queue_len: 0,
+        overdue: 0,
     };
     groups.on_node_view(C, free, NOW);
     let prepared = commands(&mut groups);

@@ -63,7 +63,7 @@ impl Node {
     }
 
     fn report(&mut self) -> Option<NodeReport> {
-        self.placements.poll_report(&self.scheduler, 0)
+        self.placements.poll_report(&self.scheduler, 0, NOW)
     }
 
     fn grants(&mut self) -> Vec<RequestId> {

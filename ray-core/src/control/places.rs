@@ -69,6 +69,9 @@ impl ControlState {
                 let request = request.0;
                 out.push((node.process(), Message::CancelPlaced { requester, request }));
             }
+            PlaceCommand::Share { node, room } => {
+                out.push((node.process(), Message::ShareWaiting { room }));
+            }
             PlaceCommand::Refuse {
                 requester,
                 request,

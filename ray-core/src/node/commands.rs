@@ -47,7 +47,10 @@ impl NodeState {
     /// Tells the control role when what is free, or the number of workers, has changed.
     pub(super) fn tell_control(&mut self, runtime: &Arc<Runtime>, out: &mut Outbox) {
         let workers = self.workers.len();
-        if let Some(report) = self.placements.poll_report(&self.scheduler, workers) {
+        if let Some(report) = self
+            .placements
+            .poll_report(&self.scheduler, workers, runtime.now())
+        {
             out.push((
                 runtime.control_process(),
                 Message::NodeView {

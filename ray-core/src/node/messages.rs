@@ -74,6 +74,7 @@ impl NodeRole {
                 let request = RequestId(request);
                 state.on_placed(from, (requester, request), job, demand, is_bound, now, out);
             }
+            Message::ShareWaiting { room } => state.on_share(from, &room, now, out),
             Message::CancelPlaced { requester, request } => {
                 let key = (requester, RequestId(request));
                 let scheduler = &mut state.scheduler;

@@ -33,7 +33,7 @@ use ray_engine::{
     failure::WorkerExit,
     ids::{ActorId, GroupId, JobId, LeaseId, ProcessId, RequestId},
     resources::Resources,
-    scheduler::{NodeScheduler, Placements, SchedulerConfig},
+    scheduler::{NodeScheduler, Placements, SchedulerConfig, Shared},
     spec::{Demand, Labels, Placement},
     time::Time,
 };
@@ -217,7 +217,8 @@ impl NodeRole {
             let pressure = state.pressure_timeout(runtime.now());
             let lingering = state.lingering_timeout();
             let timeout = state.scheduler.poll_timeout();
-            let timeout = [timeout, pulls, pressure, lingering]
+            let overdue = state.placements.poll_timeout(&state.scheduler);
+            let timeout = [timeout, overdue, pulls, pressure, lingering]
                 .into_iter()
                 .flatten()
                 .min();
@@ -625,6 +626,34 @@ impl NodeState {
             }
             // It has ended, or never began.
             _ => worker.hosting = None,
+        }
+    }
+
+    /// Another node has room for what waits here.
+    fn on_share(&mut self, control: ProcessId, room: &Resources, now: Time, out: &mut Outbox) {
+        let NodeState {
+            placements,
+            scheduler,
+            ..
+        } = self;
+        for shared in placements.share(scheduler, room, now) {
+            let message = match shared {
+                Shared::Own {
+                    requester,
+                    request,
+                    demand,
+                } => Message::SpillLease {
+                    requester,
+                    request: request.0,
+                    job: demand.job,
+                    demand: *demand,
+                },
+                Shared::Placed { requester, request } => {
+                    let request = request.0;
+                    Message::LeaseRejected { requester, request }
+                }
+            };
+            out.push((control, message));
         }
     }
 

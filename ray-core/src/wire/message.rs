@@ -59,6 +59,10 @@ pub(crate) enum Message {
         /// Whether the node queues it when it is full, instead of handing it back.
         is_bound: bool,
     },
+    /// The control role asks a node to give away what has waited there and fits into what is free elsewhere.
+    ShareWaiting {
+        room: Resources,
+    },
     CancelPlaced {
         requester: ProcessId,
         request: u64,

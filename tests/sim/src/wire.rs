@@ -216,6 +216,7 @@ pub enum Message {
         demand: Demand,
         is_bound: bool,
     },
+    ShareWaiting(Resources),
     CancelPlaced(ProcessId, RequestId),
     LeaseRejected(ProcessId, RequestId),
     ActorPlaced {

@@ -15,6 +15,7 @@ pub mod policy;
 mod pool;
 mod report;
 mod schedule;
+mod sharing;
 mod terms;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -28,7 +29,7 @@ use terms::{Source, Terms};
 
 pub use bundles::BundleRefusal;
 pub use cap::WorkerCap;
-pub use placements::Placements;
+pub use placements::{Placements, Shared};
 pub use terms::{Arrival, MemberConfig, Notice, SpillReason};
 
 use crate::{

@@ -2,9 +2,10 @@
 //! said of itself last.
 //!
 //! A node that has not become a [`super::NodeScheduler::join`]ed member decides by these simpler rules: it
-//! keeps what it can run and has a short queue for, and passes everything else on.
+//! keeps what it can run and has a short queue for, and passes everything else on. What has waited here for a
+//! while it tells, and gives away when the control role knows of room elsewhere.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{Arrival, LeaseKind, NodeScheduler};
 use crate::{
@@ -32,6 +33,8 @@ pub struct Placements {
     reports: u64,
     /// What the last report was made of.
     seen: View,
+    /// When it was last looked whether there is something to report.
+    looked: Time,
     /// Whether the control role has taken something off its view that was never taken here.
     is_guessed: bool,
 }
@@ -41,6 +44,28 @@ pub struct Placements {
 struct View {
     version: u64,
     workers: usize,
+    overdue: usize,
+}
+
+/// A request that a node gives away for another to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shared {
+    /// Asked here first: the control role finds it a place.
+    Own {
+        /// Who asked.
+        requester: ProcessId,
+        /// Its question.
+        request: RequestId,
+        /// What is asked.
+        demand: Box<Demand>,
+    },
+    /// The control role had handed it to this node, which gives it back.
+    Placed {
+        /// Who asked.
+        requester: ProcessId,
+        /// Its question.
+        request: RequestId,
+    },
 }
 
 impl Placements {
@@ -170,11 +195,57 @@ impl Placements {
         self.is_guessed = true;
     }
 
+    /// Gives away what waits here for a while, does not fit here and fits in `room` elsewhere, the oldest first.
+    pub fn share(
+        &mut self,
+        scheduler: &mut NodeScheduler,
+        room: &Resources,
+        now: Time,
+    ) -> Vec<Shared> {
+        let taken = scheduler.take_overdue(room, now, OVERDUE_AFTER);
+        let shared = taken.into_iter().map(|(requester, request, demand)| {
+            let is_actor = demand.actor.is_some();
+            match self.placed.remove(&(requester, request, is_actor)) {
+                true => Shared::Placed { requester, request },
+                false => Shared::Own {
+                    requester,
+                    request,
+                    demand: Box::new(Demand {
+                        origin: Some(self.process.node()),
+                        ..demand
+                    }),
+                },
+            }
+        });
+        let shared = shared.collect::<Vec<_>>();
+        // The control role counts this node as full when something is given back.
+        self.is_guessed |= !shared.is_empty();
+        shared
+    }
+
+    /// Returns when the next request will have waited for a while.
+    pub fn poll_timeout(&self, scheduler: &NodeScheduler) -> Option<Time> {
+        let next = scheduler.shareable().map(|since| since + OVERDUE_AFTER);
+        next.filter(|due| *due > self.looked && self.spills).min()
+    }
+
     /// Returns what the control role should hear when that has changed, or when it has guessed.
-    pub fn poll_report(&mut self, scheduler: &NodeScheduler, workers: usize) -> Option<NodeReport> {
+    pub fn poll_report(
+        &mut self,
+        scheduler: &NodeScheduler,
+        workers: usize,
+        now: Time,
+    ) -> Option<NodeReport> {
+        self.looked = now;
+        let is_overdue = |since: &Time| *since + OVERDUE_AFTER <= now;
+        let overdue = match self.spills {
+            true => scheduler.shareable().filter(is_overdue).count(),
+            false => 0,
+        };
         let view = View {
             version: scheduler.version(),
             workers,
+            overdue,
         };
         let is_guessed = std::mem::take(&mut self.is_guessed) && !is_planted(Bug::GuessesKept);
         if view == self.seen && !is_guessed {
@@ -186,9 +257,12 @@ impl Placements {
             version: self.reports,
             available: scheduler.available(),
             queue_len: u32::try_from(scheduler.waiting_requests()).unwrap_or(u32::MAX),
+            overdue: u32::try_from(overdue).unwrap_or(u32::MAX),
         })
     }
 }
 
+/// What waits at a node for longer, and for which another has room, goes there.
+const OVERDUE_AFTER: Duration = Duration::from_millis(20);
 /// Requests that wait at a node before it passes further ones on.
 const LOCAL_QUEUE_MAX: usize = 8;

@@ -78,6 +78,7 @@ impl NodeScheduler {
             version: reports.last.version + 1,
             available,
             queue_len,
+            overdue: 0,
         };
         let member = self.member.as_mut()?;
         member.reports = Reports {

@@ -115,6 +115,9 @@ impl World {
                 let message = Message::CancelPlaced(requester, request);
                 self.send(HEAD, node.process(), message);
             }
+            PlaceCommand::Share { node, room } => {
+                self.send(HEAD, node.process(), Message::ShareWaiting(room));
+            }
             PlaceCommand::Refuse {
                 requester,
                 request,

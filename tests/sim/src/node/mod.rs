@@ -8,7 +8,7 @@ use ray_engine::{
     failure::WorkerExit,
     ids::{GroupId, JobId, ProcessId, RequestId},
     resources::Resources,
-    scheduler::{Command, NodeScheduler, Placements, SchedulerConfig},
+    scheduler::{Command, NodeScheduler, Placements, SchedulerConfig, Shared},
     spec::{Demand, Labels, Placement},
     time::Time,
 };
@@ -156,6 +156,22 @@ impl World {
                     self.send(at, from, Message::LeaseRejected(requester, request));
                 }
             }
+            Message::ShareWaiting(room) => {
+                let shared = placements.share(scheduler, &room, now);
+                for shared in shared {
+                    let message = match shared {
+                        Shared::Own {
+                            requester,
+                            request,
+                            demand,
+                        } => Message::SpillLease(requester, request, *demand),
+                        Shared::Placed { requester, request } => {
+                            Message::LeaseRejected(requester, request)
+                        }
+                    };
+                    self.send(at, from, message);
+                }
+            }
             Message::CancelPlaced(requester, request) => {
                 placements.on_placed_cancelled(scheduler, (requester, request), now);
             }
@@ -286,10 +302,12 @@ impl World {
             return;
         };
         let verdict = self.invariants.resources.check(at, &node.scheduler);
-        let report = node
-            .placements
-            .poll_report(&node.scheduler, node.workers.len());
-        if let Some(due) = node.scheduler.poll_timeout() {
+        let report =
+            node.placements
+                .poll_report(&node.scheduler, node.workers.len(), node.clock.read(now));
+        let overdue = node.placements.poll_timeout(&node.scheduler);
+        let due = [node.scheduler.poll_timeout(), overdue];
+        if let Some(due) = due.into_iter().flatten().min() {
             let due = node.clock.when(due, now);
             if node.tick_at.is_none_or(|armed| due < armed) {
                 node.tick_at = Some(due);

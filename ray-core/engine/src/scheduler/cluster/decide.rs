@@ -68,7 +68,10 @@ impl ClusterScheduler {
                 node,
                 is_bound: true,
             },
-            Choice::Busy => Verdict::Wait(WaitReason::Busy),
+            Choice::Busy => match self.shortest_line(demand) {
+                Some(node) => Verdict::Line(node),
+                None => Verdict::Wait(WaitReason::Busy),
+            },
             Choice::Infeasible if self.could_run_again(None, shape) => {
                 Verdict::Wait(WaitReason::Busy)
             }
@@ -77,6 +80,28 @@ impl ClusterScheduler {
             }
             Choice::Infeasible => Verdict::Wait(WaitReason::Infeasible),
         }
+    }
+
+    /// Returns where work that any node may run stands in line when all of them are full.
+    ///
+    /// At a node it has its turn among the jobs there, and leases are recalled for it; here it would wait for
+    /// ever while others hold on to theirs.
+    fn shortest_line(&self, demand: &Demand) -> Option<NodeId> {
+        if !matches!(demand.strategy, Strategy::Default | Strategy::Spread) {
+            return None;
+        }
+        let in_line = |node: NodeId| {
+            let sent = self.forwarded.values();
+            sent.filter(|sent| sent.is_queued && sent.node == node)
+                .count()
+        };
+        let lines = self
+            .view
+            .usable()
+            .filter(|(_, view)| view.is_feasible(&demand.shape) && !view.is_exhausted)
+            .map(|(node, _)| (in_line(node), node))
+            .filter(|(len, _)| *len < self.config.line_max);
+        lines.min().map(|(_, node)| node)
     }
 
     /// Returns whether a node that is in doubt, or this one of them, could run the shape.

@@ -18,7 +18,7 @@ use crate::{
     failure::Failure,
     ids::{ActorId, GroupId, NodeId, ProcessId, RequestId},
     planted::{Bug, is_planted},
-    resources::Resources,
+    resources::{Amount, Resources},
     spec::{BundleRef, Demand, Labels, NodeReport, PlacedBundle},
     time::Time,
     view::ClusterView,
@@ -35,6 +35,9 @@ pub struct ClusterConfig {
     pub locality_bytes_min: u64,
     /// Requests that may wait. Default 1,000,000.
     pub waiting_max: usize,
+    /// Requests that stand in line at each full node; further ones wait here, where nothing is recalled for them.
+    /// Default 8.
+    pub line_max: usize,
     /// Removed placement groups that are remembered, so that late requests fail. Default 10,000.
     pub removed_groups_max: usize,
 }
@@ -46,6 +49,7 @@ impl Default for ClusterConfig {
             infeasible_grace: None,
             locality_bytes_min: 100 << 10,
             waiting_max: 1_000_000,
+            line_max: 8,
             removed_groups_max: 10_000,
         }
     }
@@ -75,6 +79,13 @@ pub enum Command {
         requester: ProcessId,
         /// Its question.
         request: RequestId,
+    },
+    /// Ask a node to give away what has waited there and fits elsewhere.
+    Share {
+        /// Whom.
+        node: NodeId,
+        /// What is free elsewhere.
+        room: Resources,
     },
     /// Tell the requester that it will never have a worker.
     Refuse {
@@ -119,13 +130,19 @@ type Key = (ProcessId, RequestId);
 
 struct Forwarded {
     node: NodeId,
-    demand: Demand,
-    since: Time,
+    pending: Pending,
+    /// Whether it is to wait there, since no node has room.
+    is_queued: bool,
 }
 
 /// What is to become of a request.
 enum Verdict {
-    Send { node: NodeId, is_bound: bool },
+    Send {
+        node: NodeId,
+        is_bound: bool,
+    },
+    /// Every node that could run it is full: it waits at this one, where it has its turn.
+    Line(NodeId),
     Wait(WaitReason),
     Refuse(Failure),
 }
@@ -180,9 +197,11 @@ impl ClusterScheduler {
         self.infeasible.values().min().map(|since| *since + grace)
     }
 
-    /// Returns what waits and why, in the order of arrival.
+    /// Returns what waits and why, what stands in line at a node first.
     pub fn demand(&self) -> impl Iterator<Item = &Pending> {
-        self.waiting.values()
+        let queued = self.forwarded.values().filter(|sent| sent.is_queued);
+        let queued = queued.map(|sent| &sent.pending);
+        queued.chain(self.waiting.values())
     }
 
     /// Returns how many requests are at nodes that have not settled them.
@@ -205,12 +224,14 @@ impl ClusterScheduler {
     pub fn on_node_joined(&mut self, node: NodeId, total: Resources, labels: Labels, now: Time) {
         self.view.join(node, total, labels);
         self.retry(now);
+        self.share();
     }
 
     /// A node reports; stale reports change nothing.
     pub fn on_node_view(&mut self, node: NodeId, report: NodeReport, now: Time) {
         if self.view.update(node, report) {
             self.retry(now);
+            self.share();
         }
     }
 
@@ -254,7 +275,8 @@ impl ClusterScheduler {
             if let Some(sent) = self.forwarded.remove(&key)
                 && !is_planted(Bug::ForwardedLostOnNodeDeath)
             {
-                self.enqueue(key, sent.demand, sent.since, now);
+                let Pending { demand, since, .. } = sent.pending;
+                self.enqueue(key, demand, since, now);
             }
         }
         self.retry(now);
@@ -366,12 +388,13 @@ impl ClusterScheduler {
             return;
         }
         let sent = self.forwarded.remove(&key).expect("it was found above");
-        match &sent.demand.bundle {
+        let Pending { demand, since, .. } = sent.pending;
+        match &demand.bundle {
             // The bundle is not there (any more): the group's machine will say where it is.
             Some(bundle) => self.unplace(*bundle, node),
             None => self.view.exhaust(node),
         }
-        self.enqueue(key, sent.demand, sent.since, now);
+        self.enqueue(key, demand, since, now);
     }
 
     /// Refuses what has been infeasible for longer than the grace.
@@ -466,7 +489,11 @@ impl ClusterScheduler {
         match self.decide(&demand) {
             Verdict::Send { node, is_bound } => {
                 let pending = self.forget(ticket).expect("it was found above");
-                self.send(pending, node, is_bound);
+                self.send(pending, node, is_bound, false);
+            }
+            Verdict::Line(node) => {
+                let pending = self.forget(ticket).expect("it was found above");
+                self.send(pending, node, true, true);
             }
             Verdict::Refuse(failure) => {
                 let pending = self.forget(ticket).expect("it was found above");
@@ -487,12 +514,11 @@ impl ClusterScheduler {
         }
     }
 
-    fn send(&mut self, pending: Pending, node: NodeId, is_bound: bool) {
+    fn send(&mut self, pending: Pending, node: NodeId, is_bound: bool, is_queued: bool) {
         let Pending {
             requester,
             request,
-            demand,
-            since,
+            ref demand,
             ..
         } = pending;
         if demand.bundle.is_none() {
@@ -507,10 +533,31 @@ impl ClusterScheduler {
         });
         let sent = Forwarded {
             node,
-            demand,
-            since,
+            pending,
+            is_queued,
         };
         self.forwarded.insert((requester, request), sent);
+    }
+
+    /// Has nodes where work has waited give some to nodes that have room.
+    fn share(&mut self) {
+        let mut idle = self
+            .view
+            .usable()
+            .filter(|(_, view)| view.queue_len == 0 && !view.is_exhausted)
+            .map(|(node, view)| (node, view.available.clone()))
+            .filter(|(_, free)| free.amount(Resources::CPU) > Amount(0))
+            .collect::<Vec<_>>();
+        let busy = self.view.all().filter(|(_, view)| view.overdue > 0);
+        let busy = busy.map(|(node, _)| node).collect::<Vec<_>>();
+        for node in busy {
+            let Some(at) = idle.iter().position(|(other, _)| *other != node) else {
+                return;
+            };
+            let (_, room) = idle.remove(at);
+            self.view.asked_to_share(node);
+            self.commands.push_back(Command::Share { node, room });
+        }
     }
 
     fn refuse(&mut self, (requester, request): Key, demand: &Demand, failure: Failure) {
