@@ -34,8 +34,10 @@ fn cluster(line_max: usize) -> ClusterScheduler {
     scheduler
 }
 
+/// Asks a question of a process of its own.
 fn ask(scheduler: &mut ClusterScheduler, request: u64) {
-    scheduler.place(DRIVER, RequestId(request), Demand::task(cpus(1)), NOW);
+    let requester = ProcessId(100 + request);
+    scheduler.place(requester, RequestId(request), Demand::task(cpus(1)), NOW);
 }
 
 fn report(version: u64, free: u64, overdue: u32) -> NodeReport {
@@ -77,9 +79,27 @@ fn what_finds_all_nodes_full_stands_in_the_shortest_line() {
     assert_eq!(reasons.collect::<Vec<_>>(), [WaitReason::Busy; 5]);
     // One goes on: there is a place in its line.
     let (request, node, _) = sent[2];
-    scheduler.on_settled(node, DRIVER, RequestId(request));
+    scheduler.on_settled(node, ProcessId(100 + request), RequestId(request));
     scheduler.on_node_view(node, report(1, 0, 0), NOW);
     assert_eq!(bound(&commands(&mut scheduler)), [(7, node, true)]);
+}
+
+#[test]
+fn nobody_stands_in_one_line_twice_for_the_same() {
+    let mut scheduler = cluster(8);
+    (1..=2).for_each(|request| ask(&mut scheduler, request));
+    commands(&mut scheduler);
+    for request in 1..=9 {
+        scheduler.place(DRIVER, RequestId(request), Demand::task(cpus(1)), NOW);
+    }
+    let sent = bound(&commands(&mut scheduler));
+    assert_eq!(sent, [(1, A, true), (2, B, true)]);
+    ask(&mut scheduler, 10);
+    assert_eq!(
+        bound(&commands(&mut scheduler)),
+        [(10, A, true)],
+        "others do"
+    );
 }
 
 #[test]
@@ -90,7 +110,7 @@ fn what_has_waited_goes_to_a_node_that_has_room() {
         node: A,
         room: cpus(1),
     };
-    assert_eq!(commands(&mut scheduler), [share.clone()]);
+    assert_eq!(commands(&mut scheduler), std::slice::from_ref(&share));
     // It is asked once until it says that more has waited.
     scheduler.on_node_view(B, report(1, 1, 0), NOW);
     assert_eq!(commands(&mut scheduler), []);

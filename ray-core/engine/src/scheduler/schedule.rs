@@ -26,6 +26,9 @@ impl NodeScheduler {
         let mut lacks_worker = Vec::new();
         let mut room = self.room_for_tasks();
         let mut refused_shapes = Vec::new();
+        // What is left when those before have what they need and only lack a worker, which is being started:
+        // who has one at hand may not take that from them each time.
+        let mut left: Option<Pool> = None;
         while let Some(request) = self.requests.pop_front() {
             let shape = (request.shape.clone(), request.terms.bundle);
             let is_task = request.kind == LeaseKind::Task;
@@ -41,12 +44,25 @@ impl NodeScheduler {
                 lacks_worker.push(false);
                 continue;
             }
+            let is_plain = request.terms.bundle.is_none();
+            if is_plain && left.as_ref().is_some_and(|left| !left.fits(&request.shape)) {
+                waiting.push_back(request);
+                lacks_worker.push(false);
+                continue;
+            }
             let suitable = self.suitable(&request, &idle);
             let Some((position, devices)) = suitable.filter(|_| !is_task || room > 0) else {
+                if is_plain && self.is_worker_coming(request.job) {
+                    let left = left.get_or_insert_with(|| self.pool.clone());
+                    left.take(&request.shape);
+                }
                 waiting.push_back(request);
                 lacks_worker.push(true);
                 continue;
             };
+            if let Some(left) = left.as_mut().filter(|_| is_plain) {
+                left.take(&request.shape);
+            }
             room -= usize::from(is_task);
             let (_, worker) = idle.remove(position);
             self.grant(request, worker, devices, now);
@@ -55,6 +71,15 @@ impl NodeScheduler {
         self.requests = waiting;
         self.spawn_for(&lacks_worker, now);
         self.recall();
+    }
+
+    /// Returns whether a worker with the code of a job is on its way, or may be started.
+    fn is_worker_coming(&self, job: JobId) -> bool {
+        let is_starting =
+            |worker: &super::Worker| worker.job == job && worker.state == WorkerState::Starting;
+        self.room_for_workers(0) > 0
+            || self.workers.values().any(is_starting)
+            || self.spawning.iter().any(|(of, _)| *of == job)
     }
 
     /// Returns the pool that a request draws from now.

@@ -5,14 +5,14 @@ use std::time::Duration;
 use super::{ClusterScheduler, Verdict, WaitReason};
 use crate::{
     failure::Failure,
-    ids::NodeId,
+    ids::{NodeId, ProcessId},
     resources::{Amount, Resources},
     scheduler::policy::{Choice, affinity, hybrid, labels, spread},
     spec::{BundleRef, Demand, Strategy},
 };
 
 impl ClusterScheduler {
-    pub(super) fn decide(&mut self, demand: &Demand) -> Verdict {
+    pub(super) fn decide(&mut self, requester: ProcessId, demand: &Demand) -> Verdict {
         if let Some(bundle) = demand.bundle {
             return self.decide_bundle(bundle, demand);
         }
@@ -68,7 +68,7 @@ impl ClusterScheduler {
                 node,
                 is_bound: true,
             },
-            Choice::Busy => match self.shortest_line(demand) {
+            Choice::Busy => match self.shortest_line(requester, demand) {
                 Some(node) => Verdict::Line(node),
                 None => Verdict::Wait(WaitReason::Busy),
             },
@@ -85,8 +85,9 @@ impl ClusterScheduler {
     /// Returns where work that any node may run stands in line when all of them are full.
     ///
     /// At a node it has its turn among the jobs there, and leases are recalled for it; here it would wait for
-    /// ever while others hold on to theirs.
-    fn shortest_line(&self, demand: &Demand) -> Option<NodeId> {
+    /// ever while others hold on to theirs. Nobody stands in one line twice for the same: that would keep others
+    /// out, and no lease is recalled for its own holder.
+    fn shortest_line(&self, requester: ProcessId, demand: &Demand) -> Option<NodeId> {
         if !matches!(demand.strategy, Strategy::Default | Strategy::Spread) {
             return None;
         }
@@ -95,10 +96,17 @@ impl ClusterScheduler {
             sent.filter(|sent| sent.is_queued && sent.node == node)
                 .count()
         };
+        let stands_in = |node: NodeId| {
+            self.forwarded.iter().any(|((asker, _), sent)| {
+                let is_alike = sent.pending.demand.shape == demand.shape;
+                sent.is_queued && sent.node == node && *asker == requester && is_alike
+            })
+        };
         let lines = self
             .view
             .usable()
             .filter(|(_, view)| view.is_feasible(&demand.shape) && !view.is_exhausted)
+            .filter(|(node, _)| !stands_in(*node))
             .map(|(node, _)| (in_line(node), node))
             .filter(|(len, _)| *len < self.config.line_max);
         lines.min().map(|(_, node)| node)

@@ -457,17 +457,17 @@ impl ClusterScheduler {
         Some(pending)
     }
 
-    /// Tries everything that waits, oldest first; of equal demands those behind one that waits wait too.
+    /// Tries everything that waits, oldest first; of one's equal demands those behind one that waits wait too.
     fn retry(&mut self, now: Time) {
-        let mut stuck: Vec<(Demand, WaitReason)> = Vec::new();
+        let mut stuck: Vec<(ProcessId, Demand, WaitReason)> = Vec::new();
         for ticket in self.waiting.keys().copied().collect::<Vec<_>>() {
             let Some(pending) = self.waiting.get(&ticket) else {
                 continue;
             };
             let known = stuck
                 .iter()
-                .find(|(demand, _)| *demand == pending.demand)
-                .map(|(_, reason)| *reason);
+                .find(|(asker, demand, _)| *asker == pending.requester && *demand == pending.demand)
+                .map(|(.., reason)| *reason);
             if let Some(reason) = known {
                 self.wait(ticket, reason, now);
                 continue;
@@ -476,7 +476,7 @@ impl ClusterScheduler {
             if let Some(pending) = self.waiting.get(&ticket)
                 && stuck.len() < STUCK_KEPT
             {
-                stuck.push((pending.demand.clone(), pending.reason));
+                stuck.push((pending.requester, pending.demand.clone(), pending.reason));
             }
         }
     }
@@ -485,8 +485,8 @@ impl ClusterScheduler {
         let Some(pending) = self.waiting.get(&ticket) else {
             return;
         };
-        let demand = pending.demand.clone();
-        match self.decide(&demand) {
+        let (requester, demand) = (pending.requester, pending.demand.clone());
+        match self.decide(requester, &demand) {
             Verdict::Send { node, is_bound } => {
                 let pending = self.forget(ticket).expect("it was found above");
                 self.send(pending, node, is_bound, false);
