@@ -143,7 +143,7 @@ impl Running {
             store,
             tokens: tokens.clone(),
             run_dir: logs.path().join("run"),
-            executables: Executables::new(logs.path().join("run").join("executables"), 0),
+            executables: Executables::new(logs.path().join("run").join("executables"), 1 << 30),
         };
         let (jobs, _) = JobOffice::open(plan).expect("a store");
         let double = Arc::new(Double {
