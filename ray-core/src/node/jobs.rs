@@ -9,6 +9,7 @@ use std::{
         unix::{ffi::OsStringExt as _, fs::OpenOptionsExt as _},
     },
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use ray_engine::ids::ProcessId;
@@ -121,7 +122,9 @@ impl Code {
         if is_intact(&done, wanted) {
             return Code::Here(done);
         }
-        let partial = cache.join(format!("{name}.{}.part", std::process::id()));
+        // Two jobs of one program may have it come at once, and either may end before it is whole.
+        let number = ARRIVALS.fetch_add(1, Ordering::Relaxed);
+        let partial = cache.join(format!("{name}.{}-{number}.part", std::process::id()));
         let file = fs::create_dir_all(cache).and_then(|()| {
             fs::OpenOptions::new()
                 .write(true)
@@ -175,6 +178,16 @@ impl Arriving {
         Ok(Progress::Done(self.done.clone()))
     }
 }
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        // It has another name once it is whole.
+        let _gone = fs::remove_file(&self.partial);
+    }
+}
+
+/// Counts the executables that began to arrive, so that each is written to a file of its own.
+static ARRIVALS: AtomicU64 = AtomicU64::new(0);
 
 /// How far an executable has come.
 pub(super) enum Progress {
@@ -246,6 +259,34 @@ mod tests {
         assert_eq!(parts, 3);
         assert_eq!(fs::read(done).expect("the copy"), bytes);
         assert!(matches!(Code::begin(&wanted, &cache), Code::Here(_)));
+    }
+
+    #[test]
+    fn one_executable_may_arrive_for_two_jobs_and_be_given_up_for_one() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let wanted = Executable {
+            hash: *blake3::hash(b"abcd").as_bytes(),
+            len: 4,
+        };
+        let begin = || match Code::begin(&wanted, dir.path()) {
+            Code::Arriving(arriving) => arriving,
+            _ => panic!("it is not there yet"),
+        };
+        let (mut first, mut given_up, mut second) = (begin(), begin(), begin());
+        first.take(0, b"ab").expect("a good part");
+        given_up.take(0, b"abc").expect("a good part");
+        drop(given_up);
+        for arriving in [&mut first, &mut second] {
+            let offset = arriving.got;
+            let done = arriving.take(offset, &b"abcd"[offset as usize..]);
+            let Ok(Progress::Done(path)) = done else {
+                panic!("it is whole");
+            };
+            assert_eq!(fs::read(path).expect("the file"), b"abcd");
+        }
+        drop((first, second));
+        let left = fs::read_dir(dir.path()).expect("a folder").count();
+        assert_eq!(left, 1, "nothing but the executable stays");
     }
 
     #[test]

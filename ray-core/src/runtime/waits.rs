@@ -1,14 +1,13 @@
 //! `wait`: counts values that are on this node and has the others brought here.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use ray_engine::ids::ObjectId;
 
-use super::{Runtime, waiters::WaitCell};
+use super::{
+    Runtime,
+    waiters::{WaitCell, time_limit},
+};
 use crate::{Result, store::Value, wire::FetchFor};
 
 /// What one `wait` has asked its node for; dropping it takes back what has not come.
@@ -70,7 +69,7 @@ impl Runtime {
         num_returns: usize,
         timeout: Option<Duration>,
     ) -> Result<Vec<bool>> {
-        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        let deadline = timeout.map(time_limit);
         let cell = WaitCell::for_bytes();
         let mut bringing = Bringing {
             runtime: self,
