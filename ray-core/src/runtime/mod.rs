@@ -442,14 +442,17 @@ impl Runtime {
 
     /// Tells the node which dead writers' space is not read here any more.
     pub(crate) fn report_quiesced(&self) {
-        for dead in std::mem::take(&mut *self.quiesced.lock()) {
+        // Taken out first: values are dropped under the core's lock, which sending takes.
+        let quiesced = std::mem::take(&mut *self.quiesced.lock());
+        for dead in quiesced {
             self.send_to_node(Message::Quiesced { dead });
         }
     }
 
     /// Tells the node which copies are not read here any more.
     pub(crate) fn report_dropped_copies(&self) {
-        for (object, request) in std::mem::take(&mut *self.dropped_copies.lock()) {
+        let dropped = std::mem::take(&mut *self.dropped_copies.lock());
+        for (object, request) in dropped {
             self.send_to_node(Message::ReleaseCopy { request, object });
         }
     }
