@@ -272,6 +272,43 @@ fn a_task_goes_to_its_large_arguments_and_an_actor_does_not() {
 }
 
 #[test]
+fn a_task_stands_in_line_at_its_large_arguments() {
+    let mut scheduler = scheduler_with(ClusterConfig::default(), &[(A, 4), (B, 1)]);
+    let demand = Demand {
+        locality: vec![(B, 1 << 20)],
+        ..Demand::task(cpus(1))
+    };
+    for request in 1..=3 {
+        ask(&mut scheduler, request, demand.clone());
+    }
+    // The second waits there, and is moved when it waits long; a third of the same would wait behind it.
+    let meant = [(1, B, false), (2, B, true), (3, A, false)];
+    assert_eq!(forwards(&mut scheduler), meant);
+}
+
+#[test]
+fn a_task_goes_to_its_large_arguments_though_others_are_emptier() {
+    let mut scheduler = scheduler(&[(A, 4), (B, 4)]);
+    for request in 1..=3 {
+        let demand = Demand {
+            strategy: Strategy::NodeAffinity {
+                node: B,
+                soft: false,
+            },
+            ..Demand::task(cpus(1))
+        };
+        ask(&mut scheduler, request, demand);
+    }
+    forwards(&mut scheduler);
+    let demand = Demand {
+        locality: vec![(B, 1 << 20)],
+        ..Demand::task(cpus(1))
+    };
+    ask(&mut scheduler, 4, demand);
+    assert_eq!(forwards(&mut scheduler), [(4, B, false)]);
+}
+
+#[test]
 fn actors_without_cpu_spread() {
     let mut scheduler = scheduler(&[(A, 4), (B, 4)]);
     for index in 1..=2 {

@@ -93,7 +93,9 @@ impl<P: Clone, V: Clone> Owner<P, V> {
                 .filter(|(_, lease)| !lease.is_recalled && !lease.is_blocked)
                 .map(|(id, lease)| (lease.in_flight.len(), *id))
                 .min();
-            let Some((_, lease)) = best.filter(|(load, _)| *load < window as usize) else {
+            let open = best.filter(|(load, _)| *load < window as usize);
+            let own = open.map(|(_, lease)| lease);
+            let Some(lease) = own.or_else(|| self.borrow_idle(shape)) else {
                 break;
             };
             let Some(index) = self.shapes[shape.0 as usize].queue.pop_front() else {

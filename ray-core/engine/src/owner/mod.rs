@@ -84,7 +84,7 @@ impl Default for Limits {
             window_nanos: 1_000_000,
             idle_nanos: 20_000_000,
             pending_warned: 5000,
-            near_bytes: 1 << 20,
+            near_bytes: 100 << 10,
         }
     }
 }

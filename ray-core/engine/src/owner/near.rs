@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Owner, ShapeId, tasks::Kind};
-use crate::ids::NodeId;
+use super::{Owner, ShapeId, leases::Lease, tasks::Kind};
+use crate::ids::{LeaseId, NodeId};
 
 /// Where a value lies and how large it is; `None` for one that travels with the call.
 pub type Locate<V> = fn(&V) -> Option<(NodeId, u64)>;
@@ -92,6 +92,41 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         if let Some(task) = self.tasks.get_mut(index) {
             task.kind = Kind::Task { shape, lease };
         }
+    }
+
+    /// Takes over an idle lease of the same resources that a kin of the shape has where this one's tasks may run.
+    pub(super) fn borrow_idle(&mut self, shape: ShapeId) -> Option<LeaseId> {
+        let (kin, node) = match self.near.bases.get(&shape) {
+            Some((base, node)) => (vec![*base], Some(*node)),
+            None => {
+                let all = (shape, NodeId(u64::MIN))..=(shape, NodeId(u64::MAX));
+                (
+                    self.near
+                        .by_base
+                        .range(all)
+                        .map(|(_, near)| *near)
+                        .collect(),
+                    None,
+                )
+            }
+        };
+        let is_meant = |lease: &Lease| {
+            let is_free = lease.in_flight.is_empty() && !lease.is_recalled && !lease.is_blocked;
+            is_free && node.is_none_or(|node| lease.worker.node() == node)
+        };
+        let leases = kin
+            .iter()
+            .flat_map(|kin| &self.shapes[kin.0 as usize].leases);
+        let found = leases
+            .copied()
+            .find(|id| self.leases.get(id).is_some_and(is_meant))?;
+        let lease = self.leases.get_mut(&found)?;
+        let before = std::mem::replace(&mut lease.shape, shape);
+        self.shapes[before.0 as usize]
+            .leases
+            .retain(|other| *other != found);
+        self.shapes[shape.0 as usize].leases.push(found);
+        Some(found)
     }
 
     /// Queues a task whose arguments are all there, and sends what can be sent.

@@ -7,7 +7,7 @@ use crate::{
     failure::Failure,
     ids::{NodeId, ProcessId},
     resources::{Amount, Resources},
-    scheduler::policy::{Choice, affinity, hybrid, labels, spread},
+    scheduler::policy::{Candidate, Choice, affinity, hybrid, labels, spread},
     spec::{BundleRef, Demand, Strategy},
 };
 
@@ -21,14 +21,14 @@ impl ClusterScheduler {
         let shape = &demand.shape;
         let config = self.config.hybrid;
         let near = demand.origin;
+        if let Some(verdict) = self.follow_arguments(requester, demand) {
+            return verdict;
+        }
         let choice = match &demand.strategy {
             Strategy::Default if is_weightless_actor(demand) => {
                 spread::choose(&nodes, shape, self.last_spread)
             }
-            Strategy::Default => {
-                let preferred = self.nearest(demand).or(near);
-                hybrid::choose(&nodes, shape, preferred, config, draw)
-            }
+            Strategy::Default => hybrid::choose(&nodes, shape, near, config, draw),
             Strategy::Spread => spread::choose(&nodes, shape, self.last_spread),
             Strategy::NodeAffinity { node, soft } => {
                 let otherwise = if *soft {
@@ -91,25 +91,50 @@ impl ClusterScheduler {
         if !matches!(demand.strategy, Strategy::Default | Strategy::Spread) {
             return None;
         }
-        let in_line = |node: NodeId| {
-            let sent = self.forwarded.values();
-            sent.filter(|sent| sent.is_queued && sent.node == node)
-                .count()
-        };
-        let stands_in = |node: NodeId| {
-            self.forwarded.iter().any(|((asker, _), sent)| {
-                let is_alike = sent.pending.demand.shape == demand.shape;
-                sent.is_queued && sent.node == node && *asker == requester && is_alike
-            })
-        };
-        let lines = self
-            .view
-            .usable()
-            .filter(|(_, view)| view.is_feasible(&demand.shape) && !view.is_exhausted)
-            .filter(|(node, _)| !stands_in(*node))
-            .map(|(node, _)| (in_line(node), node))
-            .filter(|(len, _)| *len < self.config.line_max);
+        let lines = self.view.usable();
+        let lines = lines.filter_map(|(node, view)| {
+            let len = self.line_len((node, view), requester, demand)?;
+            Some((len, node))
+        });
         lines.min().map(|(_, node)| node)
+    }
+
+    /// Returns how many stand in line at a node, if one more may.
+    fn line_len(
+        &self,
+        (node, view): Candidate<'_>,
+        requester: ProcessId,
+        demand: &Demand,
+    ) -> Option<usize> {
+        if !view.is_feasible(&demand.shape) || view.is_exhausted {
+            return None;
+        }
+        let mut len = 0;
+        for ((asker, _), sent) in &self.forwarded {
+            if !sent.is_queued || sent.node != node {
+                continue;
+            }
+            if *asker == requester && sent.pending.demand.shape == demand.shape {
+                return None;
+            }
+            len += 1;
+        }
+        (len < self.config.line_max).then_some(len)
+    }
+
+    /// Sends a task where most of its arguments are, if that is much, and has it stand in line there if it must.
+    ///
+    /// What waits long is moved to a node that is idle, as everything that stands in line.
+    fn follow_arguments(&self, requester: ProcessId, demand: &Demand) -> Option<Verdict> {
+        let node = self.nearest(demand)?;
+        let nodes = self.view.usable();
+        let (_, view) = nodes.into_iter().find(|(id, _)| *id == node)?;
+        if view.has_room(&demand.shape) {
+            let is_bound = false;
+            return Some(Verdict::Send { node, is_bound });
+        }
+        let line = self.line_len((node, view), requester, demand);
+        line.map(|_| Verdict::Line(node))
     }
 
     /// Returns whether a node that is in doubt, or this one of them, could run the shape.
@@ -164,7 +189,7 @@ impl ClusterScheduler {
 
     /// Returns the node with most of a task's arguments, when that is much.
     fn nearest(&self, demand: &Demand) -> Option<NodeId> {
-        if demand.actor.is_some() {
+        if demand.actor.is_some() || demand.strategy != Strategy::Default {
             return None;
         }
         demand
