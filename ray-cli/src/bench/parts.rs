@@ -262,23 +262,17 @@ fn family() -> Result<Vec<u32>, Failed> {
     Ok(found)
 }
 
+/// Returns for how long the processes' threads have run: by `schedstat`, whose unit is a nanosecond.
 fn cpu_seconds(processes: &[u32]) -> Result<f64, Failed> {
-    let ticks_per_s = rustix::param::clock_ticks_per_second() as f64;
-    let mut ticks = 0.0;
+    let mut nanos = 0.0;
     for pid in processes {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        let fields: Vec<&str> = stat
-            .rsplit(") ")
-            .next()
-            .unwrap_or_default()
-            .split(' ')
-            .collect();
-        // utime and stime, the 14th and 15th of the line; two stand before the name's end.
-        for field in &fields[11..13] {
-            ticks += field.parse::<f64>()?;
+        for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+            let text = std::fs::read_to_string(thread?.path().join("schedstat"))?;
+            let ran = text.split_whitespace().next().unwrap_or_default();
+            nanos += ran.parse::<f64>()?;
         }
     }
-    Ok(ticks / ticks_per_s)
+    Ok(nanos / 1e9)
 }
 
 fn kib(path: &str, key: &str) -> Result<f64, Failed> {

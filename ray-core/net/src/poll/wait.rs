@@ -274,7 +274,7 @@ pub(super) const TICK: Duration = Duration::from_millis(1);
 /// After this long under one poller the watch thread stops looking until it is told.
 const PARK_AFTER: Duration = Duration::from_millis(3);
 /// No sleep is longer, so that a lost wake costs at most this.
-const SLEEP_MAX: Duration = Duration::from_millis(25);
+const SLEEP_MAX: Duration = Duration::from_millis(250);
 /// The longest spin of one wait.
 const SPIN_MAX: Duration = Duration::from_micros(50);
 /// After so many looks at memory a spinning thread lets others have its core.
