@@ -81,12 +81,19 @@ fn draw(words: &[&str]) -> Result<(), Failed> {
     let mut words = words.iter();
     while let Some(word) = words.next() {
         match *word {
+            "--help" | "-h" => {
+                println!("{USAGE}");
+                return Ok(());
+            }
             "--json" => is_json = true,
             "--out" => out = words.next().ok_or("--out needs a folder")?.into(),
             id if PLANS.iter().any(|plan| plan.id == id) => wanted.push(id),
             other => {
                 let ids = PLANS.map(|plan| plan.id).join(", ");
-                return Err(format!("`{other}` is neither a figure ({ids}) nor an option").into());
+                return Err(format!(
+                    "`{other}` is neither a figure ({ids}) nor an option; see --help"
+                )
+                .into());
             }
         }
     }
@@ -106,3 +113,15 @@ fn draw(words: &[&str]) -> Result<(), Failed> {
     }
     Ok(())
 }
+
+const USAGE: &str = "\
+The paper's figures on this machine: a table of each, a CSV file and a picture.
+
+usage: figures [8a] [8b] [9] [12a] [--json] [--out FOLDER]
+
+  8a     latency of a task by the size of its argument, on two nodes
+  8b     empty tasks a second by node processes
+  9      puts of one client by object size
+  12a    ring allreduce beside OpenMPI (`mpicc` and `mpirun` must be there)
+
+Without a name all of them; files go to FOLDER, `figures` unless told.";
