@@ -2,7 +2,7 @@
 
 use super::{
     ActorState, Owner,
-    references::Outcome,
+    object::Outcome,
     tasks::{Kind, Stage},
 };
 use crate::ids::{ActorId, ObjectId, ProcessId, TaskId};
