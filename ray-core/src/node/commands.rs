@@ -7,7 +7,7 @@ use ray_engine::{
     scheduler::Command,
 };
 
-use super::{Code, Hosting, NodeState, Outbox, Worker};
+use super::{Hosting, NodeState, Outbox, Worker, jobs::Code};
 use crate::{
     runtime::Runtime,
     wire::{Message, Variables, WorkerRow},

@@ -10,7 +10,7 @@ use ray_engine::{
 use ray_net::Peer;
 use ray_shm::SegmentRange;
 
-use super::{Drain, NEAR_BYTES, NodeRole, NodeState, segments::Asker, serve::Wanted};
+use super::{Drain, NodeRole, NodeState, requests::NEAR_BYTES, segments::Asker, serve::Wanted};
 use crate::{runtime::Runtime, wire::Message};
 
 impl NodeRole {
