@@ -14,7 +14,7 @@ use super::role::{ControlState, Outbox};
 use crate::{
     actor::CallLimits,
     runtime::Runtime,
-    wire::{ActorCreation, ActorStatus, JobSpec, Message},
+    wire::{ActorCreation, ActorStatus, ExecutableMessage, JobSpec, Message},
 };
 
 /// What the directory has no use for.
@@ -182,7 +182,10 @@ impl ControlState {
                     if let (Some(recipe), Some(notes)) = (recipe, notes) {
                         let job = notes.job;
                         if self.specs.contains_key(&job) {
-                            out.push((runtime.process(), Message::KeepExecutable { job }));
+                            out.push((
+                                runtime.process(),
+                                Message::Executables(ExecutableMessage::Keep { job }),
+                            ));
                         }
                         // Its creator may be gone, or come back to a head that does not know it yet.
                         let construct = Message::ConstructDetached {
@@ -292,7 +295,10 @@ impl ControlState {
             };
             let id = job.job;
             out.push((here, Message::JobAnnounced { job }));
-            out.push((here, Message::KeepExecutable { job: id }));
+            out.push((
+                here,
+                Message::Executables(ExecutableMessage::Keep { job: id }),
+            ));
         } else {
             out.push((here, Message::JobAnnounced { job: job.clone() }));
         }

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     config::{GATHER_ROWS_MAX, GATHER_TIMEOUT},
     runtime::Runtime,
-    wire::{Held, Message, ObjectRow, TaskPlace, TaskRow},
+    wire::{Held, LookMessage, Message, ObjectRow, TaskPlace, TaskRow},
 };
 
 /// The questions that are under way.
@@ -80,10 +80,10 @@ impl ControlRole {
             let wants_objects = table == Table::Objects;
             runtime.send(
                 node,
-                Message::Gather {
+                Message::Look(LookMessage::Gather {
                     request,
                     wants_objects,
-                },
+                }),
             );
         }
         let mut open = self.gatherings.open.lock();

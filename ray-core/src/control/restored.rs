@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     runtime::Runtime,
-    wire::{JobSpec, Message, Variables},
+    wire::{JobSpec, Message, ReunionMessage, Variables},
 };
 
 impl ControlRole {
@@ -127,7 +127,10 @@ impl ControlState {
         let keep = keep.copied().collect();
         let jobs = self.jobs.list().filter(|job| !job.state.is_ended());
         let jobs = jobs.map(|job| job.job).collect();
-        out.push((from, Message::Introduce { keep, jobs, is_new }));
+        out.push((
+            from,
+            Message::Reunion(ReunionMessage::Introduce { keep, jobs, is_new }),
+        ));
     }
 
     /// A node reports its workers: restored actors whose workers are not among them are dead.

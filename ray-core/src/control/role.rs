@@ -32,7 +32,10 @@ use super::{
 use crate::{
     config::{ENDED_JOBS_MAX, JOB_STOP_GRACE, NODE_SILENCE},
     runtime::{Runtime, courier::Courier},
-    wire::{ActorClaim, HostedActor, JobSpec, Location, Message, Variables},
+    wire::{
+        ActorClaim, HostedActor, JobSpec, LeaveMessage, Location, LookMessage, Message,
+        ReunionMessage, Variables,
+    },
 };
 
 /// What the control process knows and decides.
@@ -238,11 +241,11 @@ impl ControlRole {
     /// Handles a message for the control role.
     pub(crate) fn on_message(&self, runtime: &Arc<Runtime>, from: ProcessId, message: Message) {
         let now = runtime.now();
-        if let Message::Gathered {
+        if let Message::Look(LookMessage::Gathered {
             request,
             process,
             held,
-        } = message
+        }) = message
         {
             if process.node_process() == from.node_process() {
                 self.on_gathered(request, process, held);
@@ -292,12 +295,17 @@ impl ControlState {
             }
             Message::Heartbeat => state.health.on_heartbeat(from.node(), now),
             Message::ProbeReached { target } => state.health.on_probe_reached(target.node(), now),
-            Message::DrainAccepted => state.health.on_drain_accepted(from.node(), now),
-            Message::Leave => {
-                let (others, takers) = (state.nodes.others(from), state.takers(from));
-                out.push((from, Message::LeaveAmong { others, takers }));
+            Message::Leaving(LeaveMessage::DrainAccepted) => {
+                state.health.on_drain_accepted(from.node(), now)
             }
-            Message::Drained { moved, left } => {
+            Message::Leaving(LeaveMessage::Leave) => {
+                let (others, takers) = (state.nodes.others(from), state.takers(from));
+                out.push((
+                    from,
+                    Message::Leaving(LeaveMessage::LeaveAmong { others, takers }),
+                ));
+            }
+            Message::Leaving(LeaveMessage::Drained { moved, left }) => {
                 tracing::info!(node = %from.node(), moved, "a node is empty and leaves");
                 for object in left {
                     tracing::warn!(node = %from.node(), %object, "lost with a node that leaves");
@@ -329,8 +337,12 @@ impl ControlState {
                     out.push((from, Message::DeathTold { process, nodes }));
                 }
             }
-            Message::ClaimActor { claim } => state.on_claim(from, *claim, now),
-            Message::ActorsHosted { actors } => state.on_hosted(from, actors, now, out),
+            Message::Reunion(ReunionMessage::ClaimActor { claim }) => {
+                state.on_claim(from, *claim, now)
+            }
+            Message::Reunion(ReunionMessage::ActorsHosted { actors }) => {
+                state.on_hosted(from, actors, now, out)
+            }
             Message::WatchActor { actor } => state.directory.watch(actor, from, now),
             Message::KillActor { actor, no_restart } => {
                 state.directory.kill(actor, no_restart, now)
@@ -443,14 +455,10 @@ impl ControlState {
                 state.groups.on_node_view(from.node(), report, now);
             }
             Message::JobUp { job } => state.on_job_up(from, job, now, out),
-            Message::CreateGroup { .. }
-            | Message::RemoveGroup { .. }
-            | Message::BundlesPrepared { .. }
-            | Message::BundlesCommitted { .. }
-            | Message::BundlesRefused { .. } => state.on_group_message(from, message, now, out),
-            Message::JoinCollective { .. }
-            | Message::WithdrawCollective { .. }
-            | Message::LeaveCollective { .. } => state.on_collective_message(from, message),
+            Message::CreateGroup { .. } | Message::RemoveGroup { .. } | Message::Bundles(_) => {
+                state.on_group_message(from, message, now, out)
+            }
+            Message::Collective(said) => state.on_collective_message(from, said),
             Message::QueryResources { request } => {
                 let (total, available) = state.nodes.resources();
                 out.push((

@@ -12,7 +12,7 @@ use super::{
     NodeState, Outbox,
     jobs::{self, Code, JobOnNode, Progress},
 };
-use crate::wire::{JobSpec, Message};
+use crate::wire::{ExecutableMessage, JobSpec, Message};
 
 impl NodeState {
     /// A job is announced: its workers can be started from now on.
@@ -67,7 +67,10 @@ impl NodeState {
             Ok(Progress::GoOn(offset)) => {
                 let hash = job.spec.executable.hash;
                 let job = job.spec.job;
-                out.push((from, Message::FetchExecutable { job, hash, offset }));
+                out.push((
+                    from,
+                    Message::Executables(ExecutableMessage::Fetch { job, hash, offset }),
+                ));
             }
             Ok(Progress::Done(path)) => {
                 job.answer_code_askers(&path, out);
@@ -135,7 +138,10 @@ impl NodeState {
             tracing::error!(%error, %job, "a job's executable cannot be read");
             Vec::new()
         });
-        out.push((from, Message::ExecutablePart { job, offset, bytes }));
+        out.push((
+            from,
+            Message::Executables(ExecutableMessage::Part { job, offset, bytes }),
+        ));
     }
 
     /// Gives up what was kept for jobs that have ended and have no process here.

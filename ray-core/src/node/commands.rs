@@ -10,7 +10,7 @@ use ray_engine::{
 use super::{Hosting, NodeState, Outbox, Worker, jobs::Code};
 use crate::{
     runtime::Runtime,
-    wire::{Message, Variables, WorkerRow},
+    wire::{ExecutableMessage, Message, Variables, WorkerRow},
 };
 
 /// What is done once the node's lock is given back.
@@ -196,11 +196,11 @@ impl NodeState {
             if matches!(job.code, Code::Absent) {
                 job.code = Code::begin(&job.spec.executable, self.settings.cache.folder());
                 if matches!(job.code, Code::Arriving(_)) {
-                    let first = Message::FetchExecutable {
+                    let first = Message::Executables(ExecutableMessage::Fetch {
                         job: *id,
                         hash: job.spec.executable.hash,
                         offset: 0,
-                    };
+                    });
                     wishes.out.push((job.spec.driver, first));
                 }
             }

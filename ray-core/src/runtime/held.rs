@@ -9,7 +9,7 @@ use crate::{
     config::GATHER_ROWS_MAX,
     control::logs,
     store::Value,
-    wire::{Held, LogPart, Message, ObjectRow, TaskPlace, TaskRow},
+    wire::{Held, LogPart, LookMessage, Message, ObjectRow, TaskPlace, TaskRow},
     worker::submit::Core,
 };
 
@@ -21,10 +21,10 @@ impl Runtime {
             None => Vec::new(),
         };
         for worker in &asked {
-            let question = Message::Gather {
+            let question = Message::Look(LookMessage::Gather {
                 request,
                 wants_objects,
-            };
+            });
             self.send(*worker, question);
         }
         let mut held = Held {
@@ -55,11 +55,11 @@ impl Runtime {
         let process = self.process();
         self.send(
             from,
-            Message::Gathered {
+            Message::Look(LookMessage::Gathered {
                 request,
                 process,
                 held,
-            },
+            }),
         );
     }
 }
@@ -80,7 +80,10 @@ impl Runtime {
                 logs::read(&folder, &name, offset).map(|(text, next)| LogPart::Text(text, next))
             }
         };
-        self.send(from, Message::LogRead { request, outcome });
+        self.send(
+            from,
+            Message::Look(LookMessage::LogRead { request, outcome }),
+        );
     }
 }
 

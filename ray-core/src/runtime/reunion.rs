@@ -12,7 +12,7 @@ use ray_engine::ids::{JobId, ProcessId};
 use ray_net::CloseReason;
 
 use super::Runtime;
-use crate::wire::Message;
+use crate::wire::{Message, ReunionMessage};
 
 impl Runtime {
     /// The connection to the control role is gone. A head that is started again has the same id and port, so
@@ -77,9 +77,9 @@ impl Runtime {
             node.join(self);
             node.report(self);
             let actors = node.hosted_actors();
-            self.send_to_control(Message::ActorsHosted { actors });
+            self.send_to_control(Message::Reunion(ReunionMessage::ActorsHosted { actors }));
             for worker in node.ready_processes() {
-                self.send(worker, Message::HeadReturned);
+                self.send(worker, Message::Reunion(ReunionMessage::HeadReturned));
             }
             return;
         }
