@@ -2,7 +2,6 @@
 
 use ray_engine::{
     control::rendezvous::{Command, Join},
-    failure::WorkerExit,
     ids::ProcessId,
 };
 
@@ -74,15 +73,5 @@ impl ControlState {
             };
             out.push((to, Message::Collective(said)));
         }
-    }
-}
-
-/// Says how a member's process ended.
-pub(super) fn describe(exit: &WorkerExit) -> String {
-    match (exit.signal, exit.code) {
-        (Some(signal), _) => format!("its process {} was ended by signal {signal}", exit.pid),
-        (None, Some(code)) => format!("its process {} exited with code {code}", exit.pid),
-        (None, None) if exit.last_stderr.is_empty() => "its process ended".into(),
-        (None, None) => exit.last_stderr.clone(),
     }
 }

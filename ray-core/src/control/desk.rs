@@ -174,12 +174,16 @@ impl Desk for HeadDesk {
                 table: table @ (Table::Tasks | Table::Objects),
                 ..
             } => {
-                let gathered = control.gather(&runtime, table);
+                let gathered = control.gather_rows(&runtime, table);
                 Ok(all_of(gathered.rows, gathered.missing))
             }
             Query::List { table, .. } => control
                 .rows(table, &runtime)
                 .map(|rows| all_of(rows, Vec::new())),
+            Query::Timeline => {
+                let (events, missing) = control.gather_events(&runtime);
+                Ok(Answer::Timeline { events, missing })
+            }
             Query::NodeLogFiles { node } => match self.read_log(&runtime, &node, None)? {
                 LogPart::Files(files) => {
                     let files = files

@@ -1,6 +1,10 @@
 //! A head that takes up where an earlier one left off: nodes come back, detached actors are where they were.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use ray_engine::{
     control::actors::DirectoryState,
@@ -159,8 +163,17 @@ impl ControlState {
             return;
         }
         self.returns_until = None;
+        self.lookups.on_returns_over();
         for process in std::mem::take(&mut self.returning) {
             self.admitted.remove(&process);
+            // Somebody may have asked about their actors, of which nobody has told.
+            let asked_for = self.directory.actors().map(|(spec, ..)| spec.owner);
+            let owners: BTreeSet<ProcessId> = asked_for
+                .filter(|owner| owner.node_process() == process)
+                .collect();
+            for owner in owners {
+                self.directory.on_owner_died(owner, now);
+            }
             self.wish(Wish::ForgetNode(process));
             self.nodes
                 .tell_others(process, out, &|| Message::NodeDied { process });

@@ -3,6 +3,7 @@
 use std::{ffi::OsString, os::fd::OwnedFd, path::PathBuf, sync::Arc};
 
 use ray_engine::{
+    failure::ExitKind,
     ids::{JobId, ProcessId},
     scheduler::Command,
 };
@@ -153,6 +154,7 @@ impl NodeState {
                         addr: None,
                         ready: false,
                         evicted_from: None,
+                        ending: None,
                         hosting: None,
                     },
                 );
@@ -168,18 +170,27 @@ impl NodeState {
             Command::RecallLease { requester, lease } => {
                 wishes.out.push((requester, Message::RecallLease { lease }));
             }
-            Command::StopWorker { process } => wishes.out.push((process, Message::StopIdle)),
+            Command::StopWorker { process } => {
+                if let Some(worker) = self.workers.get_mut(&process) {
+                    worker.ends(ExitKind::IntendedSystemExit, "it was idle");
+                }
+                wishes.out.push((process, Message::StopIdle))
+            }
             Command::Tell(notice) => {
                 tracing::error!(?notice, "a node that is alone has nobody to tell");
             }
             Command::EvictWorker { process, group } => {
                 if let Some(worker) = self.workers.get_mut(&process) {
                     worker.evicted_from = Some(group);
+                    let detail = format!("its placement group {group} was removed");
+                    worker.ends(ExitKind::IntendedSystemExit, detail);
                     wishes.kill.push(worker.pid);
                 }
             }
             Command::KillWorker { process } => {
-                if let Some(worker) = self.workers.get(&process) {
+                if let Some(worker) = self.workers.get_mut(&process) {
+                    let detail = "the process or the job that it worked for has ended";
+                    worker.ends(ExitKind::IntendedSystemExit, detail);
                     wishes.kill.push(worker.pid);
                 }
             }

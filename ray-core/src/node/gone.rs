@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use ray_engine::{failure::WorkerExit, ids::ProcessId, time::Time};
+use ray_engine::{
+    failure::{ExitKind, WorkerExit},
+    ids::ProcessId,
+    time::Time,
+};
 use ray_net::CloseReason;
 
 use super::{NodeRole, NodeState, segments::Asker};
@@ -22,6 +26,10 @@ impl NodeRole {
                 return false;
             };
             exit.evicted_from = worker.evicted_from;
+            match worker.ending {
+                Some((kind, detail)) => (exit.kind, exit.detail) = (kind, detail),
+                None => exit.judge(),
+            }
             if !worker.ready {
                 state.failed_start = Some(describe(&exit));
             }
@@ -90,11 +98,14 @@ impl NodeRole {
             // It said goodbye and is on its way out; how it ends tells its exit status.
             return;
         }
-        let state = self.state.lock();
-        if let Some(worker) = state.workers.get(&process)
-            && !state.shutting_down
+        let mut state = self.state.lock();
+        let is_ending = state.shutting_down;
+        if let Some(worker) = state.workers.get_mut(&process)
+            && !is_ending
         {
             tracing::debug!(%process, %reason, "the connection to a worker is lost");
+            let detail = format!("the connection to it was lost: {reason}");
+            worker.ends(ExitKind::SystemError, detail);
             self.start.kill(worker.pid);
         }
     }

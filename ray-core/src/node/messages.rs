@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use ray_engine::{
-    failure::Failure,
+    failure::{ExitKind, Failure},
     ids::{ObjectId, ProcessId, RequestId},
     spec::Demand,
 };
@@ -156,14 +156,35 @@ impl NodeRole {
                 state.copies.asks.on_unblocked(from);
                 state.scheduler.on_worker_unblocked(from, now)
             }
-            Message::StayedBusy => state.scheduler.on_worker_stayed(from, now),
+            Message::StayedBusy => {
+                if let Some(worker) = state.workers.get_mut(&from) {
+                    worker.ending = None;
+                }
+                state.scheduler.on_worker_stayed(from, now)
+            }
             Message::KillWorker { worker } => {
-                if let Some(worker) = state.workers.get(&worker) {
+                if let Some(worker) = state.workers.get_mut(&worker) {
+                    let detail = "a call that it ran was cancelled by force";
+                    worker.ends(ExitKind::IntendedSystemExit, detail);
+                    self.start.kill(worker.pid);
+                }
+            }
+            Message::EndWorker {
+                worker,
+                kind,
+                detail,
+            } => {
+                if let Some(worker) = state.workers.get_mut(&worker) {
+                    worker.ends(kind, detail);
                     self.start.kill(worker.pid);
                 }
             }
             Message::ActorRunning { lease } => state.scheduler.on_actor_started(lease, now),
             Message::StopWorkersActor { worker, actor } => {
+                if let Some(worker) = state.workers.get_mut(&worker) {
+                    let detail = "the last handle of its actor is gone";
+                    worker.ends(ExitKind::IntendedSystemExit, detail);
+                }
                 out.push((worker, Message::StopActor { actor }))
             }
             said @ (Message::ActorStarted { .. }

@@ -34,6 +34,7 @@ use std::{
 
 use parking_lot::{Condvar, Mutex};
 use ray_engine::{
+    failure::ExitKind,
     ids::{ActorId, GroupId, JobId, LeaseId, ProcessId},
     resources::Resources,
     scheduler::{NodeScheduler, Placements, SchedulerConfig},
@@ -128,8 +129,17 @@ struct Worker {
     ready: bool,
     /// The removed placement group that it is ended for.
     evicted_from: Option<GroupId>,
+    /// Why it ends, once somebody wishes it.
+    ending: Option<(ExitKind, String)>,
     /// The actor that it was leased for.
     hosting: Option<Hosting>,
+}
+
+impl Worker {
+    /// Notes whose wish or fault its end is; what was said first counts.
+    fn ends(&mut self, kind: ExitKind, detail: impl Into<String>) {
+        self.ending.get_or_insert_with(|| (kind, detail.into()));
+    }
 }
 
 /// An actor on its way into a worker, or there.
@@ -350,6 +360,9 @@ impl NodeRole {
         self.pages.changed.notify_one();
         let mut state = self.state.lock();
         state.shutting_down = true;
+        for worker in state.workers.values_mut() {
+            worker.ends(ExitKind::IntendedSystemExit, "its node ended");
+        }
         state
             .workers
             .iter()

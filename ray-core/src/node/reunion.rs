@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
-use ray_engine::ids::{JobId, ProcessId};
+use ray_engine::{
+    failure::ExitKind,
+    ids::{JobId, ProcessId},
+};
 
 use super::{NodeRole, NodeState, Worker};
 use crate::{
+    Error,
     runtime::Runtime,
     wire::{HostedActor, JobSpec, Message},
 };
@@ -42,9 +46,12 @@ impl NodeRole {
                     .is_some_and(|hosting| hosting.incarnation.is_none());
                 keep.contains(process) || (jobs.contains(&worker.job) && !is_on_its_way)
             };
-            let workers = state.workers.iter();
-            for (_, worker) in workers.filter(|(process, worker)| !stays(process, worker)) {
-                self.start.kill(worker.pid);
+            for (process, worker) in &mut state.workers {
+                if !stays(process, worker) {
+                    let detail = "nobody who came back to the head has a use for it";
+                    worker.ends(ExitKind::IntendedSystemExit, detail);
+                    self.start.kill(worker.pid);
+                }
             }
             state.forget_ended_jobs(now);
         });
@@ -86,6 +93,16 @@ impl NodeState {
         let Some(worker) = self.workers.get_mut(&worker) else {
             return;
         };
+        match said {
+            Message::ActorExit { cause, .. } => {
+                worker.ends(ExitKind::IntendedUserExit, cause);
+            }
+            Message::ActorStartFailed { failure, .. } => {
+                let detail = format!("its constructor failed: {}", Error::from(failure.clone()));
+                worker.ends(ExitKind::UserError, detail);
+            }
+            _ => {}
+        }
         match (said, &mut worker.hosting) {
             (Message::ActorStarted { incarnation, .. }, Some(hosting)) => {
                 hosting.incarnation = Some(*incarnation);

@@ -105,8 +105,11 @@ impl Message {
                 | Message::QueryNodes { .. }
                 | Message::Look(LookMessage::Gathered { .. })
                 | Message::Heartbeat
-                | Message::Reunion(ReunionMessage::ClaimActor { .. })
-                | Message::Reunion(ReunionMessage::ActorsHosted { .. })
+                | Message::Reunion(
+                    ReunionMessage::ClaimActor { .. }
+                        | ReunionMessage::AllClaimed
+                        | ReunionMessage::ActorsHosted { .. }
+                )
                 | Message::ProbeReached { .. }
                 | Message::Leaving(
                     LeaveMessage::DrainAccepted

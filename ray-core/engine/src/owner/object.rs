@@ -80,6 +80,12 @@ impl<V> Owned<V> {
         self.dependents
     }
 
+    /// Returns how many references others were given and have not given back.
+    pub(super) fn lent(&self) -> u64 {
+        let open = self.credits().iter().map(|(_, sum)| (*sum).max(0));
+        open.sum::<i64>().unsigned_abs()
+    }
+
     pub(super) fn new(task: u64) -> Owned<V> {
         Owned {
             outcome: None,

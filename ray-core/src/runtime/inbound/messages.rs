@@ -244,10 +244,9 @@ impl Runtime {
                 }
             }
             Message::Pong => self.send_to_control(Message::ProbeReached { target: from }),
-            Message::Look(LookMessage::Gather {
-                request,
-                wants_objects,
-            }) => this.on_gather(from, request, wants_objects),
+            Message::Look(LookMessage::Gather { request, wanted }) => {
+                this.on_gather(from, request, wanted)
+            }
             Message::Look(LookMessage::Gathered { .. }) if self.control_role.is_none() => {
                 // A worker's answer, on its way to whoever asked.
                 self.send_to_control(message);

@@ -3,13 +3,13 @@
 use ray_engine::ids::ProcessId;
 use rkyv::{Archive, Deserialize, Serialize};
 
-use crate::wire::{Held, LogPart};
+use crate::wire::{Held, LogPart, LookFor};
 
 /// What is said when somebody looks at the cluster.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug)]
 pub(crate) enum LookMessage {
     /// The control role asks a node what its processes hold, and the node its workers.
-    Gather { request: u64, wants_objects: bool },
+    Gather { request: u64, wanted: LookFor },
     Gathered {
         request: u64,
         process: ProcessId,

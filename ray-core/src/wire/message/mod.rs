@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 
 use ray_engine::{
     chunks::Chunks,
-    failure::{Failure, WorkerExit},
+    failure::{ExitKind, Failure, WorkerExit},
     ids::{ActorId, GroupId, JobId, LeaseId, NodeId, ObjectId, ProcessId, TaskId},
     resources::Resources,
     spec::{Demand, NodeReport, Placement, PlacementStrategy},
@@ -160,6 +160,12 @@ pub(crate) enum Message {
     /// Ends a worker at once, for a forced cancel.
     KillWorker {
         worker: ProcessId,
+    },
+    /// Ends a worker at once, and says whose wish or fault that is.
+    EndWorker {
+        worker: ProcessId,
+        kind: ExitKind,
+        detail: String,
     },
     // Reference counting between processes.
     OpenCredit {

@@ -18,6 +18,11 @@ pub(crate) enum ReunionMessage {
     HeadReturned,
     /// A creator tells a head that was started again of its actor.
     ClaimActor { claim: Box<ActorClaim> },
-    /// A node tells such a head which actors it hosts.
-    ActorsHosted { actors: Vec<HostedActor> },
+    /// A creator has told such a head of all its actors.
+    AllClaimed,
+    /// A node tells such a head which actors it hosts, and which of its workers may have created others.
+    ActorsHosted {
+        actors: Vec<HostedActor>,
+        creators: Vec<ProcessId>,
+    },
 }

@@ -100,6 +100,8 @@ pub enum Command {
     KillWorker {
         /// Which.
         worker: ProcessId,
+        /// Why.
+        cause: String,
     },
     /// Let an actor end after what was submitted.
     StopActor {

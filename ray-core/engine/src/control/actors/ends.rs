@@ -47,17 +47,7 @@ impl ActorDirectory {
             return self.bury(id, Failure::PlacementGroupRemoved(group));
         }
         if actor.restarts_left == 0 || actor.has_no_handles {
-            let how = match (exit.signal, exit.code) {
-                (Some(signal), _) => {
-                    format!("its process {} was ended by signal {signal}", exit.pid)
-                }
-                (None, Some(code)) => format!("its process {} exited with code {code}", exit.pid),
-                // Nobody saw it end: what is known of it is the reason.
-                (None, None) if exit.pid == 0 && !exit.last_stderr.is_empty() => {
-                    exit.last_stderr.clone()
-                }
-                (None, None) => format!("its process {} ended", exit.pid),
-            };
+            let how = exit.describe();
             let last = if exit.last_stderr.is_empty() || exit.pid == 0 {
                 String::new()
             } else {
@@ -90,15 +80,19 @@ impl ActorDirectory {
         }
         if !no_restart && actor.restarts_left != 0 {
             match actor.worker {
-                Some(worker) => self.commands.push_back(Command::KillWorker { worker }),
+                Some(worker) => {
+                    let cause = KILLED.to_owned();
+                    let kill = Command::KillWorker { worker, cause };
+                    self.commands.push_back(kill);
+                }
                 // Not placed yet: the kill uses a restart up, and the wait for a worker goes on.
                 None => actor.restarts_left -= i32::from(actor.restarts_left > 0),
             }
             return;
         }
         let incarnation = actor.incarnation;
-        let cause = "it was killed by `kill`".to_owned();
-        self.end_process(id);
+        let cause = KILLED.to_owned();
+        self.end_process(id, &cause);
         self.bury(
             id,
             Failure::ActorDied {
@@ -174,7 +168,7 @@ impl ActorDirectory {
             .collect::<Vec<_>>();
         for (id, incarnation) in orphans {
             let cause = format!("its creator {owner} died");
-            self.end_process(id);
+            self.end_process(id, &cause);
             self.bury(
                 id,
                 Failure::ActorDied {
@@ -186,9 +180,11 @@ impl ActorDirectory {
         }
     }
 
-    fn end_process(&mut self, id: ActorId) {
+    fn end_process(&mut self, id: ActorId, cause: &str) {
         if let Some(worker) = self.actors.get(&id).and_then(|actor| actor.worker) {
-            self.commands.push_back(Command::KillWorker { worker });
+            let cause = cause.to_owned();
+            self.commands
+                .push_back(Command::KillWorker { worker, cause });
         }
     }
 
@@ -244,3 +240,6 @@ impl ActorDirectory {
         true
     }
 }
+
+/// Why an actor ends that somebody kills.
+const KILLED: &str = "it was killed by `kill`";

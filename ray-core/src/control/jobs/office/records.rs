@@ -27,7 +27,8 @@ impl JobOffice {
             return Ok(record.clone());
         }
         let called = |record: &&JobRecord| {
-            record.name.as_deref() == Some(named) || record.id().to_string().starts_with(named)
+            let begins = !named.is_empty() && record.id().to_string().starts_with(named);
+            record.name.as_deref() == Some(named) || begins
         };
         let mut found = records().filter(called);
         match (found.next(), found.count()) {
