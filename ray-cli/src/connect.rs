@@ -8,7 +8,7 @@ use crate::Failed;
 #[derive(clap::Args)]
 pub struct Connect {
     /// Where the head listens [default: RAY_ADDRESS, else your head on this machine].
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = crate::options::address)]
     address: Option<String>,
     /// What lets you ask it [default: RAY_TOKEN, which other users cannot read in a process list].
     #[arg(long)]
@@ -16,6 +16,11 @@ pub struct Connect {
 }
 
 impl Connect {
+    /// Returns whether a cluster is named among the options.
+    pub fn has_address(&self) -> bool {
+        self.address.is_some()
+    }
+
     /// Returns a client of the cluster that the options, the environment or this machine name.
     ///
     /// # Errors

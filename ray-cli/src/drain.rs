@@ -14,6 +14,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 #[command(after_help = "Example: ray drain gpu-3 --deadline 10m")]
 pub struct Options {
     /// The node, by its name or the beginning of its id.
+    #[arg(value_parser = options::text)]
     node: String,
     /// End it after this long, empty or not, for example 90s or 10m [default: when it is empty].
     #[arg(long, value_name = "SPAN", value_parser = options::span)]

@@ -14,8 +14,8 @@ use ray_core::control::{Answer, Client, Command, Filter, JobRequest, Query, Row,
 use crate::{
     Failed,
     connect::Connect,
-    list, logs,
-    table::{Format, print},
+    list, logs, options,
+    table::{Format, note, print},
 };
 
 /// How often a command looks how a job is.
@@ -86,6 +86,7 @@ pub struct ListOptions {
 #[derive(clap::Args)]
 pub struct StatusOptions {
     /// Its id, the beginning of it, or its name.
+    #[arg(value_parser = options::text)]
     job: String,
     /// How to print.
     #[arg(long, value_enum, default_value_t = Format::Table)]
@@ -98,6 +99,7 @@ pub struct StatusOptions {
 #[derive(clap::Args)]
 pub struct LogsOptions {
     /// Its id, the beginning of it, or its name.
+    #[arg(value_parser = options::text)]
     job: String,
     /// Go on printing until it ends.
     #[arg(long, short)]
@@ -110,6 +112,7 @@ pub struct LogsOptions {
 #[derive(clap::Args)]
 pub struct StopOptions {
     /// Its id, the beginning of it, or its name.
+    #[arg(value_parser = options::text)]
     job: String,
     /// Return at once instead of when it has ended.
     #[arg(long)]
@@ -174,10 +177,14 @@ fn submit(options: SubmitOptions) -> Result<ExitCode, Failed> {
     let job = client.submit_job(request, &path)?;
     if options.no_wait {
         print([&job])?;
-        eprintln!("see how it is: ray job status {job}; what it writes: ray job logs -f {job}");
+        note(format_args!(
+            "see how it is: ray job status {job}; what it writes: ray job logs -f {job}"
+        ));
         return Ok(ExitCode::SUCCESS);
     }
-    eprintln!("job {job}; it goes on without this command: ray job logs -f {job}");
+    note(format_args!(
+        "job {job}; it goes on without this command: ray job logs -f {job}"
+    ));
     let row = follow(&client, &job)?;
     let status = row.text("status");
     let why = row.text("message");
@@ -186,7 +193,7 @@ fn submit(options: SubmitOptions) -> Result<ExitCode, Failed> {
     } else {
         format!(": {why}")
     };
-    eprintln!("job {job} {status}{why}");
+    note(format_args!("job {job} {status}{why}"));
     let code = match (status.as_str(), row.value("exit_code").as_u64()) {
         ("SUCCEEDED", _) => 0,
         ("FAILED", Some(code)) => u8::try_from(code).unwrap_or(1).max(1),

@@ -5,7 +5,7 @@ use ray_core::control::{Answer, Client, Filter, Query, Row, Table};
 use crate::{
     Failed,
     connect::Connect,
-    table::{Format, lines, print, printable},
+    table::{Format, lines, note, print, printable},
 };
 
 /// The options of `ray list`.
@@ -34,6 +34,7 @@ pub struct GetOptions {
     /// nodes, workers, actors, tasks, objects, placement-groups or jobs.
     table: Table,
     /// The id, or a beginning of it that no other has.
+    #[arg(value_parser = crate::options::text)]
     id: String,
     /// How to print.
     #[arg(long, value_enum, default_value_t = Format::Table)]
@@ -100,10 +101,10 @@ pub fn print_rows(
         print(lines(columns, &cells))?;
     }
     if rows.len() < total {
-        eprintln!(
+        note(format_args!(
             "{} of {total} shown; raise --limit or add a --filter",
             rows.len()
-        );
+        ));
     }
     complain(&missing);
     Ok(())
@@ -177,12 +178,13 @@ fn cells(row: &Row, columns: &[&str]) -> Vec<String> {
 }
 
 /// Says what is not in what is shown.
-fn complain(missing: &[String]) {
+pub fn complain(missing: &[String]) {
     const SHOWN: usize = 10;
     for line in missing.iter().take(SHOWN) {
-        eprintln!("missing: {}", printable(line));
+        note(format_args!("missing: {}", printable(line)));
     }
     if missing.len() > SHOWN {
-        eprintln!("missing: and {} others", missing.len() - SHOWN);
+        let others = missing.len() - SHOWN;
+        note(format_args!("missing: and {others} others"));
     }
 }

@@ -11,6 +11,7 @@ use ray_core::control::{Answer, Client, LogFile, Query};
 use crate::{
     Failed,
     connect::Connect,
+    options,
     table::{lines, print, size},
 };
 
@@ -22,12 +23,13 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 #[command(after_help = "Examples: ray logs; ray logs head-812.log; ray logs --node gpu-3 --follow")]
 pub struct Options {
     /// The file to print; without it and without --follow the files are listed.
+    #[arg(value_parser = options::text)]
     file: Option<String>,
     /// Go on printing what is added; without a file, of every file.
     #[arg(long, short)]
     follow: bool,
     /// The node whose files are meant, by its name or the beginning of its id [default: the head].
-    #[arg(long, value_name = "NODE")]
+    #[arg(long, value_name = "NODE", value_parser = options::text)]
     node: Option<String>,
     #[command(flatten)]
     connect: Connect,

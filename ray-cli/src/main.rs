@@ -2,15 +2,18 @@
 
 mod bench;
 mod connect;
+mod doctor;
 mod drain;
 mod job;
 mod list;
 mod logs;
+mod memory;
 mod options;
 mod start;
 mod status;
 mod stop;
 mod table;
+mod timeline;
 mod token;
 
 use std::{error::Error, process::ExitCode};
@@ -49,6 +52,12 @@ enum Command {
     Summary(list::SummaryOptions),
     /// Show what the processes of the head or of another node wrote.
     Logs(logs::Options),
+    /// Write what ran where and when as a trace that Perfetto shows.
+    Timeline(timeline::Options),
+    /// Show every reference to an object: its kind, its size, its owner, who holds it.
+    Memory(memory::Options),
+    /// Check what this machine may lack, and say what to do.
+    Doctor(doctor::Options),
     /// Run programs on the cluster, and look after them.
     #[command(subcommand)]
     Job(job::JobCommand),
@@ -65,6 +74,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Job(command) => return ended(job::run(command)),
+        Command::Doctor(options) => return ended(doctor::run(&options)),
         Command::Start(options) => start::run(options),
         Command::Stop(options) => stop::run(&options),
         Command::Drain(options) => drain::run(&options),
@@ -73,6 +83,8 @@ fn main() -> ExitCode {
         Command::Get(options) => list::get(&options),
         Command::Summary(options) => list::summary(&options),
         Command::Logs(options) => logs::run(&options),
+        Command::Timeline(options) => timeline::run(&options),
+        Command::Memory(options) => memory::run(&options),
         Command::Token(command) => token::run(&command),
         Command::Bench(options) => bench::run(&options),
         Command::Part(part) => bench::run_part(&part),
@@ -86,7 +98,7 @@ fn ended(done: Result<ExitCode, Failed>) -> ExitCode {
         // Whoever read the output, `head` for example, has seen enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("ray: {error}");
+            table::note(format_args!("ray: {error}"));
             ExitCode::FAILURE
         }
     }

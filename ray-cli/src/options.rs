@@ -2,6 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use ray_core::control::Client;
+
+/// More of anything is a typing error.
+const AMOUNT_MAX: f64 = 1e9;
+
 /// Reads a size: bytes, or a number with K, M, G or T (powers of 1024), with or without `iB` or `B`.
 pub fn size(text: &str) -> Result<u64, String> {
     let wrong = || format!("`{text}` is not a size such as 4096, 512MiB or 8G");
@@ -24,6 +29,30 @@ pub fn size(text: &str) -> Result<u64, String> {
         Ok(bytes as u64)
     } else {
         Err(wrong())
+    }
+}
+
+/// Reads a text that says something: an empty one comes from a variable that is not set.
+pub fn text(text: &str) -> Result<String, String> {
+    match text.trim().is_empty() {
+        true => Err("it is empty; is a variable not set?".into()),
+        false => Ok(text.to_owned()),
+    }
+}
+
+/// Reads the address of a head.
+pub fn address(text: &str) -> Result<String, String> {
+    match Client::check_address(text) {
+        Ok(()) => Ok(text.to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Reads an amount of a resource.
+pub fn amount(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(amount) if (0.0..=AMOUNT_MAX).contains(&amount) => Ok(amount),
+        _ => Err(format!("`{text}` is not an amount from 0 to {AMOUNT_MAX}")),
     }
 }
 
@@ -64,11 +93,11 @@ pub fn pairs(text: &str) -> Result<BTreeMap<String, String>, String> {
 
 /// Reads `name=number,name=number`.
 pub fn amounts(text: &str) -> Result<BTreeMap<String, f64>, String> {
-    let amount = |(name, value): (String, String)| match value.parse::<f64>() {
-        Ok(amount) if amount.is_finite() && amount >= 0.0 => Ok((name, amount)),
-        _ => Err(format!("`{name}={value}`: not an amount from 0 up")),
+    let named = |(name, value): (String, String)| match amount(&value) {
+        Ok(amount) => Ok((name, amount)),
+        Err(wrong) => Err(format!("{name}: {wrong}")),
     };
-    pairs(text)?.into_iter().map(amount).collect()
+    pairs(text)?.into_iter().map(named).collect()
 }
 
 #[cfg(test)]
@@ -88,6 +117,19 @@ mod tests {
         }
         for text in ["", "G", "-1", "1X", "1e400", "9999999999T", "é"] {
             assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_amount_is_a_number_from_nothing_up() {
+        assert_eq!(amount("0.5"), Ok(0.5));
+        for wrong in ["-1", "nan", "inf", "1e300", "two", ""] {
+            assert!(amount(wrong).is_err(), "{wrong}");
+        }
+        assert!(text("").is_err() && text(" ").is_err() && text("n1").is_ok());
+        assert!(address("head:6379").is_ok() && address("head").is_ok());
+        for wrong in ["", "head:99999", "head:port", "a b:1", "http://head:1"] {
+            assert!(address(wrong).is_err(), "{wrong}");
         }
     }
 

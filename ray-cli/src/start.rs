@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader},
     net::IpAddr,
     path::PathBuf,
     process::{Command, Stdio},
@@ -14,6 +14,7 @@ use std::{
 
 use ray_core::{
     Config,
+    control::Current,
     daemon::{Daemon, HeadConfig, NodeConfig, NodeOptions, StopReason, Stopper},
 };
 use rustix::{
@@ -21,7 +22,10 @@ use rustix::{
     stdio::{dup2_stderr, dup2_stdout},
 };
 
-use crate::{Failed, options};
+use crate::{
+    Failed, options,
+    table::{note, print, say},
+};
 
 /// The options of `ray start`.
 #[derive(clap::Args)]
@@ -34,7 +38,7 @@ pub struct Options {
     #[arg(long, conflicts_with_all = ["address", "token"], required_unless_present = "address")]
     head: bool,
     /// Join the cluster whose head listens there.
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = options::address)]
     address: Option<String>,
     /// What lets this node join [default: RAY_TOKEN, which other users cannot read in a process list].
     #[arg(long)]
@@ -49,13 +53,13 @@ pub struct Options {
     #[arg(long, value_name = "IP")]
     advertise: Option<IpAddr>,
     /// The name this node is listed under [default: the host's].
-    #[arg(long)]
+    #[arg(long, value_parser = options::text)]
     name: Option<String>,
     /// CPUs to offer [default: all].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = options::amount, allow_negative_numbers = true)]
     num_cpus: Option<f64>,
     /// GPUs to offer [default: 0].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = options::amount, allow_negative_numbers = true)]
     num_gpus: Option<f64>,
     /// Memory to offer, for example 8GiB [default: 70 % of the machine's].
     #[arg(long, value_name = "SIZE", value_parser = options::size)]
@@ -113,15 +117,22 @@ pub fn run(options: Options) -> Result<(), Failed> {
     let is_detached = options.detached;
     let patience = options.reconnect_within;
     let stopper = end_on_signals()?;
+    let other = options.head.then(another_head).flatten();
     let daemon = start(options)?;
     stopper.set(daemon.stopper()).ok();
     greet(&daemon, address.as_deref());
+    if let Some(Current { address, pid, .. }) = other {
+        note(format_args!(
+            "another head of yours runs at {address} (pid {pid}); `ray stop` and the other commands go to \
+             this one from now on, unless --address and --token say otherwise"
+        ));
+    }
     if is_detached {
-        println!("logs: {}\n{READY}", daemon.run_dir().join("logs").display());
-        std::io::stdout().flush()?;
+        let logs = daemon.run_dir().join("logs");
+        print([format!("logs: {}", logs.display()), READY.to_owned()])?;
         leave_terminal(&daemon)?;
     } else {
-        println!("Ctrl-C ends it");
+        say("Ctrl-C ends it");
     }
     let why = daemon.wait_for_stop();
     let daemon_saw = daemon.last_of_head();
@@ -134,6 +145,13 @@ pub fn run(options: Options) -> Result<(), Failed> {
         .into()),
         _ => Ok(()),
     }
+}
+
+/// Returns the head that commands without an address go to so far.
+fn another_head() -> Option<Current> {
+    let found = Current::find().ok()??;
+    let process = std::path::Path::new("/proc").join(found.pid.to_string());
+    process.exists().then_some(found)
 }
 
 fn start(options: Options) -> Result<Daemon, Failed> {
@@ -176,15 +194,19 @@ fn start(options: Options) -> Result<Daemon, Failed> {
 fn greet(daemon: &Daemon, joined: Option<&str>) {
     let node = daemon.node_id();
     if let Some(address) = joined {
-        println!("node {node} of the cluster at {address}");
+        say(format_args!("node {node} of the cluster at {address}"));
         return;
     }
     let address = daemon.address();
-    println!("head at {address}, node {node}");
-    println!("  look at it:     ray status");
-    println!("  let others in:  ray token create --role node");
-    println!("  add a machine:  RAY_TOKEN=<token> ray start --address {address}");
-    println!("  use it:         RAY_ADDRESS={address} RAY_TOKEN=<token> <program>");
+    say(format_args!("head at {address}, node {node}"));
+    say("  look at it:     ray status");
+    say("  let others in:  ray token create --role node");
+    say(format_args!(
+        "  add a machine:  RAY_TOKEN=<token> ray start --address {address}"
+    ));
+    say(format_args!(
+        "  use it:         RAY_ADDRESS={address} RAY_TOKEN=<token> <program>"
+    ));
 }
 
 /// Lets Ctrl-C, SIGTERM and SIGHUP end this process in order, and a second one at once.
@@ -246,18 +268,18 @@ fn detach(is_head: bool) -> Result<(), Failed> {
     for line in BufReader::new(said).lines() {
         let line = line?;
         if line == READY {
-            println!(
-                "it runs in the background as process {}; {}",
-                child.id(),
-                if is_head {
-                    "`ray stop` ends the cluster"
-                } else {
-                    "SIGTERM ends it, and so does `ray stop --node` at the head"
-                }
-            );
+            let ends = if is_head {
+                "`ray stop` ends the cluster"
+            } else {
+                "SIGTERM ends it, and so does `ray stop --node` at the head"
+            };
+            let pid = child.id();
+            say(format_args!(
+                "it runs in the background as process {pid}; {ends}"
+            ));
             return Ok(());
         }
-        println!("{line}");
+        say(line);
     }
     // It has said on standard error why it did not start.
     Err(format!("it did not start ({})", child.wait()?).into())

@@ -28,8 +28,7 @@ pub fn run(options: &Options) -> Result<(), Failed> {
     let client = options.connect.client()?;
     let status = client.status()?;
     if options.format == Format::Json {
-        println!("{}", serde_json::to_string(&status)?);
-        return Ok(());
+        return Ok(print([serde_json::to_string(&status)?])?);
     }
     print(describe(client.address(), &status))?;
     Ok(())

@@ -9,7 +9,7 @@ use rustix::{
     process::{Pid, PidfdFlags, pidfd_open},
 };
 
-use crate::{Failed, connect::Connect};
+use crate::{Failed, connect::Connect, options, table::say};
 
 /// A head has this long to end its nodes and itself.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[command(after_help = "Example: ray stop --node n5f2")]
 pub struct Options {
     /// End this node only, and leave the rest.
-    #[arg(long, value_name = "NODE_ID")]
+    #[arg(long, value_name = "NODE_ID", value_parser = options::text)]
     node: Option<String>,
     #[command(flatten)]
     connect: Connect,
@@ -42,7 +42,10 @@ pub fn run(options: &Options) -> Result<(), Failed> {
         return match (&here, head) {
             (Some(current), None) => {
                 current.withdraw();
-                println!("the head (pid {}) had ended already", current.pid);
+                say(format_args!(
+                    "the head (pid {}) had ended already",
+                    current.pid
+                ));
                 Ok(())
             }
             (Some(current), Some(_)) => Err(format!(
@@ -54,13 +57,13 @@ pub fn run(options: &Options) -> Result<(), Failed> {
         };
     }
     match (&options.node, head) {
-        (Some(node), _) => println!("node {node} is ending"),
-        (None, None) => println!("the cluster is ending"),
+        (Some(node), _) => say(format_args!("node {node} is ending")),
+        (None, None) => say("the cluster is ending"),
         (None, Some(head)) => {
             if !has_ended(&head)? {
                 return Err(format!("the head did not end within {PATIENCE:?}").into());
             }
-            println!("the cluster has ended");
+            say("the cluster has ended");
         }
     }
     Ok(())

@@ -53,6 +53,16 @@ pub fn print(lines: impl IntoIterator<Item = impl Display>) -> io::Result<()> {
     out.flush()
 }
 
+/// Prints what is said beside the work: a reader that is gone must not end it.
+pub fn say(line: impl Display) {
+    print([line]).ok();
+}
+
+/// Prints a line for people on standard error, whoever reads it.
+pub fn note(line: impl Display) {
+    writeln!(io::stderr(), "{line}").ok();
+}
+
 /// Returns a text that is safe to print: names come from programs, and escapes move the cursor.
 pub fn printable(text: &str) -> String {
     let safe = |letter: char| {

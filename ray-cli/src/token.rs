@@ -5,7 +5,7 @@ use ray_core::control::{Answer, Command, Role};
 use crate::{
     Failed,
     connect::Connect,
-    table::{Format, lines, print, span},
+    table::{Format, lines, note, print, say, span},
 };
 
 /// What to do with tokens.
@@ -50,6 +50,7 @@ pub struct ListOptions {
 #[derive(clap::Args)]
 pub struct RevokeOptions {
     /// The token's id, as `ray token list` shows it.
+    #[arg(value_parser = crate::options::text)]
     token_id: String,
     #[command(flatten)]
     connect: Connect,
@@ -81,7 +82,7 @@ pub fn run(command: &TokenCommand) -> Result<(), Failed> {
             options.connect.client()?.command(Command::RevokeToken {
                 token_id: options.token_id.clone(),
             })?;
-            println!("token {} is worthless now", options.token_id);
+            say(format_args!("token {} is worthless now", options.token_id));
             Ok(())
         }
     }
@@ -98,11 +99,15 @@ fn create(options: &CreateOptions) -> Result<(), Failed> {
         return Err(crate::OTHER_ANSWER.into());
     };
     // The token alone on standard output, for `RAY_TOKEN=$(ray token create ...)`.
-    println!("{text}");
+    print([text])?;
     let address = client.address();
     match options.role {
-        Role::Node => eprintln!("add a machine: RAY_TOKEN=<token> ray start --address {address}"),
-        _ => eprintln!("use it: RAY_ADDRESS={address} RAY_TOKEN=<token> <command>"),
+        Role::Node => note(format_args!(
+            "add a machine: RAY_TOKEN=<token> ray start --address {address}"
+        )),
+        _ => note(format_args!(
+            "use it: RAY_ADDRESS={address} RAY_TOKEN=<token> <command>"
+        )),
     }
     Ok(())
 }

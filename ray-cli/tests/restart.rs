@@ -2,45 +2,13 @@
 
 mod common;
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
-use common::{User, end, eventually, once_there};
+use common::{
+    User, end, eventually, once_there, path,
+    work::{Counter, CounterHandle, hold, pid},
+};
 use ray_core::{Error, Lifetime, prelude::*};
-
-#[remote]
-fn pid() -> u32 {
-    std::process::id()
-}
-
-#[remote(resources("second" = 1.0))]
-fn hold(begun: String, until: String) -> u32 {
-    std::fs::write(begun, "begun").expect("written");
-    while !Path::new(&until).exists() {
-        std::thread::park_timeout(Duration::from_millis(20));
-    }
-    7
-}
-
-#[actor]
-struct Counter {
-    value: i64,
-}
-
-#[remote]
-impl Counter {
-    pub fn new(start: i64) -> Self {
-        Self { value: start }
-    }
-
-    pub fn add(&mut self, by: i64) -> i64 {
-        self.value += by;
-        self.value
-    }
-
-    pub fn pid(&self) -> u32 {
-        std::process::id()
-    }
-}
 
 #[ray_core::test]
 fn nodes_come_back_to_a_head_that_was_killed_and_new_jobs_run() -> ray_core::Result<()> {
@@ -163,7 +131,6 @@ fn a_driver_whose_head_stays_away_is_told_so_and_what_runs_ends_well() -> ray_co
     let driver = user.driver(&address);
     let ray = driver.reconnect_within(Duration::from_secs(2)).init()?;
     let [begun, gate] = ["begun", "gate"].map(|name| user.dir.path().join(name));
-    let path = |path: &Path| path.to_str().expect("UTF-8").to_owned();
     let held = hold::remote(path(&begun), path(&gate));
     let never = pid::options()
         .num_cpus(3.0)

@@ -2,45 +2,20 @@
 
 mod common;
 
-use std::{path::Path, thread, time::Duration};
+use std::{
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
 
-use common::{User, end, eventually, once_there};
-use ray_core::{Amount, Error, PlacementStrategy, Resources, get_all, placement_group, prelude::*};
-
-#[remote]
-fn pid() -> u32 {
-    std::process::id()
-}
-
-#[remote(resources("second" = 1.0))]
-fn hold(begun: String, until: String) -> u32 {
-    std::fs::write(begun, "begun").expect("written");
-    while !Path::new(&until).exists() {
-        thread::park_timeout(Duration::from_millis(20));
-    }
-    7
-}
-
-#[actor]
-struct Counter {
-    value: i64,
-}
-
-#[remote]
-impl Counter {
-    pub fn new(start: i64) -> Self {
-        Self { value: start }
-    }
-
-    pub fn add(&mut self, by: i64) -> i64 {
-        self.value += by;
-        self.value
-    }
-
-    pub fn pid(&self) -> u32 {
-        std::process::id()
-    }
-}
+use common::{
+    User, end, eventually, once_there, path,
+    work::{Counter, CounterHandle, hold, pid},
+};
+use ray_core::{
+    Amount, Config, Error, PlacementStrategy, Resources, get_all, placement_group, prelude::*,
+};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// An actor that makes another one, so that the other's creator is a worker.
 #[actor]
@@ -65,10 +40,6 @@ impl Parent {
     pub fn child_pid(&mut self) -> Result<u32, Error> {
         self.child.pid().get()
     }
-}
-
-fn path(path: &Path) -> String {
-    path.to_str().expect("UTF-8").to_owned()
 }
 
 #[ray_core::test]
@@ -190,5 +161,69 @@ fn what_runs_for_a_driver_that_does_not_come_back_is_ended() -> ray_core::Result
     assert!(common::ends(&worker), "nobody is left who wants it");
     let ray = user.join(&address)?;
     assert!(pid::options().resource("second", 2.0).remote().get()? > 0);
+    ray.shutdown()
+}
+
+/// The other driver of the test below, which starts this very file; by itself it has nothing to do.
+#[test]
+fn a_driver_that_stays_until_it_is_told() {
+    let until = std::env::var_os("STAYS_UNTIL");
+    if until.is_none() && std::env::var_os("RAY_WORKER").is_none() {
+        return;
+    }
+    let config = Config::new().namespace("here");
+    let ray = config.object_store_memory(32 << 20).init().expect("a head");
+    let counter = Counter::options().name("counter").resource("second", 0.1);
+    let counter = counter.remote(10);
+    assert_eq!(counter.add(1).get().expect("it lives"), 11);
+    let until = std::path::PathBuf::from(until.expect("a driver has it"));
+    std::fs::write(&until, "ready").expect("written");
+    assert!(eventually(|| !until.exists()));
+    ray.shutdown().expect("an end");
+}
+
+#[ray_core::test]
+fn a_name_that_its_driver_has_not_told_of_yet_is_waited_for() -> ray_core::Result<()> {
+    let user = User::new();
+    let (head, address) = user.start_same_head();
+    let _node = user.start_node(&address);
+    let token = user.ok(&["token", "create", "--role", "driver"]);
+    let stays = user.dir.path().join("stays");
+    let mut other = Command::new(std::env::current_exe().expect("this file"))
+        .args(["--exact", "a_driver_that_stays_until_it_is_told"])
+        .env("RAY_ADDRESS", &address)
+        .env("RAY_TOKEN", token.trim())
+        .env("STAYS_UNTIL", &stays)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("it runs");
+    let is_ready = eventually(|| stays.exists());
+    let other_pid = Pid::from_child(&other);
+    kill_process(other_pid, Signal::STOP).expect("it runs");
+    head.kill();
+    let (_head, address) = user.start_same_head();
+    let ray = user.join(&address).expect("a head");
+    let looked_up = thread::spawn(|| CounterHandle::named("counter"));
+    let own = Counter::options().name("own").resource("second", 0.1);
+    let own = own.remote(1);
+    assert_eq!(own.add(1).get().ok(), Some(2));
+    let own = CounterHandle::named("own").expect("it is there");
+    assert_eq!(own.add(1).get().ok(), Some(3));
+    let was_waited_for = !looked_up.is_finished();
+    kill_process(other_pid, Signal::CONT).expect("it is there");
+    let found = looked_up.join().expect("no panic");
+    let added = found.and_then(|found| once_there(|| found.add(1)));
+    std::fs::remove_file(&stays).expect("it is there");
+    let ended = other.wait().expect("it ends");
+    assert!(is_ready && was_waited_for && ended.success(), "{ended}");
+    assert_eq!(added?, 12);
+    // Everybody is back by now: what nobody has is known at once.
+    let nobody = CounterHandle::named("nobody");
+    assert!(
+        matches!(nobody, Err(Error::NotFound(_))),
+        "{:?}",
+        nobody.err()
+    );
     ray.shutdown()
 }

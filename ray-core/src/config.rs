@@ -345,12 +345,22 @@ pub const CACHE_LIMIT: u64 = 10 << 30;
 pub const RECIPE_BYTES_MAX: usize = 512 << 10;
 /// A node and a driver wait this long for a head that is gone, and a head for the nodes of the one before.
 pub const RECONNECT_WITHIN: Duration = Duration::from_secs(60);
+/// A head that was started again keeps the question for a name open this long while others may tell of it.
+pub const LOOKUP_PATIENCE: Duration = Duration::from_secs(20);
+/// Such questions at most; further ones are answered at once.
+pub const LOOKUPS_MAX: usize = 10_000;
 /// Tasks or objects that one process names when somebody lists them.
 pub const GATHER_ROWS_MAX: usize = 2000;
+/// Calls that have ended and of which a worker can still tell.
+pub const EVENTS_KEPT: usize = 2000;
+/// Calls that one answer about the whole cluster tells of, the newest.
+pub const EVENTS_MAX: usize = 20_000;
 /// A list of tasks or objects waits this long for processes to answer.
 pub const GATHER_TIMEOUT: Duration = Duration::from_secs(2);
 /// A node has this long to answer for its logs.
 pub const NODE_LOG_TIMEOUT: Duration = Duration::from_secs(5);
+/// Worker processes that have ended and are still listed.
+pub const ENDED_WORKERS_MAX: usize = 1000;
 /// Submitted jobs that are over and still listed.
 pub const ENDED_JOBS_MAX: usize = 1000;
 /// A job's program has this long to end after it was asked to.

@@ -79,3 +79,29 @@ fn an_actor_that_exits_is_dropped_and_one_that_is_killed_is_not() -> ray_core::R
     assert_eq!(killed.count(), 0);
     Ok(())
 }
+
+#[ray_core::test]
+fn a_handle_of_an_earlier_runtime_says_that_its_actor_is_gone() -> ray_core::Result<()> {
+    let (left, notes) = (Tally::new(), Tally::new());
+    let ray = init()?;
+    let diary = Diary::remote(left.path());
+    let object = ray_core::put(&1_u32)?;
+    diary.note(notes.path()).get()?;
+    ray.shutdown()?;
+
+    let ray = init()?;
+    for _ in 0..2 {
+        let lost = diary.note(notes.path()).get();
+        assert!(matches!(lost, Err(Error::ActorDied { .. })), "{lost:?}");
+    }
+    let lost = diary.ready().get();
+    assert!(matches!(lost, Err(Error::ActorDied { .. })), "{lost:?}");
+    let lost = object.get();
+    assert!(lost.is_err(), "{lost:?}");
+    // What is new works beside it.
+    let other = Diary::remote(left.path());
+    other.note(notes.path()).get()?;
+    assert_eq!(notes.count(), 2);
+    drop((diary, object));
+    ray.shutdown()
+}

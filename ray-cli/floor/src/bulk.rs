@@ -6,21 +6,18 @@
 
 use std::{
     any::Any,
-    io::{BufRead as _, BufReader},
-    net::{Ipv4Addr, SocketAddr, UdpSocket},
-    process::Stdio,
+    net::{Ipv4Addr, UdpSocket},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use bytes::Bytes;
 use quinn::{
-    ClientConfig, Endpoint, EndpointConfig, ServerConfig, TokioRuntime, TransportConfig,
+    Endpoint, EndpointConfig, ServerConfig, TokioRuntime, TransportConfig,
     congestion::{Controller, ControllerFactory},
 };
-use rustls::{RootCertStore, pki_types::CertificateDer};
 
-use crate::FloorError;
+use crate::{FloorError, sides};
 
 /// The largest packet of which ten fit into one send; bytes.
 const MTU: u16 = 6500;
@@ -101,17 +98,8 @@ fn endpoint(server: Option<ServerConfig>) -> Result<Endpoint, FloorError> {
 /// What the socket or the peer's connection reported.
 pub fn bulk_server() -> Result<(), FloorError> {
     runtime()?.block_on(async {
-        let made = rcgen::generate_simple_self_signed(vec!["floor".into()])?;
-        let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-        let mut config = ServerConfig::with_single_cert(vec![made.cert.der().clone()], key.into())?;
-        config.transport_config(transport());
-        let endpoint = endpoint(Some(config))?;
-        let hex: String = made.cert.der().iter().map(|b| format!("{b:02x}")).collect();
-        println!("{} {hex}", endpoint.local_addr()?.port());
-        let incoming = tokio::time::timeout(Duration::from_secs(10), endpoint.accept())
-            .await?
-            .ok_or("the endpoint closed")?;
-        let connection = incoming.await?;
+        let (connection, _endpoint) =
+            sides::serve(transport(), |config| endpoint(Some(config))).await?;
         // The measuring side closes the connection when it is done.
         while let Ok((mut send, mut receive)) = connection.accept_bi().await {
             while receive.read_chunk(usize::MAX, true).await?.is_some() {}
@@ -128,29 +116,9 @@ pub fn bulk_server() -> Result<(), FloorError> {
 /// What the process, the socket or the connection reported.
 pub fn measure_bulk(argv: &[String], bytes: usize, rounds: usize) -> Result<Vec<f64>, FloorError> {
     runtime()?.block_on(async {
-        let mut server = std::process::Command::new(&argv[0])
-            .args(&argv[1..])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let output = server.stdout.take().ok_or("no pipe from the server")?;
-        let mut line = String::new();
-        BufReader::new(output).read_line(&mut line)?;
-        let (port, hex) = line
-            .trim()
-            .split_once(' ')
-            .ok_or("no line from the server")?;
-        let der = (0..hex.len() / 2)
-            .map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16))
-            .collect::<Result<Vec<u8>, _>>()?;
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from(der))?;
-        let mut config = ClientConfig::with_root_certificates(Arc::new(roots))?;
-        config.transport_config(transport());
+        let server = sides::start(argv, transport())?;
         let mut endpoint = endpoint(None)?;
-        endpoint.set_default_client_config(config);
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse()?));
-        let connection = endpoint.connect(address, "floor")?.await?;
+        let connection = server.connect(&mut endpoint).await?;
         let chunk = Bytes::from(vec![7u8; CHUNK]);
         let mut rates = Vec::with_capacity(rounds);
         for _ in 0..rounds {
@@ -166,9 +134,7 @@ pub fn measure_bulk(argv: &[String], bytes: usize, rounds: usize) -> Result<Vec<
             receive.read_to_end(1).await?;
             rates.push(bytes as f64 / 1e9 / start.elapsed().as_secs_f64());
         }
-        connection.close(0u8.into(), b"done");
-        endpoint.wait_idle().await;
-        server.wait()?;
+        server.end(connection, endpoint).await?;
         Ok(rates)
     })
 }

@@ -6,6 +6,7 @@
 mod bulk;
 mod memory;
 mod quic;
+mod sides;
 mod wake;
 
 pub use bulk::{bulk_server, measure_bulk};

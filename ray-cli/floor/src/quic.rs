@@ -1,21 +1,11 @@
 //! Raw quinn between two processes: one stream, 64-byte frames, nothing else.
 
-use std::{
-    io::{BufRead as _, BufReader},
-    net::{Ipv4Addr, SocketAddr},
-    process::Stdio,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{net::Ipv4Addr, sync::Arc, time::Instant};
 
-use quinn::{
-    ClientConfig, Connection, ConnectionError, Endpoint, ReadError, RecvStream, SendStream,
-    ServerConfig, TransportConfig,
-};
-use rustls::{RootCertStore, pki_types::CertificateDer};
+use quinn::{ConnectionError, Endpoint, ReadError, RecvStream, SendStream, TransportConfig};
 use tokio::io::AsyncWriteExt as _;
 
-use crate::{FloorError, median};
+use crate::{FloorError, median, sides};
 
 /// Bytes of a frame: the header of ours.
 const FRAME: usize = 64;
@@ -51,17 +41,8 @@ fn transport() -> Arc<TransportConfig> {
 /// What the socket or the peer's connection reported.
 pub fn echo_server() -> Result<(), FloorError> {
     runtime()?.block_on(async {
-        let made = rcgen::generate_simple_self_signed(vec!["floor".into()])?;
-        let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-        let mut config = ServerConfig::with_single_cert(vec![made.cert.der().clone()], key.into())?;
-        config.transport_config(transport());
-        let endpoint = Endpoint::server(config, (Ipv4Addr::LOCALHOST, 0).into())?;
-        let hex: String = made.cert.der().iter().map(|b| format!("{b:02x}")).collect();
-        println!("{} {hex}", endpoint.local_addr()?.port());
-        let incoming = tokio::time::timeout(Duration::from_secs(10), endpoint.accept())
-            .await?
-            .ok_or("the endpoint closed")?;
-        let connection = incoming.await?;
+        let here = |config| Ok(Endpoint::server(config, (Ipv4Addr::LOCALHOST, 0).into())?);
+        let (connection, _endpoint) = sides::serve(transport(), here).await?;
         let (mut send, mut receive) = connection.accept_bi().await?;
         let mut buffer = vec![0u8; 64 << 10];
         loop {
@@ -84,44 +65,18 @@ pub fn echo_server() -> Result<(), FloorError> {
 /// What the process, the socket or the connection reported.
 pub fn measure_quic(argv: &[String], calls: usize, frames: usize) -> Result<QuicFloor, FloorError> {
     runtime()?.block_on(async {
-        let mut server = std::process::Command::new(&argv[0])
-            .args(&argv[1..])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let output = server.stdout.take().ok_or("no pipe from the server")?;
-        let mut line = String::new();
-        BufReader::new(output).read_line(&mut line)?;
-        let (connection, endpoint) = connect(&line).await?;
+        let server = sides::start(argv, transport())?;
+        let mut endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into())?;
+        let connection = server.connect(&mut endpoint).await?;
         let (mut send, mut receive) = connection.open_bi().await?;
         let call_us = sync_calls(&mut send, &mut receive, calls).await?;
         let pipelined_per_s = pipelined(send, receive, frames).await?;
-        connection.close(0u8.into(), b"done");
-        endpoint.wait_idle().await;
-        server.wait()?;
+        server.end(connection, endpoint).await?;
         Ok(QuicFloor {
             call_us,
             pipelined_per_s,
         })
     })
-}
-
-async fn connect(line: &str) -> Result<(Connection, Endpoint), FloorError> {
-    let (port, hex) = line
-        .trim()
-        .split_once(' ')
-        .ok_or("no line from the server")?;
-    let der = (0..hex.len() / 2)
-        .map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16))
-        .collect::<Result<Vec<u8>, _>>()?;
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from(der))?;
-    let mut config = ClientConfig::with_root_certificates(Arc::new(roots))?;
-    config.transport_config(transport());
-    let mut endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into())?;
-    endpoint.set_default_client_config(config);
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse()?));
-    Ok((endpoint.connect(address, "floor")?.await?, endpoint))
 }
 
 async fn sync_calls(

@@ -17,6 +17,8 @@ pub use parts::{Part, run_part};
 use ray_core::Config;
 use report::Report;
 
+use crate::table::note;
+
 /// What stopped a measurement.
 pub type Failed = Box<dyn Error + Send + Sync>;
 
@@ -112,7 +114,10 @@ pub fn run(options: &Options) -> Result<(), Failed> {
             if progress {
                 let (name, _) = group.metrics[0];
                 let took = start.elapsed().as_secs_f64();
-                eprintln!("{repeat}/{} {name} {took:.1} s", options.repeats);
+                note(format_args!(
+                    "{repeat}/{} {name} {took:.1} s",
+                    options.repeats
+                ));
             }
         }
     }

@@ -11,6 +11,7 @@ use super::{
     Failed, GROUPS, Group, Sample, actors, floors, sample,
     tasks::{self, noop},
 };
+use crate::table::print;
 
 /// One measurement in a process of its own.
 #[derive(clap::Subcommand)]
@@ -50,7 +51,7 @@ pub fn run_part(part: &Part) -> Result<(), Failed> {
                 _ => return Err(format!("no measurement is called \"{what}\"").into()),
             };
             for sample in samples {
-                println!("sample {} {}", sample.name, sample.value);
+                print([format!("sample {} {}", sample.name, sample.value)])?;
             }
             Ok(())
         }

@@ -1,6 +1,7 @@
 //! Medians of the repeats, as a table beside the floors or as JSON lines.
 
 use super::Sample;
+use crate::table::say;
 
 #[derive(Default)]
 pub struct Report(Vec<Row>);
@@ -42,10 +43,10 @@ impl Report {
             row.samples.sort_by(f64::total_cmp);
         }
         if !json {
-            println!(
+            say(format_args!(
                 "{:<40} {:>14} {:>14} {:>14}  {:<8} of the floor",
                 "metric", "median", "min", "max", "unit"
-            );
+            ));
         }
         for row in &self.0 {
             let (low, high) = (row.samples[0], row.samples[row.samples.len() - 1]);
@@ -55,9 +56,9 @@ impl Report {
                     "metric": row.name, "value": rounded(median), "unit": row.unit,
                     "min": rounded(low), "max": rounded(high), "n": row.samples.len(),
                 });
-                println!("{line}");
+                say(line);
             } else {
-                println!(
+                say(format_args!(
                     "{:<40} {:>14} {:>14} {:>14}  {:<8} {}",
                     row.name,
                     shown(median),
@@ -65,7 +66,7 @@ impl Report {
                     shown(high),
                     row.unit,
                     self.ratio(row.name, median)
-                );
+                ));
             }
         }
     }

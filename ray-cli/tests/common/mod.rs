@@ -2,9 +2,11 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub mod work;
+
 use std::{
     io::{BufRead as _, BufReader, Read as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Output, Stdio},
 };
 
@@ -212,6 +214,11 @@ pub fn once_there<T: ray_core::Data>(
         !is_away
     });
     last
+}
+
+/// Returns a path as tasks take it.
+pub fn path(path: &Path) -> String {
+    path.to_str().expect("UTF-8").to_owned()
 }
 
 pub fn text(bytes: &[u8]) -> String {

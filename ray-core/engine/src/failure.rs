@@ -129,4 +129,51 @@ pub struct WorkerExit {
     pub attempt: u32,
     /// The removed placement group that it had to leave, if it had to.
     pub evicted_from: Option<GroupId>,
+    /// Who wished it, or whose fault it was.
+    pub kind: ExitKind,
+    /// The wish or the fault in words; empty when the exit status says it all.
+    pub detail: String,
 }
+
+/// Whose wish or fault the end of a worker process was.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ExitKind {
+    /// Nobody wished it.
+    #[default]
+    SystemError,
+    /// A fault of user code left nothing to go on with.
+    UserError,
+    /// The runtime had no more use for it, or was told to end it.
+    IntendedSystemExit,
+    /// User code left.
+    IntendedUserExit,
+}
+
+impl WorkerExit {
+    /// Returns how it ended, in words.
+    pub fn describe(&self) -> String {
+        if !self.detail.is_empty() {
+            return self.detail.clone();
+        }
+        match (self.signal, self.code) {
+            (Some(signal), _) => format!("its process {} was ended by signal {signal}", self.pid),
+            (None, Some(code)) => format!("its process {} exited with code {code}", self.pid),
+            (None, None) if self.pid == 0 && !self.last_stderr.is_empty() => {
+                self.last_stderr.clone()
+            }
+            (None, None) => format!("its process {} ended", self.pid),
+        }
+    }
+
+    /// Notes what is known of an end that nobody announced.
+    pub fn judge(&mut self) {
+        self.kind = match (self.signal, self.code) {
+            (None, Some(0)) => ExitKind::IntendedUserExit,
+            (None, Some(PANIC_CODE)) => ExitKind::UserError,
+            _ => ExitKind::SystemError,
+        };
+    }
+}
+
+/// What a Rust process exits with after a panic, and a worker whose actor restarts after one.
+const PANIC_CODE: i32 = 101;

@@ -167,6 +167,23 @@ impl Demand {
             ..Demand::default()
         }
     }
+
+    /// Returns the demand of a worker that is to host an actor, which then holds `running`.
+    pub fn actor(
+        actor: ActorId,
+        job: JobId,
+        placement: Placement,
+        (shape, running): (Resources, Resources),
+    ) -> Demand {
+        Demand {
+            job,
+            strategy: placement.strategy,
+            bundle: placement.bundle,
+            actor: Some((actor, running)),
+            origin: Some(actor.owner.node()),
+            ..Demand::task(shape)
+        }
+    }
 }
 
 /// What a node tells the control process about itself, each time with a higher version.

@@ -234,7 +234,9 @@ fn actors_go_with_their_creator() {
     let mut directory = alive(spec());
     directory.on_owner_died(CREATOR, NOW);
     assert!(is_dead(&directory));
-    assert!(commands(&mut directory).contains(&Command::KillWorker { worker: WORKER }));
+    let cause = "it was killed by `kill`".to_owned();
+    let worker = WORKER;
+    assert!(commands(&mut directory).contains(&Command::KillWorker { worker, cause }));
 }
 
 #[test]

@@ -56,7 +56,7 @@ use crate::{
     Error, Result,
     config::COLLECTIVE_TIMEOUT,
     runtime::{self, Runtime, waiters::time_limit},
-    wire::Message,
+    wire::{CollectiveMessage, Message},
 };
 
 /// How the elements of all members become one.
@@ -126,19 +126,19 @@ impl Group {
     ) -> Result<Group> {
         let runtime = runtime::current()?;
         let (request, cell) = runtime.collectives.begin_join(name, rank);
-        runtime.send_to_control(Message::JoinCollective {
+        runtime.send_to_control(Message::Collective(CollectiveMessage::Join {
             request,
             job: runtime.job(),
             name: name.to_owned(),
             rank,
             world: world_size,
             addr: runtime.public_addr(),
-        });
+        }));
         let waited = runtime.block(&cell, Some(time_limit(timeout)));
         let mut outcome = runtime.collectives.take_outcome(request);
         if outcome.is_none() {
             // The answer says who was missing, unless the last one came just now.
-            runtime.send_to_control(Message::WithdrawCollective { request });
+            runtime.send_to_control(Message::Collective(CollectiveMessage::Withdraw { request }));
             runtime
                 .net()
                 .wait(&cell.waiter, Some(Instant::now() + WITHDRAW_TIMEOUT));

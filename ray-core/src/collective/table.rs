@@ -23,7 +23,7 @@ use crate::{
     config::{COLLECTIVE_CHUNK_BYTES, COLLECTIVE_EARLY_PARTS_MAX, COLLECTIVE_WINDOW},
     runtime::{Runtime, waiters::WaitCell},
     store::{AlignedBytes, Value},
-    wire::{ArchivedPartMeta, Message, PartMeta, Place, Roster, Say, kind},
+    wire::{ArchivedPartMeta, CollectiveMessage, Message, PartMeta, Place, Roster, Say, kind},
     worker::submit::push_frame,
 };
 
@@ -181,7 +181,10 @@ impl Seat {
             }
         }
         let group = self.group;
-        runtime.send_to_control(Message::LeaveCollective { group, untold });
+        runtime.send_to_control(Message::Collective(CollectiveMessage::Leave {
+            group,
+            untold,
+        }));
     }
 
     /// Appends a part of the conversation to a member's outgoing frames.

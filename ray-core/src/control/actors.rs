@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use ray_engine::{
     control::actors::{ActorSpec, Command as ActorCommand, DirectoryState},
-    failure::Failure,
+    failure::{ExitKind, Failure},
     ids::{ActorId, JobId, LeaseId, ProcessId},
     spec::{Demand, Placement},
     time::Time,
@@ -14,7 +14,7 @@ use super::role::{ControlState, Outbox};
 use crate::{
     actor::CallLimits,
     runtime::Runtime,
-    wire::{ActorCreation, ActorStatus, JobSpec, Message},
+    wire::{ActorCreation, ActorStatus, ExecutableMessage, JobSpec, Message},
 };
 
 /// What the directory has no use for.
@@ -96,6 +96,15 @@ pub(super) fn spec_of(creation: ActorCreation, owner: ProcessId) -> ActorSpec {
     }
 }
 
+/// Returns what a node is told that is to end a worker which the control role has no use for.
+pub(super) fn end_worker(worker: ProcessId, why: impl Into<String>) -> Message {
+    Message::EndWorker {
+        worker,
+        kind: ExitKind::IntendedSystemExit,
+        detail: why.into(),
+    }
+}
+
 impl ControlState {
     pub(super) fn create_actor(
         &mut self,
@@ -117,6 +126,19 @@ impl ControlState {
         let notes = ActorNotes::of(&creation, self.specs.get(&creation.job));
         self.actors.insert(creation.actor, notes);
         self.directory.create(spec_of(creation, owner), now)
+    }
+
+    /// A process wants to know how an actor is, now and from now on.
+    ///
+    /// One that nobody knows, and whose creator's node is no part of the cluster, ended with that node: its
+    /// handle has come from elsewhere, say from an earlier runtime of the same process.
+    pub(super) fn on_watch(&mut self, from: ProcessId, actor: ActorId, now: Time) {
+        let is_unknown = self.directory.state(actor).is_none();
+        self.directory.watch(actor, from, now);
+        let home = actor.owner.node_process();
+        if is_unknown && !self.nodes.is_alive(home) && !self.returning.contains(&home) {
+            self.directory.on_owner_died(actor.owner, now);
+        }
     }
 
     /// A node passes on what one of its workers says about its actor.
@@ -155,14 +177,7 @@ impl ControlState {
                     Some(notes) => (notes.job, notes.placement.clone()),
                     None => (JobId(0), Placement::default()),
                 };
-                let demand = Demand {
-                    job,
-                    strategy: placement.strategy,
-                    bundle: placement.bundle,
-                    actor: Some((actor, running)),
-                    origin: Some(actor.owner.node()),
-                    ..Demand::task(shape)
-                };
+                let demand = Demand::actor(actor, job, placement, (shape, running));
                 self.place(runtime.process(), request, job, demand, now);
             }
             ActorCommand::CancelLeaseRequest { request } => {
@@ -182,7 +197,10 @@ impl ControlState {
                     if let (Some(recipe), Some(notes)) = (recipe, notes) {
                         let job = notes.job;
                         if self.specs.contains_key(&job) {
-                            out.push((runtime.process(), Message::KeepExecutable { job }));
+                            out.push((
+                                runtime.process(),
+                                Message::Executables(ExecutableMessage::Keep { job }),
+                            ));
                         }
                         // Its creator may be gone, or come back to a head that does not know it yet.
                         let construct = Message::ConstructDetached {
@@ -223,8 +241,8 @@ impl ControlState {
                 let status = self.status_of(state);
                 out.push((to, Message::ActorState { actor, status }));
             }
-            ActorCommand::KillWorker { worker } => {
-                out.push((worker.node_process(), Message::KillWorker { worker }));
+            ActorCommand::KillWorker { worker, cause } => {
+                out.push((worker.node_process(), end_worker(worker, cause)));
             }
             ActorCommand::StopActor { actor, worker } => {
                 out.push((
@@ -292,7 +310,10 @@ impl ControlState {
             };
             let id = job.job;
             out.push((here, Message::JobAnnounced { job }));
-            out.push((here, Message::KeepExecutable { job: id }));
+            out.push((
+                here,
+                Message::Executables(ExecutableMessage::Keep { job: id }),
+            ));
         } else {
             out.push((here, Message::JobAnnounced { job: job.clone() }));
         }

@@ -353,7 +353,9 @@ impl Clerk {
                     ..tables::summarize(table, &rows)
                 }))
             }
-            query @ (Query::NodeLogFiles { .. } | Query::NodeLog { .. }) => self.desk.query(query),
+            query @ (Query::NodeLogFiles { .. } | Query::NodeLog { .. } | Query::Timeline) => {
+                self.desk.query(query)
+            }
             Query::Job { job } => {
                 let office = self.desk.jobs().ok_or(NO_JOBS)?;
                 office

@@ -9,12 +9,12 @@ use ray_engine::{
 };
 
 use super::{
-    actors::{ActorNotes, Host, restarts_left, spec_of},
+    actors::{ActorNotes, Host, end_worker, restarts_left, spec_of},
     role::{ControlState, Outbox},
 };
 use crate::{
     actor::CallLimits,
-    wire::{ActorClaim, HostedActor, Message},
+    wire::{ActorClaim, HostedActor},
 };
 
 impl ControlState {
@@ -66,8 +66,8 @@ impl ControlState {
                 self.hosted.insert(actor, hosted);
             } else if !self.hosts.contains_key(&hosted.worker) {
                 // Its creator had not heard of this life, and another is on its way.
-                let worker = hosted.worker;
-                out.push((from, Message::KillWorker { worker }));
+                let why = "its actor has another life by now";
+                out.push((from, end_worker(hosted.worker, why)));
             }
         }
         let is_here = |claim: &ActorClaim| {
@@ -104,7 +104,8 @@ impl ControlState {
         }
         for hosted in std::mem::take(&mut self.hosted).into_values() {
             let worker = hosted.worker;
-            out.push((worker.node_process(), Message::KillWorker { worker }));
+            let why = "the creator of its actor did not come back to the head";
+            out.push((worker.node_process(), end_worker(worker, why)));
         }
     }
 

@@ -53,6 +53,14 @@ impl Client {
         }
     }
 
+    /// Checks that a text has the form of an address; asks nobody.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`], which says what the form is.
+    pub fn check_address(address: &str) -> Result<()> {
+        split(address).map(drop)
+    }
+
     /// Returns where the head is looked for.
     pub fn address(&self) -> &str {
         &self.address

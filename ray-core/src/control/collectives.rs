@@ -2,18 +2,17 @@
 
 use ray_engine::{
     control::rendezvous::{Command, Join},
-    failure::WorkerExit,
     ids::ProcessId,
 };
 
 use super::role::{ControlState, Outbox};
-use crate::wire::{Message, Roster};
+use crate::wire::{CollectiveMessage, Message, Roster};
 
 impl ControlState {
     /// A process wants to be in a group, or in it no more.
-    pub(super) fn on_collective_message(&mut self, from: ProcessId, message: Message) {
-        match message {
-            Message::JoinCollective {
+    pub(super) fn on_collective_message(&mut self, from: ProcessId, said: CollectiveMessage) {
+        match said {
+            CollectiveMessage::Join {
                 request,
                 job,
                 name,
@@ -29,8 +28,8 @@ impl ControlState {
                 world,
                 addr,
             }),
-            Message::WithdrawCollective { request } => self.rendezvous.withdraw(from, request),
-            Message::LeaveCollective { group, untold } => {
+            CollectiveMessage::Withdraw { request } => self.rendezvous.withdraw(from, request),
+            CollectiveMessage::Leave { group, untold } => {
                 self.rendezvous.on_left(from, group, &untold)
             }
             other => tracing::warn!(%from, ?other, "this is not about a collective group"),
@@ -39,7 +38,7 @@ impl ControlState {
 
     pub(super) fn run_rendezvous(&mut self, out: &mut Outbox) {
         while let Some(command) = self.rendezvous.poll_command() {
-            out.push(match command {
+            let (to, said) = match command {
                 Command::Formed {
                     to,
                     request,
@@ -47,7 +46,7 @@ impl ControlState {
                     members,
                 } => {
                     let outcome = Ok(Roster { group, members });
-                    (to, Message::CollectiveJoined { request, outcome })
+                    (to, CollectiveMessage::Joined { request, outcome })
                 }
                 Command::Refuse {
                     to,
@@ -55,7 +54,7 @@ impl ControlState {
                     failure,
                 } => {
                     let outcome = Err(failure);
-                    (to, Message::CollectiveJoined { request, outcome })
+                    (to, CollectiveMessage::Joined { request, outcome })
                 }
                 Command::Broken {
                     to,
@@ -64,24 +63,15 @@ impl ControlState {
                     reason,
                 } => (
                     to,
-                    Message::CollectiveBroken {
+                    CollectiveMessage::Broken {
                         group,
                         rank,
                         reason,
                     },
                 ),
-                Command::Left { to, group, rank } => (to, Message::CollectiveLeft { group, rank }),
-            });
+                Command::Left { to, group, rank } => (to, CollectiveMessage::Left { group, rank }),
+            };
+            out.push((to, Message::Collective(said)));
         }
-    }
-}
-
-/// Says how a member's process ended.
-pub(super) fn describe(exit: &WorkerExit) -> String {
-    match (exit.signal, exit.code) {
-        (Some(signal), _) => format!("its process {} was ended by signal {signal}", exit.pid),
-        (None, Some(code)) => format!("its process {} exited with code {code}", exit.pid),
-        (None, None) if exit.last_stderr.is_empty() => "its process ended".into(),
-        (None, None) => exit.last_stderr.clone(),
     }
 }

@@ -168,7 +168,10 @@ fn check_owner(facts: &fs::Metadata, forbidden: u32) -> io::Result<()> {
 }
 
 fn failed(path: &Path, error: &io::Error) -> Error {
-    Error::System(format!("{}: {error}", path.display()))
+    Error::System(format!(
+        "{}: {error}; it says where your head is, and is written anew by `ray start --head`",
+        path.display()
+    ))
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use ray_engine::{failure::WorkerExit, ids::ProcessId, time::Time};
 
 use super::{
-    collectives,
     jobs::Wish,
     role::{ControlState, Outbox},
 };
@@ -15,11 +14,11 @@ impl ControlState {
     /// A process is gone: as the home of an actor, and as an owner of actors.
     pub(super) fn on_process_died(&mut self, process: ProcessId, exit: &WorkerExit, now: Time) {
         self.hosts.remove(&process);
+        self.lookups.on_process_gone(process);
         self.wanted
             .retain(|(requester, _), _| *requester != process);
         self.scheduler.on_process_died(process, now);
-        self.rendezvous
-            .on_process_died(process, &collectives::describe(exit));
+        self.rendezvous.on_process_died(process, &exit.describe());
         self.directory.on_worker_died(process, exit.clone(), now);
         self.directory.on_owner_died(process, now);
     }

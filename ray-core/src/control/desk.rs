@@ -22,7 +22,7 @@ use crate::{
     config::NODE_LOG_TIMEOUT,
     daemon::Stopper,
     runtime::{Runtime, membership::fresh_node_process, start::random_u64},
-    wire::{LogPart, Message},
+    wire::{LogPart, LookMessage, Message},
 };
 
 /// Who was let in.
@@ -74,9 +74,9 @@ impl HeadDesk {
         let to = control
             .ok_or("this process has no control role")?
             .find_node(node)?;
-        let question = |request| (to, Message::ReadLog { request, file });
+        let question = |request| (to, Message::Look(LookMessage::ReadLog { request, file }));
         match runtime.request_of(NODE_LOG_TIMEOUT, question) {
-            Ok(Message::LogRead { outcome, .. }) => outcome,
+            Ok(Message::Look(LookMessage::LogRead { outcome, .. })) => outcome,
             Ok(other) => Err(format!("asked for a log and got {other:?}")),
             Err(_) => Err(format!(
                 "node {node} did not answer within {NODE_LOG_TIMEOUT:?}; see `ray list nodes`"
@@ -174,12 +174,16 @@ impl Desk for HeadDesk {
                 table: table @ (Table::Tasks | Table::Objects),
                 ..
             } => {
-                let gathered = control.gather(&runtime, table);
+                let gathered = control.gather_rows(&runtime, table);
                 Ok(all_of(gathered.rows, gathered.missing))
             }
             Query::List { table, .. } => control
                 .rows(table, &runtime)
                 .map(|rows| all_of(rows, Vec::new())),
+            Query::Timeline => {
+                let (events, missing) = control.gather_events(&runtime);
+                Ok(Answer::Timeline { events, missing })
+            }
             Query::NodeLogFiles { node } => match self.read_log(&runtime, &node, None)? {
                 LogPart::Files(files) => {
                     let files = files

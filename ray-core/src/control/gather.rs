@@ -13,17 +13,18 @@ use std::{
 };
 
 use parking_lot::{Condvar, Mutex};
-use ray_engine::ids::{ProcessId, TaskId};
+use ray_engine::ids::{JobId, ProcessId, TaskId};
 
 use super::{
+    protocol::TaskEvent,
     role::ControlRole,
     rows::{ObjectState, TaskState},
     tables::{Row, Table, TableRow as _},
 };
 use crate::{
-    config::{GATHER_ROWS_MAX, GATHER_TIMEOUT},
+    config::{EVENTS_MAX, GATHER_ROWS_MAX, GATHER_TIMEOUT},
     runtime::Runtime,
-    wire::{Held, Message, ObjectRow, TaskPlace, TaskRow},
+    wire::{EventRow, Held, LookFor, LookMessage, Message, ObjectRow, TaskPlace, TaskRow},
 };
 
 /// The questions that are under way.
@@ -67,7 +68,7 @@ impl ControlRole {
     }
 
     /// Asks every process what it holds, and waits for the answers up to a deadline.
-    pub(super) fn gather(&self, runtime: &Arc<Runtime>, table: Table) -> Gathered {
+    fn gather(&self, runtime: &Arc<Runtime>, wanted: LookFor) -> Gathering {
         let deadline = Instant::now() + GATHER_TIMEOUT;
         let request = self.gatherings.next.fetch_add(1, Ordering::Relaxed);
         let nodes = self.node_processes();
@@ -77,14 +78,8 @@ impl ControlRole {
         };
         self.gatherings.open.lock().insert(request, gathering);
         for node in nodes {
-            let wants_objects = table == Table::Objects;
-            runtime.send(
-                node,
-                Message::Gather {
-                    request,
-                    wants_objects,
-                },
-            );
+            let question = LookMessage::Gather { request, wanted };
+            runtime.send(node, Message::Look(question));
         }
         let mut open = self.gatherings.open.lock();
         while open
@@ -100,26 +95,79 @@ impl ControlRole {
                 break;
             }
         }
-        let gathering = open.remove(&request).unwrap_or_default();
-        drop(open);
-        rows_of(table, gathering)
+        open.remove(&request).unwrap_or_default()
+    }
+
+    /// Returns the tasks or the objects of every process.
+    pub(super) fn gather_rows(&self, runtime: &Arc<Runtime>, table: Table) -> Gathered {
+        let wanted = match table {
+            Table::Objects => LookFor::Objects,
+            _ => LookFor::Tasks,
+        };
+        rows_of(table, self.gather(runtime, wanted))
+    }
+
+    /// Returns the calls that have ended, of every process, the oldest first.
+    pub(super) fn gather_events(&self, runtime: &Arc<Runtime>) -> (Vec<TaskEvent>, Vec<String>) {
+        events_of(self.gather(runtime, LookFor::Events))
     }
 }
 
-fn rows_of(table: Table, gathering: Gathering) -> Gathered {
-    let Gathering { pending, answers } = gathering;
-    let mut missing: Vec<String> = pending
-        .iter()
-        .map(|process| format!("{process} of node {} did not answer", process.node()))
+fn events_of(gathering: Gathering) -> (Vec<TaskEvent>, Vec<String>) {
+    let mut missing = missing_of(&gathering);
+    let answers = gathering.answers.into_iter();
+    let mut events: Vec<TaskEvent> = answers
+        .flat_map(|(process, held)| {
+            let worker = (process, held.pid, held.job);
+            let events = held.events.into_iter();
+            events.map(move |event| event_of(event, worker))
+        })
         .collect();
-    for (process, held) in &answers {
-        if held.left_out > 0 {
-            missing.push(format!(
-                "{} more of {process}, which names {GATHER_ROWS_MAX} at most",
-                held.left_out
-            ));
-        }
+    events.sort_by_key(|event| event.start_ns);
+    if events.len() > EVENTS_MAX {
+        let older = events.len() - EVENTS_MAX;
+        missing.push(format!(
+            "{older} older calls: {EVENTS_MAX} are shown at most"
+        ));
+        events.drain(..older);
     }
+    (events, missing)
+}
+
+fn event_of(event: EventRow, (worker, pid, job): (ProcessId, u32, JobId)) -> TaskEvent {
+    TaskEvent {
+        task_id: event.task.to_string(),
+        attempt_number: event.attempt,
+        function: event.function,
+        actor_id: event.actor.map(|actor| actor.to_string()),
+        job_id: job.to_string(),
+        node_id: worker.node().to_string(),
+        worker_id: worker.to_string(),
+        worker_pid: pid,
+        start_ns: event.start_ns,
+        duration_ns: event.duration_ns,
+        has_failed: event.has_failed,
+        stands_for: event.stands_for,
+    }
+}
+
+/// Returns a line for each process that said nothing, or not all.
+fn missing_of(gathering: &Gathering) -> Vec<String> {
+    let Gathering { pending, answers } = gathering;
+    let silent = pending
+        .iter()
+        .map(|process| format!("{process} of node {} did not answer", process.node()));
+    let cut = answers.iter().filter(|(_, held)| held.left_out > 0);
+    let cut = cut.map(|(process, held)| {
+        let left_out = held.left_out;
+        format!("{left_out} more of {process}, which names {GATHER_ROWS_MAX} at most")
+    });
+    silent.chain(cut).collect()
+}
+
+fn rows_of(table: Table, gathering: Gathering) -> Gathered {
+    let missing = missing_of(&gathering);
+    let Gathering { answers, .. } = gathering;
     let running: BTreeSet<TaskId> = answers
         .values()
         .flat_map(|held| held.running.iter().copied())
@@ -199,21 +247,24 @@ fn object_row(object: &ObjectRow, process: ProcessId, held: &Held) -> ObjectStat
         ip: held.ip.clone(),
         reference_type: if !is_own {
             "BORROWED"
-        } else if object.is_used {
+        } else if object.users > 0 {
             "USED_BY_PENDING_TASK"
-        } else if object.has_handles {
+        } else if object.handles > 0 {
             "LOCAL_REFERENCE"
         } else {
             "HELD_BY_OTHERS"
         }
         .into(),
+        owner_id: object.object.owner.to_string(),
+        node_id: process.node().to_string(),
+        handles: object.handles,
+        users: object.users,
+        lent: object.lent,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use ray_engine::ids::JobId;
-
     use super::*;
 
     fn held(pid: u32) -> Held {

@@ -13,7 +13,7 @@ use super::{
     rows::PlacementGroupState,
     status::amounts,
 };
-use crate::wire::Message;
+use crate::wire::{BundleMessage, Message};
 
 impl ControlState {
     /// A process asks for a group or its end, or a node answers about its share of one.
@@ -48,13 +48,13 @@ impl ControlState {
                 let outcome = Ok(());
                 out.push((from, Message::GroupReply { request, outcome }));
             }
-            Message::BundlesPrepared { group, attempt } => {
+            Message::Bundles(BundleMessage::Prepared { group, attempt }) => {
                 self.groups.on_prepared(node, group, attempt, now)
             }
-            Message::BundlesCommitted { group, attempt } => {
+            Message::Bundles(BundleMessage::Committed { group, attempt }) => {
                 self.groups.on_committed(node, group, attempt, now)
             }
-            Message::BundlesRefused { group, attempt } => {
+            Message::Bundles(BundleMessage::Refused { group, attempt }) => {
                 self.groups.on_refused(node, group, attempt, now)
             }
             other => tracing::warn!(%from, ?other, "this is not about a placement group"),
@@ -77,22 +77,28 @@ impl ControlState {
                 bundles,
             } => out.push((
                 node.process(),
-                Message::PrepareBundles {
+                Message::Bundles(BundleMessage::Prepare {
                     group,
                     attempt,
                     bundles,
-                },
+                }),
             )),
             Command::Commit {
                 node,
                 group,
                 attempt,
-            } => out.push((node.process(), Message::CommitBundles { group, attempt })),
+            } => out.push((
+                node.process(),
+                Message::Bundles(BundleMessage::Commit { group, attempt }),
+            )),
             Command::Return {
                 node,
                 group,
                 attempt,
-            } => out.push((node.process(), Message::ReturnBundles { group, attempt })),
+            } => out.push((
+                node.process(),
+                Message::Bundles(BundleMessage::Return { group, attempt }),
+            )),
             Command::Publish {
                 group,
                 state: GroupState::Removed,

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     runtime::Runtime,
-    wire::{Message, NodeRow},
+    wire::{LeaveMessage, Message, NodeRow},
 };
 
 /// How often each node's port is tried.
@@ -269,7 +269,9 @@ impl ControlState {
                     out.push((via.process(), Message::ProbeNode { target, addr }));
                 }
             }
-            Command::Drain { node, .. } => out.push((node.process(), Message::Drain)),
+            Command::Drain { node, .. } => {
+                out.push((node.process(), Message::Leaving(LeaveMessage::Drain)))
+            }
         }
     }
 

@@ -39,7 +39,13 @@ pub(crate) fn read(folder: &Path, name: &str, offset: u64) -> Result<(String, u6
     if !is_name(name) {
         return Err(format!("`{name}` is not the name of a log file"));
     }
-    let failed = |error: std::io::Error| format!("log file `{name}`: {error}");
+    let failed = |error: std::io::Error| {
+        let see = match error.kind() {
+            std::io::ErrorKind::NotFound => "; see `ray logs` for the files that there are",
+            _ => "",
+        };
+        format!("log file `{name}`: {error}{see}")
+    };
     // A link would lead out of the folder; a FIFO would block.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = openat(CWD, folder.join(name), flags, Mode::empty());

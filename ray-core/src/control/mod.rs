@@ -22,6 +22,7 @@ mod hex;
 pub(crate) mod jobs;
 mod listener;
 pub(crate) mod logs;
+mod lookups;
 mod nodes;
 mod places;
 mod protocol;
@@ -43,7 +44,9 @@ pub(crate) mod token_office;
 pub use client::Client;
 pub use current::Current;
 pub use jobs::JobRequest;
-pub use protocol::{Answer, ClusterStatus, Command, Demand, LogFile, Query, StopRequest};
+pub use protocol::{
+    Answer, ClusterStatus, Command, Demand, LogFile, Query, StopRequest, TaskEvent,
+};
 pub(crate) use role::ControlRole;
 pub use rows::{
     ActorState, JobState, NodeState, ObjectState, PlacementGroupState, TaskState, WorkerState,

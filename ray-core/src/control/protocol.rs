@@ -64,6 +64,7 @@ impl Request {
                 Query::Status
                 | Query::List { .. }
                 | Query::Job { .. }
+                | Query::Timeline
                 | Query::Get { .. }
                 | Query::Summary { .. }
                 | Query::LogFiles
@@ -161,6 +162,8 @@ pub enum Query {
         /// Its id, the beginning of it, or its name.
         job: String,
     },
+    /// The calls that have ended, as far as workers still know them.
+    Timeline,
     /// The log files of the head's run.
     LogFiles,
     /// The log files of a node's run.
@@ -266,6 +269,13 @@ pub enum Answer {
     Row(Row),
     /// Of [`Query::Summary`].
     Summary(Summary),
+    /// Of [`Query::Timeline`].
+    Timeline {
+        /// The oldest first.
+        events: Vec<TaskEvent>,
+        /// A line for each thing that could not be learnt.
+        missing: Vec<String>,
+    },
     /// Of [`Query::LogFiles`].
     LogFiles(Vec<LogFile>),
     /// Of [`Query::Log`]: text from the offset on, and the offset that follows.
@@ -290,6 +300,36 @@ pub enum Answer {
     Tokens(Vec<TokenInfo>),
 }
 
+/// A call that ran in a worker and has ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TaskEvent {
+    /// Its id.
+    pub task_id: String,
+    /// Which try it was, from 0.
+    pub attempt_number: u32,
+    /// The function or method.
+    pub function: String,
+    /// The actor whose method it was.
+    pub actor_id: Option<String>,
+    /// The job it belonged to.
+    pub job_id: String,
+    /// Where it ran.
+    pub node_id: String,
+    /// Who ran it.
+    pub worker_id: String,
+    /// That worker's system id.
+    pub worker_pid: u32,
+    /// When it began, by that machine's clock; nanoseconds since 1970.
+    pub start_ns: u64,
+    /// How long it ran.
+    pub duration_ns: u64,
+    /// Whether it ended without a value.
+    pub has_failed: bool,
+    /// How many calls it stands for: of a method that takes microseconds one of many is noted.
+    pub stands_for: u32,
+}
+
 /// A file of the head's run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogFile {
@@ -309,6 +349,8 @@ pub struct ClusterStatus {
     pub version: String,
     /// How long the head has run; seconds.
     pub uptime_s: u64,
+    /// The head's clock, in seconds since 1970.
+    pub clock_s: u64,
     /// Which start of the head on its store this is.
     pub generation: u64,
     /// The nodes.

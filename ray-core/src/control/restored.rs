@@ -1,6 +1,10 @@
 //! A head that takes up where an earlier one left off: nodes come back, detached actors are where they were.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use ray_engine::{
     control::actors::DirectoryState,
@@ -17,7 +21,7 @@ use super::{
 };
 use crate::{
     runtime::Runtime,
-    wire::{JobSpec, Message, Variables},
+    wire::{JobSpec, Message, ReunionMessage, Variables},
 };
 
 impl ControlRole {
@@ -127,7 +131,10 @@ impl ControlState {
         let keep = keep.copied().collect();
         let jobs = self.jobs.list().filter(|job| !job.state.is_ended());
         let jobs = jobs.map(|job| job.job).collect();
-        out.push((from, Message::Introduce { keep, jobs, is_new }));
+        out.push((
+            from,
+            Message::Reunion(ReunionMessage::Introduce { keep, jobs, is_new }),
+        ));
     }
 
     /// A node reports its workers: restored actors whose workers are not among them are dead.
@@ -156,8 +163,17 @@ impl ControlState {
             return;
         }
         self.returns_until = None;
+        self.lookups.on_returns_over();
         for process in std::mem::take(&mut self.returning) {
             self.admitted.remove(&process);
+            // Somebody may have asked about their actors, of which nobody has told.
+            let asked_for = self.directory.actors().map(|(spec, ..)| spec.owner);
+            let owners: BTreeSet<ProcessId> = asked_for
+                .filter(|owner| owner.node_process() == process)
+                .collect();
+            for owner in owners {
+                self.directory.on_owner_died(owner, now);
+            }
             self.wish(Wish::ForgetNode(process));
             self.nodes
                 .tell_others(process, out, &|| Message::NodeDied { process });

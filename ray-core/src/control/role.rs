@@ -16,7 +16,6 @@ use ray_engine::{
         nodes::NodeDirectory,
         rendezvous::Rendezvous,
     },
-    failure::Failure,
     ids::{ActorId, JobId, ProcessId, RequestId},
     scheduler::cluster::{ClusterConfig, ClusterScheduler},
     time::Time,
@@ -27,12 +26,16 @@ use super::{
     gather::Gatherings,
     health::health_config,
     jobs::Wish,
+    lookups::Lookups,
     nodes::Nodes,
 };
 use crate::{
     config::{ENDED_JOBS_MAX, JOB_STOP_GRACE, NODE_SILENCE},
     runtime::{Runtime, courier::Courier},
-    wire::{ActorClaim, HostedActor, JobSpec, Location, Message, Variables},
+    wire::{
+        ActorClaim, HostedActor, JobSpec, LeaveMessage, Location, LookMessage, Message,
+        ReunionMessage, Variables,
+    },
 };
 
 /// What the control process knows and decides.
@@ -67,6 +70,8 @@ pub(super) struct ControlState {
     pub(super) hosted: BTreeMap<ActorId, HostedActor>,
     /// Actors that creators told of and whose nodes have not yet.
     pub(super) claims: BTreeMap<ActorId, ActorClaim>,
+    /// Names that may yet be found.
+    pub(super) lookups: Lookups,
     /// Workers with detached actors of the head before, until their nodes have reported.
     pub(super) restored: BTreeSet<ProcessId>,
     /// The detached actors that the next head would find.
@@ -126,6 +131,7 @@ impl ControlRole {
                 reported: BTreeSet::new(),
                 hosted: BTreeMap::new(),
                 claims: BTreeMap::new(),
+                lookups: Lookups::default(),
                 restored: BTreeSet::new(),
                 on_record: BTreeSet::new(),
                 jobs: JobDirectory::new(JobsConfig {
@@ -171,6 +177,7 @@ impl ControlRole {
                 state.jobs.poll_timeout(),
                 state.health.poll_timeout(),
                 state.returns_until,
+                state.lookups.poll_timeout(),
             ];
             let fenced = std::mem::take(&mut state.fenced);
             let dismissed = std::mem::take(&mut state.dismissed);
@@ -238,11 +245,11 @@ impl ControlRole {
     /// Handles a message for the control role.
     pub(crate) fn on_message(&self, runtime: &Arc<Runtime>, from: ProcessId, message: Message) {
         let now = runtime.now();
-        if let Message::Gathered {
+        if let Message::Look(LookMessage::Gathered {
             request,
             process,
             held,
-        } = message
+        }) = message
         {
             if process.node_process() == from.node_process() {
                 self.on_gathered(request, process, held);
@@ -292,12 +299,17 @@ impl ControlState {
             }
             Message::Heartbeat => state.health.on_heartbeat(from.node(), now),
             Message::ProbeReached { target } => state.health.on_probe_reached(target.node(), now),
-            Message::DrainAccepted => state.health.on_drain_accepted(from.node(), now),
-            Message::Leave => {
-                let (others, takers) = (state.nodes.others(from), state.takers(from));
-                out.push((from, Message::LeaveAmong { others, takers }));
+            Message::Leaving(LeaveMessage::DrainAccepted) => {
+                state.health.on_drain_accepted(from.node(), now)
             }
-            Message::Drained { moved, left } => {
+            Message::Leaving(LeaveMessage::Leave) => {
+                let (others, takers) = (state.nodes.others(from), state.takers(from));
+                out.push((
+                    from,
+                    Message::Leaving(LeaveMessage::LeaveAmong { others, takers }),
+                ));
+            }
+            Message::Leaving(LeaveMessage::Drained { moved, left }) => {
                 tracing::info!(node = %from.node(), moved, "a node is empty and leaves");
                 for object in left {
                     tracing::warn!(node = %from.node(), %object, "lost with a node that leaves");
@@ -318,6 +330,7 @@ impl ControlState {
             }
             Message::WorkerDied { process, exit } => {
                 if process.node_process() == from {
+                    state.nodes.on_worker_ended(process, &exit);
                     state.on_process_died(process, &exit, now);
                     state
                         .nodes
@@ -329,9 +342,22 @@ impl ControlState {
                     out.push((from, Message::DeathTold { process, nodes }));
                 }
             }
-            Message::ClaimActor { claim } => state.on_claim(from, *claim, now),
-            Message::ActorsHosted { actors } => state.on_hosted(from, actors, now, out),
-            Message::WatchActor { actor } => state.directory.watch(actor, from, now),
+            Message::Reunion(ReunionMessage::ClaimActor { claim }) => {
+                state.on_claim(from, *claim, now)
+            }
+            Message::Reunion(ReunionMessage::AllClaimed) if state.returns_until.is_some() => {
+                state.lookups.on_all_claimed(from)
+            }
+            // It was only away for a moment.
+            Message::Reunion(ReunionMessage::AllClaimed) => {}
+            Message::Reunion(ReunionMessage::ActorsHosted { actors, creators }) => {
+                if state.returns_until.is_some() {
+                    state.lookups.await_claims(&creators);
+                    state.lookups.on_all_claimed(from);
+                }
+                state.on_hosted(from, actors, now, out)
+            }
+            Message::WatchActor { actor } => state.on_watch(from, actor, now),
             Message::KillActor { actor, no_restart } => {
                 state.directory.kill(actor, no_restart, now)
             }
@@ -340,18 +366,7 @@ impl ControlState {
                 request,
                 namespace,
                 name,
-            } => {
-                let outcome = state
-                    .directory
-                    .lookup(&namespace, &name)
-                    .map(|(actor, class)| {
-                        let limits = state.actors.get(&actor).map(|notes| notes.limits);
-                        (actor, class, limits.unwrap_or_default())
-                    })
-                    .or_else(|| state.claimed(&namespace, &name))
-                    .ok_or(Failure::NotFound(name));
-                out.push((from, Message::LookupActorReply { request, outcome }));
-            }
+            } => state.look_up((from, request), (namespace, name), now, out),
             Message::SpillLease {
                 requester,
                 request,
@@ -419,7 +434,10 @@ impl ControlState {
                         out.push((from, Message::JobAnnounced { job: job.clone() }));
                     }
                     let runs_work = !row.is_driver;
-                    state.returning.remove(&from);
+                    if state.returning.remove(&from) {
+                        // What it has created, or its workers may have, it says next.
+                        state.lookups.await_claims(&[from]);
+                    }
                     state.nodes.on_up(row);
                     if !is_own {
                         for job in state.outlived_jobs(runtime.process()) {
@@ -443,14 +461,10 @@ impl ControlState {
                 state.groups.on_node_view(from.node(), report, now);
             }
             Message::JobUp { job } => state.on_job_up(from, job, now, out),
-            Message::CreateGroup { .. }
-            | Message::RemoveGroup { .. }
-            | Message::BundlesPrepared { .. }
-            | Message::BundlesCommitted { .. }
-            | Message::BundlesRefused { .. } => state.on_group_message(from, message, now, out),
-            Message::JoinCollective { .. }
-            | Message::WithdrawCollective { .. }
-            | Message::LeaveCollective { .. } => state.on_collective_message(from, message),
+            Message::CreateGroup { .. } | Message::RemoveGroup { .. } | Message::Bundles(_) => {
+                state.on_group_message(from, message, now, out)
+            }
+            Message::Collective(said) => state.on_collective_message(from, said),
             Message::QueryResources { request } => {
                 let (total, available) = state.nodes.resources();
                 out.push((
@@ -486,6 +500,7 @@ impl ControlState {
             } else if let Some(command) = self.jobs.poll_command() {
                 self.run_job_command(command, (runtime.process(), now), out);
             } else {
+                self.answer_lookups(now, out);
                 return self.forget_dead_actors(runtime.process(), out);
             }
         }

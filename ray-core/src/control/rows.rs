@@ -69,8 +69,10 @@ row! {
         is_alive: bool,
         /// `WORKER` or `DRIVER`.
         worker_type: String,
-        /// How it ended.
+        /// How it ended: `SYSTEM_ERROR`, `USER_ERROR`, `INTENDED_SYSTEM_EXIT` or `INTENDED_USER_EXIT`.
         exit_type: Option<String>,
+        /// The same in words.
+        exit_detail: Option<String>,
         /// Where it runs.
         node_id: String,
         /// Its address.
@@ -157,6 +159,16 @@ row! {
         ip: String,
         /// `LOCAL_REFERENCE`, `PINNED_IN_MEMORY`, `BORROWED` and so on.
         reference_type: String,
+        /// The process that owns it.
+        owner_id: String,
+        /// The node of the process that refers to it.
+        node_id: String,
+        /// Handles in that process.
+        handles: u32,
+        /// Its calls that have not ended and use it.
+        users: u32,
+        /// References that it gave to other processes and has not back.
+        lent: u64,
     }
 }
 

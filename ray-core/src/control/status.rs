@@ -4,16 +4,19 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use ray_engine::{
     control::actors::DirectoryState,
+    failure::ExitKind,
     ids::{JobId, ProcessId},
     resources::Resources,
     scheduler::cluster::WaitReason,
 };
 
 use super::{
+    nodes::EndedWorker,
     protocol::{ClusterStatus, Demand},
     role::{ControlRole, ControlState},
     rows::{ActorState, JobState, NodeState, PlacementGroupState, WorkerState},
     tables::{Row, Table, TableRow as _},
+    token_office::wall_now,
 };
 use crate::runtime::Runtime;
 
@@ -29,6 +32,7 @@ impl ControlRole {
                 .map_or_else(String::new, |node| format!("{:x}", node.start.ca.cluster())),
             version: env!("CARGO_PKG_VERSION").into(),
             uptime_s: runtime.now().0 / 1_000_000_000,
+            clock_s: wall_now().0,
             generation: state.generation,
             alarms: nodes.iter().filter_map(alarm_of).collect(),
             nodes,
@@ -73,8 +77,9 @@ impl ControlRole {
     pub(crate) fn find_node(&self, named: &str) -> Result<ProcessId, String> {
         let state = self.state.lock();
         let living = state.nodes.all().filter(|node| node.row.alive);
-        let mut found = living
-            .filter(|node| node.row.name == named || node.row.node.to_string().starts_with(named));
+        let begins = |id: String| !named.is_empty() && id.starts_with(named);
+        let mut found =
+            living.filter(|node| node.row.name == named || begins(node.row.node.to_string()));
         match (found.next(), found.next()) {
             (Some(node), None) => Ok(node.row.node.process()),
             (None, _) => Err(format!(
@@ -124,11 +129,26 @@ impl ControlState {
                     is_alive: true,
                     worker_type: "WORKER".into(),
                     exit_type: None,
+                    exit_detail: None,
                     node_id: node.row.node.to_string(),
                     ip: worker.addr.map(|addr| addr.to_string()).unwrap_or_default(),
                     pid: worker.pid,
                 });
             }
+        }
+        // The newest first: a list may be cut.
+        let ended: Vec<_> = self.nodes.ended_workers().collect();
+        for EndedWorker { row, exit } in ended.into_iter().rev() {
+            rows.push(WorkerState {
+                worker_id: row.process.to_string(),
+                is_alive: false,
+                worker_type: "WORKER".into(),
+                exit_type: Some(exit_type(exit.kind).into()),
+                exit_detail: Some(exit.describe()),
+                node_id: row.process.node().to_string(),
+                ip: row.addr.map(|addr| addr.to_string()).unwrap_or_default(),
+                pid: row.pid,
+            });
         }
         rows
     }
@@ -198,6 +218,15 @@ impl ControlState {
             }
         }
         demands
+    }
+}
+
+fn exit_type(kind: ExitKind) -> &'static str {
+    match kind {
+        ExitKind::SystemError => "SYSTEM_ERROR",
+        ExitKind::UserError => "USER_ERROR",
+        ExitKind::IntendedSystemExit => "INTENDED_SYSTEM_EXIT",
+        ExitKind::IntendedUserExit => "INTENDED_USER_EXIT",
     }
 }
 

@@ -73,7 +73,7 @@ impl Table {
     fn summary_columns(self) -> &'static [&'static str] {
         match self {
             Table::Nodes | Table::PlacementGroups => &["state"],
-            Table::Workers => &["worker_type", "is_alive"],
+            Table::Workers => &["worker_type", "is_alive", "exit_type"],
             Table::Actors => &["class_name", "state"],
             Table::Tasks => &["func_or_class_name", "type", "state"],
             Table::Objects => &["reference_type", "task_status"],
@@ -240,15 +240,17 @@ pub(crate) fn find(table: Table, rows: Vec<Row>, id: &str) -> Result<Row, String
         if name == id {
             return Ok(row);
         }
-        if name.starts_with(id) {
+        if !id.is_empty() && name.starts_with(id) {
             begin.push(row);
         }
     }
     match begin.len() {
         1 => Ok(begin.remove(0)),
-        0 => Err(format!("no row of {table} has the {key} `{id}`")),
+        0 => Err(format!(
+            "no row of {table} has the {key} `{id}`; see `ray list {table}`"
+        )),
         many => Err(format!(
-            "{many} rows of {table} have a {key} that begins with `{id}`"
+            "{many} rows of {table} have a {key} that begins with `{id}`; give more of it"
         )),
     }
 }
@@ -355,6 +357,7 @@ mod tests {
         assert_eq!(found("b").as_deref(), Ok("b1"));
         assert!(found("a").expect_err("two").contains("2 rows"));
         assert!(found("c").expect_err("none").contains("no row"));
+        assert!(found("").expect_err("none").contains("no row"));
     }
 
     #[test]

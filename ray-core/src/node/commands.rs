@@ -3,14 +3,15 @@
 use std::{ffi::OsString, os::fd::OwnedFd, path::PathBuf, sync::Arc};
 
 use ray_engine::{
+    failure::ExitKind,
     ids::{JobId, ProcessId},
     scheduler::Command,
 };
 
-use super::{Code, Hosting, NodeState, Outbox, Worker};
+use super::{Hosting, NodeState, Outbox, Worker, jobs::Code};
 use crate::{
     runtime::Runtime,
-    wire::{Message, Variables, WorkerRow},
+    wire::{ExecutableMessage, Message, Variables, WorkerRow},
 };
 
 /// What is done once the node's lock is given back.
@@ -153,6 +154,7 @@ impl NodeState {
                         addr: None,
                         ready: false,
                         evicted_from: None,
+                        ending: None,
                         hosting: None,
                     },
                 );
@@ -168,18 +170,27 @@ impl NodeState {
             Command::RecallLease { requester, lease } => {
                 wishes.out.push((requester, Message::RecallLease { lease }));
             }
-            Command::StopWorker { process } => wishes.out.push((process, Message::StopIdle)),
+            Command::StopWorker { process } => {
+                if let Some(worker) = self.workers.get_mut(&process) {
+                    worker.ends(ExitKind::IntendedSystemExit, "it was idle");
+                }
+                wishes.out.push((process, Message::StopIdle))
+            }
             Command::Tell(notice) => {
                 tracing::error!(?notice, "a node that is alone has nobody to tell");
             }
             Command::EvictWorker { process, group } => {
                 if let Some(worker) = self.workers.get_mut(&process) {
                     worker.evicted_from = Some(group);
+                    let detail = format!("its placement group {group} was removed");
+                    worker.ends(ExitKind::IntendedSystemExit, detail);
                     wishes.kill.push(worker.pid);
                 }
             }
             Command::KillWorker { process } => {
-                if let Some(worker) = self.workers.get(&process) {
+                if let Some(worker) = self.workers.get_mut(&process) {
+                    let detail = "the process or the job that it worked for has ended";
+                    worker.ends(ExitKind::IntendedSystemExit, detail);
                     wishes.kill.push(worker.pid);
                 }
             }
@@ -196,11 +207,11 @@ impl NodeState {
             if matches!(job.code, Code::Absent) {
                 job.code = Code::begin(&job.spec.executable, self.settings.cache.folder());
                 if matches!(job.code, Code::Arriving(_)) {
-                    let first = Message::FetchExecutable {
+                    let first = Message::Executables(ExecutableMessage::Fetch {
                         job: *id,
                         hash: job.spec.executable.hash,
                         offset: 0,
-                    };
+                    });
                     wishes.out.push((job.spec.driver, first));
                 }
             }

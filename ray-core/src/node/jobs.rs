@@ -18,7 +18,7 @@ use ray_shm::{Arena, ArenaOwner, Writer};
 use super::spill::Spill;
 use crate::{
     runtime::executables::ExecutableUse,
-    wire::{Executable, JobSpec, Message},
+    wire::{Executable, ExecutableMessage, JobSpec, Message},
 };
 
 /// One job on this node.
@@ -95,11 +95,11 @@ impl JobOnNode {
         for asker in std::mem::take(&mut self.code_askers) {
             let bytes = read_part(path, 0).unwrap_or_default();
             let job = self.spec.job;
-            let part = Message::ExecutablePart {
+            let part = Message::Executables(ExecutableMessage::Part {
                 job,
                 offset: 0,
                 bytes,
-            };
+            });
             out.push((asker, part));
         }
     }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ray_engine::ids::{NodeId, ProcessId};
 
 use super::{NodeState, Outbox};
-use crate::wire::Message;
+use crate::wire::{LeaveMessage, Message};
 
 /// Whether the node is being emptied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl NodeState {
             && self.scheduler.waiting_requests() == 0
         {
             self.drain = Drain::Moving;
-            out.push((control, Message::Leave));
+            out.push((control, Message::Leaving(LeaveMessage::Leave)));
         }
     }
 
@@ -81,7 +81,7 @@ impl NodeState {
         let all = others.into_iter().chain([here]).collect::<Vec<_>>();
         for node in &all {
             let takers = takers.clone();
-            out.push((*node, Message::NodeLeaves { takers }));
+            out.push((*node, Message::Leaving(LeaveMessage::NodeLeaves { takers })));
         }
         self.leaving.nodes = Some(Answers::of(all));
     }
@@ -99,7 +99,10 @@ impl NodeState {
         let answers = Answers::of(processes);
         for process in &answers.awaited {
             let takers = takers.to_vec();
-            out.push((*process, Message::MoveObjects { leaving, takers }));
+            out.push((
+                *process,
+                Message::Leaving(LeaveMessage::MoveObjects { leaving, takers }),
+            ));
         }
         self.leaving.processes.insert(leaving, answers);
     }
@@ -144,7 +147,10 @@ impl NodeState {
         let is_over = is_over.filter(|(_, answers)| over(answers));
         for leaving in is_over.map(|(node, _)| *node).collect::<Vec<_>>() {
             if let Some(Answers { moved, left, .. }) = self.leaving.processes.remove(&leaving) {
-                out.push((leaving, Message::NodeMoved { moved, left }));
+                out.push((
+                    leaving,
+                    Message::Leaving(LeaveMessage::NodeMoved { moved, left }),
+                ));
             }
         }
     }
@@ -161,7 +167,10 @@ impl NodeState {
             tracing::warn!(object = %line, "this is lost with the node");
         }
         self.drain = Drain::Done;
-        out.push((control, Message::Drained { moved, left }));
+        out.push((
+            control,
+            Message::Leaving(LeaveMessage::Drained { moved, left }),
+        ));
     }
 }
 

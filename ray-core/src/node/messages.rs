@@ -3,15 +3,18 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use ray_engine::{
-    failure::Failure,
+    failure::{ExitKind, Failure},
     ids::{ObjectId, ProcessId, RequestId},
     spec::Demand,
 };
 use ray_net::Peer;
 use ray_shm::SegmentRange;
 
-use super::{Drain, NEAR_BYTES, NodeRole, NodeState, segments::Asker, serve::Wanted};
-use crate::{runtime::Runtime, wire::Message};
+use super::{Drain, NodeRole, NodeState, requests::NEAR_BYTES, segments::Asker, serve::Wanted};
+use crate::{
+    runtime::Runtime,
+    wire::{BundleMessage, ExecutableMessage, LeaveMessage, Message},
+};
 
 impl NodeRole {
     /// Handles a message for the node.
@@ -80,52 +83,54 @@ impl NodeRole {
                 let scheduler = &mut state.scheduler;
                 state.placements.on_placed_cancelled(scheduler, key, now)
             }
-            Message::Drain => {
+            Message::Leaving(LeaveMessage::Drain) => {
                 if from == runtime.control_process() && state.drain == Drain::No {
                     tracing::info!("this node takes no new work and ends once it has none");
                     state.drain = Drain::Wanted;
-                    out.push((from, Message::DrainAccepted));
+                    out.push((from, Message::Leaving(LeaveMessage::DrainAccepted)));
                 }
             }
-            Message::LeaveAmong { others, takers } => {
+            Message::Leaving(LeaveMessage::LeaveAmong { others, takers }) => {
                 if from == runtime.control_process() {
                     state.on_leave_among(others, takers, runtime.process(), out);
                 }
             }
-            Message::NodeLeaves { takers } => {
+            Message::Leaving(LeaveMessage::NodeLeaves { takers }) => {
                 state.on_node_leaves(from, &takers, runtime.process(), out)
             }
-            Message::ObjectsMoved {
+            Message::Leaving(LeaveMessage::ObjectsMoved {
                 leaving,
                 moved,
                 left,
-            } => state.on_objects_moved(from, leaving, (moved, left), out),
-            Message::NodeMoved { moved, left } => state.on_node_moved(from, moved, left),
+            }) => state.on_objects_moved(from, leaving, (moved, left), out),
+            Message::Leaving(LeaveMessage::NodeMoved { moved, left }) => {
+                state.on_node_moved(from, moved, left)
+            }
             Message::ReturnLease { lease } => state.scheduler.return_lease(lease, now),
-            Message::PrepareBundles {
+            Message::Bundles(BundleMessage::Prepare {
                 group,
                 attempt,
                 bundles,
-            } => {
+            }) => {
                 state.placements.on_bundles();
                 let held = state
                     .scheduler
                     .prepare_bundles(group, attempt, &bundles, now);
                 let answer = match held {
-                    Ok(()) => Message::BundlesPrepared { group, attempt },
-                    Err(_) => Message::BundlesRefused { group, attempt },
+                    Ok(()) => Message::Bundles(BundleMessage::Prepared { group, attempt }),
+                    Err(_) => Message::Bundles(BundleMessage::Refused { group, attempt }),
                 };
                 out.push((from, answer));
             }
-            Message::CommitBundles { group, attempt } => {
+            Message::Bundles(BundleMessage::Commit { group, attempt }) => {
                 state.placements.on_bundles();
                 let answer = match state.scheduler.commit_bundles(group, attempt, now) {
-                    Ok(()) => Message::BundlesCommitted { group, attempt },
-                    Err(_) => Message::BundlesRefused { group, attempt },
+                    Ok(()) => Message::Bundles(BundleMessage::Committed { group, attempt }),
+                    Err(_) => Message::Bundles(BundleMessage::Refused { group, attempt }),
                 };
                 out.push((from, answer));
             }
-            Message::ReturnBundles { group, attempt } => {
+            Message::Bundles(BundleMessage::Return { group, attempt }) => {
                 state.scheduler.return_bundles(group, attempt, now)
             }
             Message::WorkerReady { pid, addr } => {
@@ -151,14 +156,35 @@ impl NodeRole {
                 state.copies.asks.on_unblocked(from);
                 state.scheduler.on_worker_unblocked(from, now)
             }
-            Message::StayedBusy => state.scheduler.on_worker_stayed(from, now),
+            Message::StayedBusy => {
+                if let Some(worker) = state.workers.get_mut(&from) {
+                    worker.ending = None;
+                }
+                state.scheduler.on_worker_stayed(from, now)
+            }
             Message::KillWorker { worker } => {
-                if let Some(worker) = state.workers.get(&worker) {
+                if let Some(worker) = state.workers.get_mut(&worker) {
+                    let detail = "a call that it ran was cancelled by force";
+                    worker.ends(ExitKind::IntendedSystemExit, detail);
+                    self.start.kill(worker.pid);
+                }
+            }
+            Message::EndWorker {
+                worker,
+                kind,
+                detail,
+            } => {
+                if let Some(worker) = state.workers.get_mut(&worker) {
+                    worker.ends(kind, detail);
                     self.start.kill(worker.pid);
                 }
             }
             Message::ActorRunning { lease } => state.scheduler.on_actor_started(lease, now),
             Message::StopWorkersActor { worker, actor } => {
+                if let Some(worker) = state.workers.get_mut(&worker) {
+                    let detail = "the last handle of its actor is gone";
+                    worker.ends(ExitKind::IntendedSystemExit, detail);
+                }
                 out.push((worker, Message::StopActor { actor }))
             }
             said @ (Message::ActorStarted { .. }
@@ -181,15 +207,15 @@ impl NodeRole {
                 }
                 state.forget_ended_jobs(now);
             }
-            Message::KeepExecutable { job } => {
+            Message::Executables(ExecutableMessage::Keep { job }) => {
                 if let Some(job) = state.jobs.get_mut(&job) {
                     job.is_code_wanted = true;
                 }
             }
-            Message::FetchExecutable { job, hash, offset } => {
+            Message::Executables(ExecutableMessage::Fetch { job, hash, offset }) => {
                 state.on_code_wanted(from, (job, hash), offset, out)
             }
-            Message::ExecutablePart { job, offset, bytes } => {
+            Message::Executables(ExecutableMessage::Part { job, offset, bytes }) => {
                 state.on_executable_part(from, job, offset, &bytes, now, out)
             }
             Message::RequestSegments {

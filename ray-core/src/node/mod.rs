@@ -5,14 +5,18 @@
 
 mod asks;
 mod bulk;
+mod code;
 mod commands;
 mod copies;
+mod gone;
 pub(crate) mod gpus;
 pub(crate) mod jobs;
 mod leave;
 mod messages;
 pub(crate) mod process;
 mod pulls;
+mod requests;
+mod reunion;
 mod segments;
 mod serve;
 mod spill;
@@ -23,22 +27,19 @@ use std::{
     collections::{BTreeMap, VecDeque},
     fs::File,
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
 
 use parking_lot::{Condvar, Mutex};
 use ray_engine::{
-    failure::WorkerExit,
-    ids::{ActorId, GroupId, JobId, LeaseId, ProcessId, RequestId},
+    failure::ExitKind,
+    ids::{ActorId, GroupId, JobId, LeaseId, ProcessId},
     resources::Resources,
-    scheduler::{NodeScheduler, Placements, SchedulerConfig, Shared},
-    spec::{Demand, Labels, Placement},
-    time::Time,
+    scheduler::{NodeScheduler, Placements, SchedulerConfig},
+    spec::Labels,
 };
-use ray_net::CloseReason;
-use ray_shm::ArenaOwner;
 
 pub(crate) use workers::WorkerStart;
 
@@ -47,15 +48,15 @@ use self::{
     commands::Wishes,
     copies::Copies,
     gpus::VisibleGpus,
-    jobs::{Code, JobOnNode, Progress},
+    jobs::JobOnNode,
     leave::{Drain, Leaving},
-    segments::{Asker, Quiescing},
+    segments::Quiescing,
     spill_io::SpillIo,
 };
 use crate::{
     config::{FAULT_AHEAD_BYTES_MAX, FAULT_AHEAD_BYTES_MIN},
     runtime::{Runtime, courier::Courier, executables::Executables},
-    wire::{HostedActor, JobSpec, Location, Message, NodeRow, StoreRow},
+    wire::{Location, Message, NodeRow, StoreRow},
 };
 
 /// What the node knows and decides.
@@ -128,8 +129,17 @@ struct Worker {
     ready: bool,
     /// The removed placement group that it is ended for.
     evicted_from: Option<GroupId>,
+    /// Why it ends, once somebody wishes it.
+    ending: Option<(ExitKind, String)>,
     /// The actor that it was leased for.
     hosting: Option<Hosting>,
+}
+
+impl Worker {
+    /// Notes whose wish or fault its end is; what was said first counts.
+    fn ends(&mut self, kind: ExitKind, detail: impl Into<String>) {
+        self.ending.get_or_insert_with(|| (kind, detail.into()));
+    }
 }
 
 /// An actor on its way into a worker, or there.
@@ -344,170 +354,15 @@ impl NodeRole {
         (worker.job != state.own_job).then_some(job.spec.driver)
     }
 
-    /// A worker process ended.
-    pub(crate) fn on_worker_exit(
-        &self,
-        runtime: &Arc<Runtime>,
-        process: ProcessId,
-        mut exit: WorkerExit,
-    ) {
-        let now = runtime.now();
-        let known = self.with_state(runtime, |state, out| {
-            let Some(worker) = state.workers.remove(&process) else {
-                return false;
-            };
-            exit.evicted_from = worker.evicted_from;
-            if !worker.ready {
-                state.failed_start = Some(describe(&exit));
-            }
-            if state.shutting_down {
-                return true;
-            }
-            state.scheduler.on_worker_died(process, now);
-            state.on_process_gone(process, now);
-            state.tell_workers(out, &|| Message::ProcessDied {
-                process,
-                exit: exit.clone(),
-            });
-            state.on_reader_gone(process, now, out);
-            state.on_owner_gone(process, now, out);
-            state.on_mourner_gone(process, runtime.process(), now, out);
-            state.on_mover_gone(process, out);
-            state.orphan(process, worker.job, runtime.process());
-            state.forget_ended_jobs(now);
-            true
-        });
-        if known {
-            runtime.on_process_died(process, exit.clone());
-            runtime.send_to_control(Message::WorkerDied { process, exit });
-        }
-        runtime.note_worker_ready();
-    }
-
-    /// A process of another node is gone.
-    pub(crate) fn on_remote_process_died(
-        &self,
-        runtime: &Arc<Runtime>,
-        process: ProcessId,
-        exit: &WorkerExit,
-    ) {
-        self.with_state(runtime, |state, out| {
-            state.on_process_gone(process, runtime.now());
-            state.on_owner_gone(process, runtime.now(), out);
-            state.mourn(process, runtime.process());
-            state.tell_workers(out, &|| Message::ProcessDied {
-                process,
-                exit: exit.clone(),
-            });
-        });
-    }
-
-    /// A head that was started again takes this node in: what ran for jobs that did not outlive the head
-    /// before ends, and so do actors on their way, whose creators ask for them again.
-    pub(crate) fn on_new_head(&self, runtime: &Arc<Runtime>, keep: &[ProcessId], jobs: &[JobId]) {
-        tracing::info!("the head was started again; this node joins it");
-        let head = runtime.control_process();
-        self.with_state(runtime, |state, out| {
-            let now = runtime.now();
-            for (id, job) in &mut state.jobs {
-                job.has_ended |= !jobs.contains(id);
-            }
-            for (job, _) in state.jobs.iter().filter(|(_, job)| job.has_ended) {
-                state.scheduler.on_job_ended(*job, now);
-            }
-            for (group, attempt) in state.scheduler.held_bundles() {
-                state.scheduler.return_bundles(group, attempt, now);
-            }
-            state.placements.on_new_control(&mut state.scheduler, now);
-            for process in state.scheduler.requesters() {
-                if process.node_process() == head {
-                    state.on_process_gone(process, now);
-                }
-            }
-            state.on_holder_gone(head, now, out);
-            state.on_mourner_gone(head, runtime.process(), now, out);
-            let stays = |process: &ProcessId, worker: &Worker| {
-                let is_on_its_way = worker
-                    .hosting
-                    .as_ref()
-                    .is_some_and(|hosting| hosting.incarnation.is_none());
-                keep.contains(process) || (jobs.contains(&worker.job) && !is_on_its_way)
-            };
-            let workers = state.workers.iter();
-            for (_, worker) in workers.filter(|(process, worker)| !stays(process, worker)) {
-                self.start.kill(worker.pid);
-            }
-            state.forget_ended_jobs(now);
-        });
-    }
-
-    /// Tells the control role what is free and which workers there are, whether or not that has changed.
-    pub(crate) fn report(&self, runtime: &Arc<Runtime>) {
-        self.with_state(runtime, |state, _| state.placements.on_bundles());
-    }
-
-    /// Returns the actors that run here.
-    pub(crate) fn hosted_actors(&self) -> Vec<HostedActor> {
-        let state = self.state.lock();
-        let hosted = |(process, worker): (&ProcessId, &Worker)| {
-            let hosting = worker.hosting.as_ref()?;
-            Some(HostedActor {
-                actor: hosting.actor,
-                incarnation: hosting.incarnation?,
-                worker: *process,
-                addr: worker.addr?,
-                lease: hosting.lease,
-                devices: hosting.devices.clone(),
-            })
-        };
-        state.workers.iter().filter_map(hosted).collect()
-    }
-
-    /// Returns the job that this process is the driver of.
-    pub(crate) fn own_job(&self) -> Option<JobSpec> {
-        let state = self.state.lock();
-        let job = state.jobs.get(&state.own_job)?;
-        Some(job.spec.clone())
-    }
-
-    /// Another node is gone, with all its processes.
-    pub(crate) fn on_remote_node_died(&self, runtime: &Arc<Runtime>, node: ProcessId) {
-        self.with_state(runtime, |state, out| {
-            let now = runtime.now();
-            for process in state.scheduler.requesters() {
-                if process.node_process() == node {
-                    state.on_process_gone(process, now);
-                }
-            }
-            state.on_code_source_gone(node, now, out);
-            state.on_holder_gone(node, now, out);
-            state.on_mourner_gone(node, runtime.process(), now, out);
-            state.on_mover_gone(node, out);
-            state.tell_workers(out, &|| Message::NodeDied { process: node });
-        });
-    }
-
-    /// A connection was lost; a process that lives without one is of no use.
-    pub(crate) fn on_connection_lost(&self, process: ProcessId, reason: &CloseReason) {
-        if matches!(reason, CloseReason::Closed(_)) {
-            // It said goodbye and is on its way out; how it ends tells its exit status.
-            return;
-        }
-        let state = self.state.lock();
-        if let Some(worker) = state.workers.get(&process)
-            && !state.shutting_down
-        {
-            tracing::debug!(%process, %reason, "the connection to a worker is lost");
-            self.start.kill(worker.pid);
-        }
-    }
-
     /// Stops granting and starting; returns the workers to end.
     pub(crate) fn begin_shutdown(&self) -> Vec<(ProcessId, u32)> {
         *self.pages.lent.lock() = None;
         self.pages.changed.notify_one();
         let mut state = self.state.lock();
         state.shutting_down = true;
+        for worker in state.workers.values_mut() {
+            worker.ends(ExitKind::IntendedSystemExit, "its node ended");
+        }
         state
             .workers
             .iter()
@@ -566,268 +421,6 @@ impl NodeRole {
 }
 
 impl NodeState {
-    /// Returns for whose job a process of this node may ask.
-    fn job_asked_for(&self, runtime: &Arc<Runtime>, from: ProcessId, said: JobId) -> JobId {
-        match self.workers.get(&from) {
-            Some(worker) => worker.job,
-            None if from == runtime.process() => self.own_job,
-            None => said,
-        }
-    }
-
-    /// A process of this node wants a worker: here if there can be one soon and no other node has the
-    /// arguments, else anywhere.
-    fn on_request(
-        &mut self,
-        runtime: &Arc<Runtime>,
-        (from, request): (ProcessId, RequestId),
-        demand: Demand,
-        out: &mut Outbox,
-    ) {
-        let asked = (from, request);
-        let now = runtime.now();
-        let is_draining = self.drain != Drain::No;
-        let (job, shape) = (demand.job, &demand.shape);
-        let placement = Placement {
-            strategy: demand.strategy.clone(),
-            bundle: demand.bundle,
-        };
-        let NodeState {
-            placements,
-            scheduler,
-            ..
-        } = self;
-        // Large arguments on another node are for the control role to weigh.
-        if !is_draining
-            && demand.locality.is_empty()
-            && !placements.on_request(scheduler, asked, job, shape, &placement, now)
-        {
-            return;
-        }
-        out.push((
-            runtime.control_process(),
-            Message::SpillLease {
-                requester: from,
-                request: request.0,
-                job: demand.job,
-                demand,
-            },
-        ));
-    }
-
-    /// A worker says how its actor is: a head that is started again wants to know.
-    fn note_hosted(&mut self, worker: ProcessId, said: &Message) {
-        let Some(worker) = self.workers.get_mut(&worker) else {
-            return;
-        };
-        match (said, &mut worker.hosting) {
-            (Message::ActorStarted { incarnation, .. }, Some(hosting)) => {
-                hosting.incarnation = Some(*incarnation);
-            }
-            // It has ended, or never began.
-            _ => worker.hosting = None,
-        }
-    }
-
-    /// Another node has room for what waits here.
-    fn on_share(&mut self, control: ProcessId, room: &Resources, now: Time, out: &mut Outbox) {
-        let NodeState {
-            placements,
-            scheduler,
-            ..
-        } = self;
-        for shared in placements.share(scheduler, room, now) {
-            let message = match shared {
-                Shared::Own {
-                    requester,
-                    request,
-                    demand,
-                } => Message::SpillLease {
-                    requester,
-                    request: request.0,
-                    job: demand.job,
-                    demand: *demand,
-                },
-                Shared::Placed { requester, request } => {
-                    let request = request.0;
-                    Message::LeaseRejected { requester, request }
-                }
-            };
-            out.push((control, message));
-        }
-    }
-
-    /// The control role hands a request to this node.
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "the parts of one message, its sender and where answers go"
-    )]
-    fn on_placed(
-        &mut self,
-        control: ProcessId,
-        (requester, request): (ProcessId, RequestId),
-        job: JobId,
-        demand: Demand,
-        is_bound: bool,
-        now: Time,
-        out: &mut Outbox,
-    ) {
-        let asked = (requester, request);
-        let demand = Demand { job, ..demand };
-        let is_draining = self.drain != Drain::No;
-        let NodeState {
-            placements,
-            scheduler,
-            ..
-        } = self;
-        if is_draining || !placements.on_placed(scheduler, asked, demand, is_bound, now) {
-            let request = request.0;
-            out.push((control, Message::LeaseRejected { requester, request }));
-        }
-    }
-
-    /// A job is announced: its workers can be started from now on.
-    fn on_job(&mut self, spec: JobSpec, here: ProcessId) {
-        if let Some(known) = self.jobs.get_mut(&spec.job) {
-            if spec.driver != known.spec.driver {
-                // Its driver is gone, and something of it outlives it: the code is had from elsewhere now.
-                known.has_ended = false;
-                let is_here = matches!(known.code, Code::Here(_));
-                let is_on_its_way = matches!(known.code, Code::Arriving(_)) && spec.driver == here;
-                if !is_on_its_way {
-                    known.spec.driver = spec.driver;
-                }
-                if !is_here && !is_on_its_way {
-                    known.code = Code::Absent;
-                }
-            }
-            return;
-        }
-        let job = spec.job;
-        match ArenaOwner::create(self.settings.store_bytes)
-            .and_then(|arena| JobOnNode::new(spec, None, arena, here))
-        {
-            Ok(mut made) => {
-                let hash = blake3::Hash::from_bytes(made.spec.executable.hash);
-                made.code_use = Some(self.settings.cache.using(&hash.to_hex()));
-                self.jobs.insert(job, made);
-            }
-            Err(error) => tracing::error!(%error, %job, "no object store could be made for a job"),
-        }
-    }
-
-    fn on_executable_part(
-        &mut self,
-        from: ProcessId,
-        job: JobId,
-        offset: u64,
-        bytes: &[u8],
-        now: Time,
-        out: &mut Outbox,
-    ) {
-        let Some(job) = self.jobs.get_mut(&job) else {
-            return;
-        };
-        let Code::Arriving(arriving) = &mut job.code else {
-            return;
-        };
-        if job.spec.driver != from {
-            return;
-        }
-        match arriving.take(offset, bytes) {
-            Ok(Progress::GoOn(offset)) => {
-                let hash = job.spec.executable.hash;
-                let job = job.spec.job;
-                out.push((from, Message::FetchExecutable { job, hash, offset }));
-            }
-            Ok(Progress::Done(path)) => {
-                job.answer_code_askers(&path, out);
-                job.code = Code::Here(path);
-            }
-            Err(reason) => {
-                tracing::error!(%reason, "a job's executable could not be fetched");
-                let job = job.spec.job;
-                self.on_code_broken(job, reason, now, out);
-            }
-        }
-    }
-
-    /// A job's executable cannot be had: who waits for it is told.
-    fn on_code_broken(&mut self, job: JobId, reason: String, now: Time, out: &mut Outbox) {
-        let Some(job) = self.jobs.get_mut(&job) else {
-            return;
-        };
-        job.answer_code_askers(Path::new(""), out);
-        job.code = Code::Broken(reason);
-        for process in std::mem::take(&mut job.waiting) {
-            self.workers.remove(&process);
-            self.scheduler.on_spawn_failed(process, now);
-        }
-    }
-
-    /// A node is gone from which executables were on their way.
-    fn on_code_source_gone(&mut self, node: ProcessId, now: Time, out: &mut Outbox) {
-        let is_lost = |job: &JobOnNode| {
-            job.spec.driver.node_process() == node && matches!(job.code, Code::Arriving(_))
-        };
-        let lost = self.jobs.iter().filter(|(_, job)| is_lost(job));
-        let lost: Vec<JobId> = lost.map(|(id, _)| *id).collect();
-        for job in lost {
-            let reason = format!("{node} is gone, from which it was on its way");
-            self.on_code_broken(job, reason, now, out);
-        }
-    }
-
-    /// Another node wants an executable that this one has, or has soon.
-    fn on_code_wanted(
-        &mut self,
-        from: ProcessId,
-        (job, hash): (JobId, [u8; 32]),
-        offset: u64,
-        out: &mut Outbox,
-    ) {
-        if let Some(known) = self.jobs.get_mut(&job)
-            && matches!(known.code, Code::Arriving(_))
-        {
-            return known.code_askers.push(from);
-        }
-        let path = match job == self.own_job && job.0 != 0 {
-            true => std::env::current_exe(),
-            false => Ok(jobs::cached(self.settings.cache.folder(), hash)),
-        };
-        let part = path.and_then(|path| jobs::read_part(&path, offset));
-        let bytes = part.unwrap_or_else(|error| {
-            tracing::error!(%error, %job, "a job's executable cannot be read");
-            Vec::new()
-        });
-        out.push((from, Message::ExecutablePart { job, offset, bytes }));
-    }
-
-    /// A process is gone that may have asked for workers or segments.
-    fn on_process_gone(&mut self, process: ProcessId, now: Time) {
-        self.scheduler.on_process_died(process, now);
-        self.placements.on_process_gone(process);
-        let is_its = |asker| matches!(asker, Asker::Process(asker, _) if asker == process);
-        self.unqueue_segments(is_its, now);
-    }
-
-    /// Gives up what was kept for jobs that have ended and have no process here.
-    fn forget_ended_jobs(&mut self, now: Time) {
-        let is_over = |id: &JobId, job: &JobOnNode| {
-            job.has_ended && !self.workers.values().any(|worker| worker.job == *id)
-        };
-        let over: Vec<JobId> = self
-            .jobs
-            .iter()
-            .filter(|(id, job)| is_over(id, job))
-            .map(|(id, _)| *id)
-            .collect();
-        for id in over {
-            self.jobs.remove(&id);
-            self.forget_copies_of(id, now);
-        }
-    }
-
     /// Describes the store of the asker's job.
     fn store_row(&self, asker: ProcessId) -> StoreRow {
         let mut row = StoreRow::default();
@@ -852,21 +445,5 @@ impl NodeState {
     }
 }
 
-/// Says how a worker ended that was never ready.
-fn describe(exit: &WorkerExit) -> String {
-    let how = match (exit.signal, exit.code) {
-        (Some(signal), _) => format!("one was ended by signal {signal}"),
-        (None, Some(code)) => format!("one exited with code {code}"),
-        (None, None) => "one ended".to_owned(),
-    };
-    if exit.last_stderr.is_empty() {
-        how
-    } else {
-        format!("{how} after printing: {}", exit.last_stderr)
-    }
-}
-
 /// How long `init` waits for its first workers.
 pub(crate) const FIRST_WORKERS_TIMEOUT: Duration = Duration::from_secs(20);
-/// Stands for the bytes of a task's arguments on the node that has most of them: enough to follow.
-const NEAR_BYTES: u64 = 1 << 20;

@@ -118,9 +118,7 @@ pub(crate) fn on_event(runtime: &Weak<Runtime>, event: ProcessEvent) {
                 code,
                 signal,
                 last_stderr,
-                function: String::new(),
-                attempt: 0,
-                evicted_from: None,
+                ..WorkerExit::default()
             };
             tracing::debug!(%process, pid, ?code, ?signal, "worker ended");
             // What it said last is in the socket: it counts before the death.

@@ -10,7 +10,7 @@ use ray_engine::{ids::ProcessId, time::Time};
 use ray_net::tls::Identity;
 
 use super::Runtime;
-use crate::wire::Message;
+use crate::wire::{CertificateMessage, Message};
 
 impl Runtime {
     /// Sees to it that the certificates of this node are renewed in time.
@@ -36,7 +36,9 @@ impl Runtime {
             self.use_new_certificates();
         } else {
             let public_key = node.start.ca.public();
-            self.send_to_control(Message::RenewCertificate { public_key });
+            self.send_to_control(Message::Certificates(CertificateMessage::Renew {
+                public_key,
+            }));
         }
     }
 
@@ -50,7 +52,10 @@ impl Runtime {
             return;
         }
         match node.start.ca.delegate(from.node().0, public_key) {
-            Ok(delegation) => self.send(from, Message::CertificateRenewed { delegation }),
+            Ok(delegation) => self.send(
+                from,
+                Message::Certificates(CertificateMessage::Renewed { delegation }),
+            ),
             Err(error) => tracing::error!(%from, %error, "a certificate could not be renewed"),
         }
     }
@@ -89,7 +94,10 @@ impl Runtime {
             match ca.issue(worker.0) {
                 Ok(identity) => {
                     let identity = identity.to_bytes();
-                    self.send(worker, Message::NewIdentity { identity });
+                    self.send(
+                        worker,
+                        Message::Certificates(CertificateMessage::New { identity }),
+                    );
                 }
                 Err(error) => {
                     tracing::error!(%worker, %error, "a certificate could not be renewed")

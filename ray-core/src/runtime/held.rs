@@ -9,22 +9,19 @@ use crate::{
     config::GATHER_ROWS_MAX,
     control::logs,
     store::Value,
-    wire::{Held, LogPart, Message, ObjectRow, TaskPlace, TaskRow},
+    wire::{Held, LogPart, LookFor, LookMessage, Message, ObjectRow, TaskPlace, TaskRow},
     worker::submit::Core,
 };
 
 impl Runtime {
     /// Answers for this process; a node passes the question on to its workers first.
-    pub(super) fn on_gather(self: &Arc<Self>, from: ProcessId, request: u64, wants_objects: bool) {
+    pub(super) fn on_gather(self: &Arc<Self>, from: ProcessId, request: u64, wanted: LookFor) {
         let asked = match &self.node_role {
             Some(node) => node.ready_processes(),
             None => Vec::new(),
         };
         for worker in &asked {
-            let question = Message::Gather {
-                request,
-                wants_objects,
-            };
+            let question = Message::Look(LookMessage::Gather { request, wanted });
             self.send(*worker, question);
         }
         let mut held = Held {
@@ -40,26 +37,31 @@ impl Runtime {
             held.running = executor.running_tasks();
             held.running.truncate(GATHER_ROWS_MAX);
         }
-        let total = self.with_core(|core, _| {
-            if wants_objects {
-                let (objects, total) = objects_of(core);
-                held.objects = objects;
-                total
-            } else {
-                let (tasks, total) = tasks_of(core);
+        match wanted {
+            LookFor::Tasks => {
+                let (tasks, total) = self.with_core(|core, _| tasks_of(core));
+                held.left_out = (total - tasks.len()) as u64;
                 held.tasks = tasks;
-                total
             }
-        });
-        held.left_out = (total - held.objects.len().max(held.tasks.len())) as u64;
+            LookFor::Objects => {
+                let (objects, total) = self.with_core(|core, _| objects_of(core));
+                held.left_out = (total - objects.len()) as u64;
+                held.objects = objects;
+            }
+            LookFor::Events => {
+                if let Some(executor) = &self.executor {
+                    (held.events, held.left_out) = executor.events();
+                }
+            }
+        }
         let process = self.process();
         self.send(
             from,
-            Message::Gathered {
+            Message::Look(LookMessage::Gathered {
                 request,
                 process,
                 held,
-            },
+            }),
         );
     }
 }
@@ -80,7 +82,10 @@ impl Runtime {
                 logs::read(&folder, &name, offset).map(|(text, next)| LogPart::Text(text, next))
             }
         };
-        self.send(from, Message::LogRead { request, outcome });
+        self.send(
+            from,
+            Message::Look(LookMessage::LogRead { request, outcome }),
+        );
     }
 }
 
@@ -122,8 +127,9 @@ fn objects_of(core: &Core) -> (Vec<ObjectRow>, usize) {
         is_result: facts.is_result,
         is_ready: facts.outcome.is_some(),
         has_failed: matches!(facts.outcome, Some(None)),
-        has_handles: facts.has_handles,
-        is_used: facts.is_used,
+        handles: facts.handles,
+        users: facts.users,
+        lent: facts.lent,
     });
     (rows.collect(), total)
 }

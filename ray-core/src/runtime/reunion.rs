@@ -12,7 +12,7 @@ use ray_engine::ids::{JobId, ProcessId};
 use ray_net::CloseReason;
 
 use super::Runtime;
-use crate::wire::Message;
+use crate::wire::{Message, ReunionMessage};
 
 impl Runtime {
     /// The connection to the control role is gone. A head that is started again has the same id and port, so
@@ -76,10 +76,12 @@ impl Runtime {
             node.on_new_head(self, keep, jobs);
             node.join(self);
             node.report(self);
-            let actors = node.hosted_actors();
-            self.send_to_control(Message::ActorsHosted { actors });
-            for worker in node.ready_processes() {
-                self.send(worker, Message::HeadReturned);
+            let (actors, creators) = (node.hosted_actors(), node.ready_processes());
+            let workers = creators.clone();
+            let hosted = ReunionMessage::ActorsHosted { actors, creators };
+            self.send_to_control(Message::Reunion(hosted));
+            for worker in workers {
+                self.send(worker, Message::Reunion(ReunionMessage::HeadReturned));
             }
             return;
         }
@@ -110,6 +112,7 @@ impl Runtime {
     /// Tells a head that is there again what it must know, and asks what it has not answered.
     pub(super) fn resume(&self) {
         self.with_core(|core, _| core.resume());
+        self.send_to_control(Message::Reunion(ReunionMessage::AllClaimed));
         self.note_head_found();
         for question in self.requests.of_control() {
             self.send_to_control(question);

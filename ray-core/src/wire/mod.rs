@@ -14,13 +14,16 @@ use rkyv::{Archive, Deserialize, Serialize};
 pub(crate) use self::{
     calls::*,
     groups::*,
-    message::{ArchivedMessage, Message},
+    message::{
+        ArchivedMessage, BundleMessage, CertificateMessage, CollectiveMessage, ExecutableMessage,
+        LeaveMessage, LookMessage, Message, ReunionMessage,
+    },
     rows::*,
     subjects::*,
 };
 
 /// The version of the frames and messages; both sides of a connection must have the same.
-pub(crate) const WIRE_VERSION: u16 = 7;
+pub(crate) const WIRE_VERSION: u16 = 8;
 
 /// Frame kinds that ray-core adds to ray-net's own.
 pub(crate) mod kind {
@@ -93,22 +96,31 @@ impl Message {
                 | Message::ActorPlaceRefused { .. }
                 | Message::CreateGroup { .. }
                 | Message::RemoveGroup { .. }
-                | Message::BundlesPrepared { .. }
-                | Message::BundlesCommitted { .. }
-                | Message::BundlesRefused { .. }
+                | Message::Bundles(
+                    BundleMessage::Prepared { .. }
+                        | BundleMessage::Committed { .. }
+                        | BundleMessage::Refused { .. }
+                )
                 | Message::QueryResources { .. }
                 | Message::QueryNodes { .. }
-                | Message::Gathered { .. }
+                | Message::Look(LookMessage::Gathered { .. })
                 | Message::Heartbeat
-                | Message::ClaimActor { .. }
-                | Message::ActorsHosted { .. }
+                | Message::Reunion(
+                    ReunionMessage::ClaimActor { .. }
+                        | ReunionMessage::AllClaimed
+                        | ReunionMessage::ActorsHosted { .. }
+                )
                 | Message::ProbeReached { .. }
-                | Message::DrainAccepted
-                | Message::Leave
-                | Message::Drained { .. }
-                | Message::JoinCollective { .. }
-                | Message::WithdrawCollective { .. }
-                | Message::LeaveCollective { .. }
+                | Message::Leaving(
+                    LeaveMessage::DrainAccepted
+                        | LeaveMessage::Leave
+                        | LeaveMessage::Drained { .. }
+                )
+                | Message::Collective(
+                    CollectiveMessage::Join { .. }
+                        | CollectiveMessage::Withdraw { .. }
+                        | CollectiveMessage::Leave { .. }
+                )
         )
     }
 }

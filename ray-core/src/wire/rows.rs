@@ -36,7 +36,8 @@ pub(crate) struct Held {
     pub running: Vec<TaskId>,
     pub tasks: Vec<TaskRow>,
     pub objects: Vec<ObjectRow>,
-    /// Tasks or objects that were too many to name.
+    pub events: Vec<EventRow>,
+    /// Tasks, objects or events that were too many to name.
     pub left_out: u64,
 }
 
@@ -69,8 +70,33 @@ pub(crate) struct ObjectRow {
     pub is_result: bool,
     pub is_ready: bool,
     pub has_failed: bool,
-    pub has_handles: bool,
-    pub is_used: bool,
+    pub handles: u32,
+    pub users: u32,
+    pub lent: u64,
+}
+
+/// What is asked of every process when somebody looks at the cluster.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LookFor {
+    Tasks,
+    Objects,
+    /// Calls that ran here and have ended.
+    Events,
+}
+
+/// A call that ran in a process and has ended.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EventRow {
+    pub task: TaskId,
+    pub attempt: u32,
+    pub function: String,
+    pub actor: Option<ActorId>,
+    /// When it began, by that machine's clock; nanoseconds since 1970.
+    pub start_ns: u64,
+    pub duration_ns: u64,
+    pub has_failed: bool,
+    /// How many calls of its kind it stands for.
+    pub stands_for: u32,
 }
 
 /// What a node answers about its logs.

@@ -11,7 +11,7 @@ use ray_engine::{
 use super::submit::Core;
 use crate::{
     store::Value,
-    wire::{Message, WantedObject},
+    wire::{LeaveMessage, Message, WantedObject},
 };
 
 impl Core {
@@ -69,11 +69,11 @@ impl Core {
                         let process = self.process();
                         left.push(format!("{count} objects of {process}, which ends with it"));
                     }
-                    let moved = Message::ObjectsMoved {
+                    let moved = Message::Leaving(LeaveMessage::ObjectsMoved {
                         leaving,
                         moved,
                         left,
-                    };
+                    });
                     self.send(self.node_process, moved);
                 }
             }

@@ -8,7 +8,7 @@ use ray_net::Waiter;
 use super::{
     context::{self, Running},
     execute::{
-        ASYNC_ACTOR, Ended, Execution, Executor, Hosted, Next, Stop, announce, ended_by,
+        ASYNC_ACTOR, Constructor, Ended, Execution, Executor, Next, Stop, ended_by,
         fetch_arguments_async, running_of,
     },
     items::Items,
@@ -17,7 +17,6 @@ use crate::{
     __private::{CallError, Invoke, LocalFuture, Results},
     config::INLINE_RESULT_BYTES_MAX,
     runtime::Runtime,
-    wire::{CallTarget, Message},
 };
 
 impl Executor {
@@ -46,29 +45,19 @@ impl Executor {
         execution: Execution,
         max_concurrency: u32,
     ) {
-        let CallTarget::Create {
-            actor, incarnation, ..
-        } = execution.target
-        else {
+        let Some(constructor) = self.begin_construction(runtime, &execution) else {
             return;
         };
-        let Some(method) = execution.method else {
-            return self.refuse_unknown(runtime, &execution);
-        };
-        let Invoke::Create(create) = &method.invoke else {
-            return self.refuse_unknown(runtime, &execution);
-        };
-        let call = match &execution.call {
-            Ok(call) => call.clone(),
-            Err(failure) => {
-                return self.construction_failed(runtime, actor, incarnation, failure.clone());
-            }
-        };
+        let Constructor {
+            method,
+            create,
+            call,
+            running,
+            life,
+        } = constructor;
         let defaults = &create.class.defaults;
         self.set_limits(max_concurrency.max(1), defaults.concurrency_groups);
         let make = create.asynchronous;
-        announce(method.name.split("::").next().unwrap_or(method.name));
-        let running = running_of(&execution, method);
         let outcome = match fetch_arguments_async(runtime, &call).await {
             Ok(()) => guard_async(method.name, running, make(call)).await,
             Err(ended) => Err(ended),
@@ -76,21 +65,10 @@ impl Executor {
         match outcome {
             Ok(made) => {
                 ASYNC_ACTOR.set(Some(made));
-                let mut state = self.state.lock();
-                state.end(execution.task);
-                state.actor = Some(Hosted {
-                    actor,
-                    incarnation,
-                    on_panic_restart: defaults.on_panic_restart,
-                    shared: None,
-                });
-                drop(state);
-                runtime.send_to_node(Message::ActorStarted { actor, incarnation });
+                self.host(execution.task, life, defaults.on_panic_restart, None);
+                life.began(runtime);
             }
-            Err(ended) => {
-                let failure = self.failure_of(runtime, method.name, execution.attempt, ended);
-                self.construction_failed(runtime, actor, incarnation, failure);
-            }
+            Err(ended) => self.end_construction(runtime, method, (life, execution.attempt), ended),
         }
     }
 
@@ -129,7 +107,7 @@ struct Answer {
 impl Drop for Answer {
     fn drop(&mut self) {
         if !self.answered {
-            self.executor.state.lock().end(self.execution.task);
+            self.executor.state.lock().end(self.execution.task, true);
             let Execution {
                 caller,
                 task,
@@ -176,7 +154,8 @@ async fn run_async(mut answer: Answer) {
             "this process hosts no such actor".into(),
         )))),
     };
-    executor.state.lock().end(answer.execution.task);
+    let has_failed = outcome.is_err();
+    executor.state.lock().end(answer.execution.task, has_failed);
     let exits = matches!(outcome, Err(Ended::Exit));
     let attempt = answer.execution.attempt;
     let outcome =

@@ -1,7 +1,6 @@
 //! The control store's machines.
 
 pub mod actors;
-mod ended;
 pub mod groups;
 pub mod jobs;
 pub mod nodes;

@@ -2,7 +2,7 @@
 
 use super::{
     ActorState, Owner,
-    references::Outcome,
+    object::Outcome,
     tasks::{Kind, Stage},
 };
 use crate::ids::{ActorId, ObjectId, ProcessId, TaskId};
@@ -42,10 +42,12 @@ pub struct ObjectFacts<'a, V> {
     pub is_result: bool,
     /// Its value when it is there, nothing when its making failed; `None` while it is made.
     pub outcome: Option<Option<&'a V>>,
-    /// Whether this process has handles of it.
-    pub has_handles: bool,
-    /// Whether calls that have not ended use it.
-    pub is_used: bool,
+    /// Handles in this process, those inside values of this process counted.
+    pub handles: u32,
+    /// Calls of this process that have not ended and use it.
+    pub users: u32,
+    /// References that other processes were given and have not given back; known of own objects.
+    pub lent: u64,
 }
 
 impl<P: Clone, V: Clone> Owner<P, V> {
@@ -112,17 +114,18 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     pub fn object_facts(&self, limit: usize) -> (Vec<ObjectFacts<'_, V>>, usize) {
         let objects = self.objects();
         let fact = |object: &ObjectId| {
-            let (is_result, outcome, local, dependents) = if object.owner == self.process {
+            let (is_result, outcome, handles, users, lent) = if object.owner == self.process {
                 let owned = self.owned.get(object.index)?;
                 (
                     owned.task != 0,
                     &owned.outcome,
                     owned.handles(),
                     owned.users(),
+                    owned.lent(),
                 )
             } else {
                 let borrowed = self.borrowed.get(object)?;
-                (false, borrowed.outcome(), borrowed.handles(), 0)
+                (false, borrowed.outcome(), borrowed.handles(), 0, 0)
             };
             Some(ObjectFacts {
                 object: *object,
@@ -131,8 +134,9 @@ impl<P: Clone, V: Clone> Owner<P, V> {
                     Outcome::Ready(value) => Some(value),
                     Outcome::Failed(_) => None,
                 }),
-                has_handles: local > 0,
-                is_used: dependents > 0,
+                handles,
+                users,
+                lent,
             })
         };
         let facts = objects.iter().take(limit).filter_map(fact).collect();

@@ -22,6 +22,8 @@ mod facts;
 mod leases;
 mod locations;
 mod near;
+mod object;
+mod outcomes;
 mod references;
 mod streams;
 mod tasks;
@@ -51,7 +53,7 @@ use calls::ActorQueue;
 use leases::{Lease, ShapeQueue};
 use locations::Locations;
 use near::Near;
-use references::{Borrowed, Owned};
+use object::{Borrowed, Owned};
 use streams::Stream;
 use tasks::Task;
 

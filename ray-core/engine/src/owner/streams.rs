@@ -16,7 +16,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use super::{
     Command, ObjectState, Owner,
-    references::{Outcome, Owned},
+    object::{Outcome, Owned},
     tasks::Stage,
 };
 use crate::{

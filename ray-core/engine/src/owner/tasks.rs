@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::{Command, Owner, ShapeId, references::Owned};
+use super::{Command, Owner, ShapeId, object::Owned};
 use crate::{
     failure::Failure,
     ids::{ActorId, LeaseId, ObjectId, ProcessId, TaskId},

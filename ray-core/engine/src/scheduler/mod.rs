@@ -8,6 +8,7 @@
 mod bundles;
 mod cap;
 pub mod cluster;
+mod command;
 mod limit;
 mod member;
 mod placements;
@@ -17,6 +18,7 @@ mod report;
 mod schedule;
 mod sharing;
 mod terms;
+mod workers;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -29,113 +31,16 @@ use terms::{Source, Terms};
 
 pub use bundles::BundleRefusal;
 pub use cap::WorkerCap;
+pub use command::{Command, LeaseKind, SchedulerConfig};
 pub use placements::{Placements, Shared};
 pub use terms::{Arrival, MemberConfig, Notice, SpillReason};
 
 use crate::{
-    failure::Failure,
     ids::{ActorId, GroupId, JobId, LeaseId, ProcessId, RequestId},
     planted::{Bug, is_planted},
     resources::Resources,
-    spec::DeviceShare,
     time::Time,
 };
-
-/// Bounds of a node's worker pool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SchedulerConfig {
-    /// Idle workers that are kept.
-    pub workers_kept: usize,
-    /// Worker processes at most, blocked ones counted and those that host actors not.
-    pub workers_max: usize,
-    /// How long a surplus worker stays idle before it is stopped; nanoseconds.
-    pub idle_nanos: u64,
-    /// Workers in a row that may end before they are ready.
-    pub failed_starts_max: u32,
-}
-
-/// What a lease is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LeaseKind {
-    /// Tasks of one shape.
-    Task,
-    /// One actor, for its life.
-    Actor {
-        /// Which.
-        actor: ActorId,
-        /// What it holds once it runs.
-        running: Resources,
-    },
-}
-
-/// What the scheduler wants done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// Tell the requester that it has a worker.
-    Grant {
-        /// Who asked.
-        requester: ProcessId,
-        /// Its question.
-        request: RequestId,
-        /// The right.
-        lease: LeaseId,
-        /// The worker.
-        worker: ProcessId,
-        /// The actor it is for, if it is for one.
-        actor: Option<ActorId>,
-        /// The GPUs that are its.
-        devices: Vec<DeviceShare>,
-        /// How the request came: the answer to one that the control process sent here goes back
-        /// through it, so that this node's death cannot lose it.
-        arrival: Arrival,
-    },
-    /// Tell the requester that it will never have one.
-    Refuse {
-        /// Who asked.
-        requester: ProcessId,
-        /// Its question.
-        request: RequestId,
-        /// Why.
-        failure: Failure,
-        /// The actor it was for, if it was for one.
-        actor: Option<ActorId>,
-        /// How the request came, as for a grant.
-        arrival: Arrival,
-    },
-    /// Start a worker process and say so with [`NodeScheduler::on_spawn_started`].
-    SpawnWorker {
-        /// Whose code it runs.
-        job: JobId,
-        /// The GPUs that it sees for its life, in ascending order.
-        gpus: Vec<u32>,
-    },
-    /// Ask the holder to give a lease back soon.
-    RecallLease {
-        /// Who has it.
-        requester: ProcessId,
-        /// Which.
-        lease: LeaseId,
-    },
-    /// End an idle worker.
-    StopWorker {
-        /// Which.
-        process: ProcessId,
-    },
-    /// End a worker whose caller is gone.
-    KillWorker {
-        /// Which.
-        process: ProcessId,
-    },
-    /// End a worker whose placement group is gone; its calls fail for that reason.
-    EvictWorker {
-        /// Which.
-        process: ProcessId,
-        /// The group that it drew from.
-        group: GroupId,
-    },
-    /// Tell the control process; never wished for on a node that has not joined one.
-    Tell(Notice),
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum WorkerState {
@@ -260,19 +165,6 @@ impl NodeScheduler {
         timeouts.into_iter().flatten().min()
     }
 
-    fn idle_workers(&self) -> Vec<(Time, ProcessId)> {
-        let mut idle = self
-            .workers
-            .iter()
-            .filter_map(|(process, worker)| match worker.state {
-                WorkerState::Idle(since) => Some((since, *process)),
-                _ => None,
-            })
-            .collect::<Vec<_>>();
-        idle.sort_unstable();
-        idle
-    }
-
     /// Returns what no lease holds and no bundle set aside.
     pub fn available(&self) -> Resources {
         self.pool.available()
@@ -310,11 +202,6 @@ impl NodeScheduler {
     /// Returns how many requests wait.
     pub fn waiting_requests(&self) -> usize {
         self.requests.len()
-    }
-
-    /// Returns whether a process is one of the workers here, from its start to its end.
-    pub fn has_worker(&self, process: ProcessId) -> bool {
-        self.workers.contains_key(&process)
     }
 
     /// Returns how many leases are granted.
@@ -366,18 +253,6 @@ impl NodeScheduler {
         self.pool_of(source.bundle)
             .give(&ended.held, &source.devices);
         self.note_held(source.since, now);
-    }
-
-    /// Starts workers before anybody asks.
-    pub fn prestart(&mut self, job: JobId, count: usize, _now: Time) {
-        for _ in 0..count {
-            self.spawn(job, Vec::new());
-        }
-    }
-
-    fn spawn(&mut self, job: JobId, gpus: Vec<u32>) {
-        self.spawning.push_back((job, gpus.clone()));
-        self.commands.push_back(Command::SpawnWorker { job, gpus });
     }
 
     /// A process asks for a worker.
@@ -442,123 +317,6 @@ impl NodeScheduler {
         self.schedule(now);
     }
 
-    /// The process that the oldest spawn command of the job led to.
-    pub fn on_spawn_started(&mut self, process: ProcessId, job: JobId, _now: Time) {
-        let asked = self.spawning.iter().position(|(other, _)| *other == job);
-        let asked = asked.and_then(|position| self.spawning.remove(position));
-        let gpus = asked.map_or_else(Vec::new, |(_, gpus)| gpus);
-        self.workers.insert(
-            process,
-            Worker {
-                job,
-                gpus,
-                state: WorkerState::Starting,
-                blocked: 0,
-            },
-        );
-    }
-
-    /// A worker process could not be started at all.
-    pub fn on_spawn_failed(&mut self, process: ProcessId, now: Time) {
-        self.workers.remove(&process);
-        self.on_failed_start(now);
-    }
-
-    fn on_failed_start(&mut self, now: Time) {
-        self.failed_starts += 1;
-        if self.failed_starts < self.config.failed_starts_max {
-            self.schedule(now);
-            return;
-        }
-        for request in std::mem::take(&mut self.requests) {
-            let text = "worker processes end before they are ready: is `init()` the first statement of `main`? \
-                        The worker logs in the run directory say more";
-            self.refuse(request, Failure::System(text.into()));
-        }
-    }
-
-    /// A worker is connected and idle.
-    pub fn on_worker_ready(&mut self, process: ProcessId, now: Time) {
-        self.failed_starts = 0;
-        if let Some(worker) = self.workers.get_mut(&process)
-            && worker.state == WorkerState::Starting
-        {
-            worker.state = WorkerState::Idle(now);
-        }
-        self.schedule(now);
-    }
-
-    /// A worker that was to stop for being idle stays, since others need what it owns.
-    pub fn on_worker_stayed(&mut self, process: ProcessId, now: Time) {
-        if let Some(worker) = self.workers.get_mut(&process)
-            && worker.state == WorkerState::Stopping
-        {
-            worker.state = WorkerState::Idle(now);
-            self.schedule(now);
-        }
-    }
-
-    /// A worker process ended; its lease ends with it.
-    pub fn on_worker_died(&mut self, process: ProcessId, now: Time) {
-        let Some(worker) = self.workers.remove(&process) else {
-            return;
-        };
-        if self.workers.values().all(|other| other.job != worker.job) {
-            self.ended_jobs.remove(&worker.job);
-        }
-        // What it asked for itself must not be granted in between.
-        self.requests.retain(|waiting| waiting.requester != process);
-        match worker.state {
-            WorkerState::Leased(lease) => {
-                if let Some(ended) = self.leases.remove(&lease) {
-                    self.release(&ended, now);
-                }
-            }
-            WorkerState::Starting => return self.on_failed_start(now),
-            WorkerState::Idle(_) | WorkerState::Stopping => {}
-        }
-        self.schedule(now);
-    }
-
-    /// A worker's call blocks: its CPU is for others meanwhile.
-    pub fn on_worker_blocked(&mut self, process: ProcessId, now: Time) {
-        let Some(worker) = self.workers.get_mut(&process) else {
-            return;
-        };
-        worker.blocked += 1;
-        if let WorkerState::Leased(id) = worker.state
-            && let Some(lease) = self.leases.get_mut(&id)
-            && !lease.is_lent
-        {
-            lease.is_lent = true;
-            let cpu = Resources::new().with(Resources::CPU, lease.held.amount(Resources::CPU));
-            lease.held.set(Resources::CPU, crate::resources::Amount(0));
-            let bundle = lease.source.bundle;
-            self.pool_of(bundle).give(&cpu, &[]);
-            self.schedule(now);
-        }
-    }
-
-    /// A worker's call goes on and has its CPU again.
-    pub fn on_worker_unblocked(&mut self, process: ProcessId, _now: Time) {
-        let Some(worker) = self.workers.get_mut(&process) else {
-            return;
-        };
-        worker.blocked = worker.blocked.saturating_sub(1);
-        if worker.blocked == 0
-            && let WorkerState::Leased(id) = worker.state
-            && let Some(lease) = self.leases.get_mut(&id)
-            && lease.is_lent
-        {
-            lease.is_lent = false;
-            let amount = lease.shape.amount(Resources::CPU);
-            lease.held.set(Resources::CPU, amount);
-            let cpu = Resources::new().with(Resources::CPU, amount);
-            let bundle = lease.source.bundle;
-            self.pool_of(bundle).take_amounts(&cpu);
-        }
-    }
-
     /// A requester is gone: its requests vanish, the workers that ran for it end.
     pub fn on_process_died(&mut self, process: ProcessId, now: Time) {
         self.requests.retain(|waiting| waiting.requester != process);
@@ -620,14 +378,6 @@ impl NodeScheduler {
             self.ended_jobs.insert(job);
         }
         self.schedule(now);
-    }
-
-    fn hosts_actor(&self, process: ProcessId) -> bool {
-        let lease = match self.workers.get(&process).map(|worker| worker.state) {
-            Some(WorkerState::Leased(lease)) => self.leases.get(&lease),
-            _ => None,
-        };
-        lease.is_some_and(|lease| lease.actor.is_some())
     }
 
     /// Returns the node's resources.

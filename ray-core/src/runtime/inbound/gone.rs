@@ -2,7 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
-use ray_engine::{failure::WorkerExit, ids::ProcessId};
+use ray_engine::{
+    failure::{ExitKind, WorkerExit},
+    ids::ProcessId,
+};
 use ray_net::CloseReason;
 
 use crate::{runtime::Runtime, store::WriterLive, wire::Message};
@@ -57,7 +60,12 @@ impl Runtime {
                 // Its node decides who is dead: whoever cannot be reached must not live on.
                 let node = process.node_process();
                 if process != node {
-                    self.send(node, Message::KillWorker { worker: process });
+                    let end = Message::EndWorker {
+                        worker: process,
+                        kind: ExitKind::SystemError,
+                        detail: format!("{} could not reach it: {reason}", self.process()),
+                    };
+                    self.send(node, end);
                 }
             }
             self.collectives.on_process_gone(

@@ -9,7 +9,10 @@ use rkyv::rancor;
 use crate::{
     node::workers,
     runtime::Runtime,
-    wire::{AnswerMeta, ArchivedAnswerMeta, ArchivedMessage, Location, Message, kind},
+    wire::{
+        AnswerMeta, ArchivedAnswerMeta, ArchivedMessage, CertificateMessage, CollectiveMessage,
+        LeaveMessage, Location, LookMessage, Message, ReunionMessage, kind,
+    },
 };
 
 impl Runtime {
@@ -214,20 +217,22 @@ impl Runtime {
                 }
             }
             Message::RecallSegments => self.return_segments(true),
-            Message::RenewCertificate { public_key } => {
+            Message::Certificates(CertificateMessage::Renew { public_key }) => {
                 self.on_renew_certificate(from, &public_key)
             }
-            Message::CertificateRenewed { delegation } => {
+            Message::Certificates(CertificateMessage::Renewed { delegation }) => {
                 this.on_certificate_renewed(from, delegation)
             }
-            Message::NewIdentity { identity } => self.on_new_identity(from, &identity),
-            Message::Introduce { keep, jobs, is_new } => {
+            Message::Certificates(CertificateMessage::New { identity }) => {
+                self.on_new_identity(from, &identity)
+            }
+            Message::Reunion(ReunionMessage::Introduce { keep, jobs, is_new }) => {
                 if from == self.control_process() {
                     this.on_introduce(&keep, &jobs, is_new);
                 }
             }
             Message::Revoked { processes } => this.on_revoked(from, &processes),
-            Message::HeadReturned => this.on_head_returned(from),
+            Message::Reunion(ReunionMessage::HeadReturned) => this.on_head_returned(from),
             Message::ProbeNode { target, addr } => self.with_core(|core, _| {
                 core.know(target, addr);
                 core.send(target, Message::Ping);
@@ -239,30 +244,31 @@ impl Runtime {
                 }
             }
             Message::Pong => self.send_to_control(Message::ProbeReached { target: from }),
-            Message::Gather {
-                request,
-                wants_objects,
-            } => this.on_gather(from, request, wants_objects),
-            Message::Gathered { .. } if self.control_role.is_none() => {
+            Message::Look(LookMessage::Gather { request, wanted }) => {
+                this.on_gather(from, request, wanted)
+            }
+            Message::Look(LookMessage::Gathered { .. }) if self.control_role.is_none() => {
                 // A worker's answer, on its way to whoever asked.
                 self.send_to_control(message);
             }
-            Message::ReadLog { request, file } => {
+            Message::Look(LookMessage::ReadLog { request, file }) => {
                 if from == self.control_process() {
                     self.on_read_log(from, request, file);
                 }
             }
-            Message::CollectiveJoined { request, outcome } => {
+            Message::Collective(CollectiveMessage::Joined { request, outcome }) => {
                 self.collectives.on_joined(self, request, outcome)
             }
-            Message::CollectiveLeft { group, rank } => self.collectives.on_left(group, rank),
-            Message::CollectiveBroken {
+            Message::Collective(CollectiveMessage::Left { group, rank }) => {
+                self.collectives.on_left(group, rank)
+            }
+            Message::Collective(CollectiveMessage::Broken {
                 group,
                 rank,
                 reason,
-            } => self.collectives.on_broken(group, rank, &reason),
+            }) => self.collectives.on_broken(group, rank, &reason),
             Message::CreateActorReply { request, .. }
-            | Message::LogRead { request, .. }
+            | Message::Look(LookMessage::LogRead { request, .. })
             | Message::LookupActorReply { request, .. }
             | Message::GroupReply { request, .. }
             | Message::SegmentsGranted { request, .. }
@@ -281,7 +287,7 @@ impl Runtime {
                 }) => self.send_to_node(Message::CancelFetch { request }),
                 _ => {}
             },
-            Message::MoveObjects { leaving, takers } => {
+            Message::Leaving(LeaveMessage::MoveObjects { leaving, takers }) => {
                 if from == self.node_process {
                     self.with_core(|core, _| core.evacuate(leaving, &takers));
                 }

@@ -2,14 +2,19 @@
 
 use std::{any::Any, sync::Arc};
 
-use ray_engine::{failure::Failure, ids::ActorId};
+use ray_engine::{
+    failure::Failure,
+    ids::{ActorId, TaskId},
+};
 
-use super::{Execution, Executor, LOCAL_ACTOR, Stop, announce, fetch_arguments, guard, running_of};
+use super::{
+    Ended, Execution, Executor, LOCAL_ACTOR, Stop, announce, fetch_arguments, guard, running_of,
+};
 use crate::{
-    __private::{ActorMode, CallError, Invoke},
+    __private::{ActorMode, Call, CallError, Create, Invoke, Method},
     runtime::Runtime,
     wire::{CallTarget, FetchFor, Message},
-    worker::context,
+    worker::context::{self, Running},
 };
 
 /// The actor that lives in this process.
@@ -21,6 +26,30 @@ pub(in crate::worker) struct Hosted {
     pub(in crate::worker) shared: Option<Arc<dyn Any + Send + Sync>>,
 }
 
+/// Which actor is made, and in which of its lives.
+#[derive(Clone, Copy)]
+pub(in crate::worker) struct Life {
+    actor: ActorId,
+    incarnation: u64,
+}
+
+impl Life {
+    /// Tells the node that the actor takes calls.
+    pub(in crate::worker) fn began(self, runtime: &Arc<Runtime>) {
+        let Life { actor, incarnation } = self;
+        runtime.send_to_node(Message::ActorStarted { actor, incarnation });
+    }
+}
+
+/// A call that makes an actor, ready to run.
+pub(in crate::worker) struct Constructor {
+    pub(in crate::worker) method: &'static Method,
+    pub(in crate::worker) create: &'static Create,
+    pub(in crate::worker) call: Call,
+    pub(in crate::worker) running: Running,
+    pub(in crate::worker) life: Life,
+}
+
 impl Executor {
     /// Makes the actor of this process on this thread, then the threads it asked for.
     pub(super) fn create(
@@ -29,26 +58,16 @@ impl Executor {
         mut execution: Execution,
         max_concurrency: u32,
     ) {
-        let CallTarget::Create {
-            actor, incarnation, ..
-        } = execution.target
-        else {
+        let Some(constructor) = self.begin_construction(runtime, &execution) else {
             return;
         };
-        let Some(method) = execution.method else {
-            return self.refuse_unknown(runtime, &execution);
-        };
-        let Invoke::Create(create) = &method.invoke else {
-            return self.refuse_unknown(runtime, &execution);
-        };
-        let call = match &execution.call {
-            Ok(call) => call,
-            Err(failure) => {
-                return self.construction_failed(runtime, actor, incarnation, failure.clone());
-            }
-        };
-        announce(method.name.split("::").next().unwrap_or(method.name));
-        let running = running_of(&execution, method);
+        let Constructor {
+            method,
+            create,
+            call,
+            running,
+            life,
+        } = constructor;
         let on_panic_restart = create.class.defaults.on_panic_restart;
         let threaded = create.class.mode(Some(max_concurrency)) == ActorMode::Threaded;
         let groups = create.class.defaults.concurrency_groups;
@@ -64,35 +83,26 @@ impl Executor {
                             "a threaded actor without its constructor".into(),
                         ))
                     })?;
-                    shared = Some(make(call)?);
+                    shared = Some(make(&call)?);
                 } else {
-                    let made = (create.local)(call)?;
+                    let made = (create.local)(&call)?;
                     LOCAL_ACTOR.set(Some(made));
                 }
                 Ok(())
             })
         };
-        let outcome = fetch_arguments(runtime, call, FetchFor::MethodArguments)
+        let outcome = fetch_arguments(runtime, &call, FetchFor::MethodArguments)
             .and_then(|()| context::enter(running, construct));
         execution.held.clear();
         match outcome {
             Ok(()) => {
-                let extra = {
-                    let mut state = self.state.lock();
-                    state.end(execution.task);
-                    state.actor = Some(Hosted {
-                        actor,
-                        incarnation,
-                        on_panic_restart,
-                        shared,
-                    });
-                    if threaded {
-                        // Together with this one they can fill every group, the system's of one too.
-                        let others = groups.iter().map(|(_, limit)| *limit).sum::<u32>();
-                        max_concurrency.saturating_add(others)
-                    } else {
-                        0
-                    }
+                self.host(execution.task, life, on_panic_restart, shared);
+                let extra = if threaded {
+                    // Together with this one they can fill every group, the system's of one too.
+                    let others = groups.iter().map(|(_, limit)| *limit).sum::<u32>();
+                    max_concurrency.saturating_add(others)
+                } else {
+                    0
                 };
                 for _ in 0..extra {
                     let (executor, runtime) = (self.clone(), runtime.clone());
@@ -103,13 +113,78 @@ impl Executor {
                         tracing::error!(%error, "could not start a thread of the actor; it runs with fewer");
                     }
                 }
-                runtime.send_to_node(Message::ActorStarted { actor, incarnation });
+                life.began(runtime);
             }
-            Err(ended) => {
-                let failure = self.failure_of(runtime, method.name, execution.attempt, ended);
-                self.construction_failed(runtime, actor, incarnation, failure);
+            Err(ended) => self.end_construction(runtime, method, (life, execution.attempt), ended),
+        }
+    }
+
+    /// Returns what the call that makes this process's actor needs; one that cannot be made is answered.
+    pub(in crate::worker) fn begin_construction(
+        &self,
+        runtime: &Arc<Runtime>,
+        execution: &Execution,
+    ) -> Option<Constructor> {
+        let CallTarget::Create {
+            actor, incarnation, ..
+        } = execution.target
+        else {
+            return None;
+        };
+        let life = Life { actor, incarnation };
+        let Some((method, create)) = execution.method.and_then(|method| match &method.invoke {
+            Invoke::Create(create) => Some((method, create)),
+            _ => None,
+        }) else {
+            self.refuse_unknown(runtime, execution);
+            return None;
+        };
+        match &execution.call {
+            Ok(call) => {
+                announce(method.name.split("::").next().unwrap_or(method.name));
+                Some(Constructor {
+                    method,
+                    create,
+                    call: call.clone(),
+                    running: running_of(execution, method),
+                    life,
+                })
+            }
+            Err(failure) => {
+                self.construction_failed(runtime, life, failure.clone());
+                None
             }
         }
+    }
+
+    /// The actor is made: calls find it from now on.
+    pub(in crate::worker) fn host(
+        &self,
+        constructor: TaskId,
+        life: Life,
+        on_panic_restart: bool,
+        shared: Option<Arc<dyn Any + Send + Sync>>,
+    ) {
+        let mut state = self.state.lock();
+        state.end(constructor, false);
+        state.actor = Some(Hosted {
+            actor: life.actor,
+            incarnation: life.incarnation,
+            on_panic_restart,
+            shared,
+        });
+    }
+
+    /// The constructor has ended without an actor.
+    pub(in crate::worker) fn end_construction(
+        &self,
+        runtime: &Arc<Runtime>,
+        method: &Method,
+        (life, attempt): (Life, u32),
+        ended: Ended,
+    ) {
+        let failure = self.failure_of(runtime, method.name, attempt, ended);
+        self.construction_failed(runtime, life, failure);
     }
 
     /// Sets how many calls of the default group and of each other may run at once.
@@ -118,13 +193,8 @@ impl Executor {
         self.state.lock().ready.set_limits(default, others);
     }
 
-    pub(in crate::worker) fn construction_failed(
-        &self,
-        runtime: &Arc<Runtime>,
-        actor: ActorId,
-        incarnation: u64,
-        failure: Failure,
-    ) {
+    fn construction_failed(&self, runtime: &Arc<Runtime>, life: Life, failure: Failure) {
+        let Life { actor, incarnation } = life;
         runtime.send_to_node(Message::ActorStartFailed {
             actor,
             incarnation,

@@ -7,6 +7,7 @@
 mod blocked;
 mod circles;
 mod ends;
+mod events;
 mod host;
 mod run;
 
@@ -27,11 +28,12 @@ use ray_net::{Peer, Waiter};
 use rustc_hash::FxHashMap;
 
 pub(crate) use ends::Stop;
-pub(super) use host::Hosted;
+pub(super) use host::{Constructor, Hosted};
 pub(crate) use run::ExitActor;
-pub(super) use run::{Ended, announce, ended_by, fetch_arguments_async, running_of};
+pub(super) use run::{Ended, ended_by, fetch_arguments_async, running_of};
 
 use circles::Wait;
+use events::{Begun, Events};
 
 use super::{context::Running, items::Flow};
 use crate::{
@@ -41,7 +43,7 @@ use crate::{
     runtime::Runtime,
     wire::CallTarget,
 };
-use run::{fetch_arguments, guard};
+use run::{announce, fetch_arguments, guard};
 
 /// A call that arrived and waits for its turn.
 pub(crate) struct Execution {
@@ -112,6 +114,8 @@ pub(super) struct State {
     pub(super) is_async: bool,
     /// What running calls wait for.
     waits: Vec<Wait>,
+    /// What has run.
+    events: Events,
     stopping: Option<Stop>,
 }
 
@@ -122,6 +126,8 @@ pub(super) struct RunningCall {
     started: Option<Instant>,
     cancelled: Arc<AtomicBool>,
     flow: Option<Arc<Flow>>,
+    /// What its end is noted with, if it is.
+    begun: Option<Begun>,
     pub(super) abort: Option<tokio::task::AbortHandle>,
 }
 
@@ -147,6 +153,7 @@ impl Executor {
                 blocked: 0,
                 is_async: false,
                 waits: Vec::new(),
+                events: Events::new(),
                 stopping: None,
             }),
             leader: Waiter::new(),
@@ -306,14 +313,17 @@ impl Executor {
         }
         if let Some((group, execution)) = state.ready.pop() {
             let is_task = matches!(execution.target, CallTarget::Task { .. });
+            let started = is_task.then(Instant::now);
+            let begun = state.events.begin(&execution, started);
             state.running.insert(
                 execution.task,
                 RunningCall {
                     caller: ProcessId(execution.caller.process()),
                     group,
-                    started: is_task.then(Instant::now),
+                    started,
                     cancelled: execution.cancelled.clone(),
                     flow: execution.flow.clone(),
+                    begun,
                     abort: None,
                 },
             );
@@ -360,10 +370,13 @@ pub(super) enum Next {
 }
 
 impl State {
-    /// A running call has ended.
-    pub(super) fn end(&mut self, task: TaskId) {
+    /// A running call has ended, with a value or without.
+    pub(super) fn end(&mut self, task: TaskId, has_failed: bool) {
         if let Some(running) = self.running.remove(&task) {
             self.ready.on_ended(running.group);
+            if let Some(begun) = running.begun {
+                self.events.end(task, begun, has_failed);
+            }
         }
     }
 

@@ -62,7 +62,7 @@ impl Executor {
         execution.held.clear();
         let flush = {
             let mut state = self.state.lock();
-            state.end(execution.task);
+            state.end(execution.task, outcome.is_err());
             state.ready.is_empty()
         };
         let was_cancelled = execution.cancelled.load(Ordering::Acquire);
@@ -138,7 +138,7 @@ impl Executor {
     }
 
     pub(in crate::worker) fn refuse_unknown(&self, runtime: &Arc<Runtime>, execution: &Execution) {
-        self.state.lock().end(execution.task);
+        self.state.lock().end(execution.task, true);
         let text = "the worker does not have the function that was called".to_owned();
         runtime.reply(
             &execution.caller,

@@ -15,7 +15,7 @@ use ray_engine::{
 use ray_net::Peer;
 
 use super::{Core, Shape};
-use crate::wire::{ActorClaim, ActorStatus, Message};
+use crate::wire::{ActorClaim, ActorStatus, CertificateMessage, Message, ReunionMessage};
 
 /// A placement group that this process made.
 pub(crate) struct OwnGroup {
@@ -59,12 +59,10 @@ impl Core {
             | Message::Ping
             | Message::NodeUp { .. }
             | Message::JobUp { .. }
-            | Message::RenewCertificate { .. } => Some(message),
+            | Message::Certificates(CertificateMessage::Renew { .. }) => Some(message),
             Message::KillActor { .. }
             | Message::ConstructFailed { .. }
-            | Message::JoinCollective { .. }
-            | Message::WithdrawCollective { .. }
-            | Message::LeaveCollective { .. } => {
+            | Message::Collective(_) => {
                 if self.for_control.len() < FOR_CONTROL_MAX {
                     self.for_control.push(message);
                 } else {
@@ -117,9 +115,10 @@ impl Core {
                 at,
                 has_no_handles: made.has_no_handles,
             };
-            self.outgoing.push(Message::ClaimActor {
-                claim: Box::new(claim),
-            });
+            self.outgoing
+                .push(Message::Reunion(ReunionMessage::ClaimActor {
+                    claim: Box::new(claim),
+                }));
         }
         for (actor, _) in states {
             self.outgoing.push(Message::WatchActor { actor });

@@ -149,14 +149,7 @@ impl World {
                     Some(notes) => (notes.job, notes.placement.clone()),
                     None => (JobId(0), Placement::default()),
                 };
-                let demand = Demand {
-                    job,
-                    strategy: placement.strategy,
-                    bundle: placement.bundle,
-                    actor: Some((actor, running)),
-                    origin: Some(actor.owner.node()),
-                    ..Demand::task(shape)
-                };
+                let demand = Demand::actor(actor, job, placement, (shape, running));
                 control.scheduler.place(HEAD, request, demand, now);
             }
             ActorCommand::CancelLeaseRequest { request } => {
@@ -194,7 +187,7 @@ impl World {
                 let status = self.status_of(state);
                 self.send(HEAD, to, Message::ActorState(actor, status));
             }
-            ActorCommand::KillWorker { worker } => {
+            ActorCommand::KillWorker { worker, .. } => {
                 let node = worker.node_process();
                 self.send(HEAD, node, Message::KillWorker(worker));
             }

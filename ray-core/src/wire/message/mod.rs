@@ -1,19 +1,32 @@
 //! Everything that is said off the hot path, as one type.
 
+mod bundles;
+mod certificates;
+mod collectives;
+mod executables;
+mod leaving;
+mod look;
+mod reunion;
+
 use std::net::SocketAddr;
 
 use ray_engine::{
     chunks::Chunks,
-    failure::{Failure, WorkerExit},
+    failure::{ExitKind, Failure, WorkerExit},
     ids::{ActorId, GroupId, JobId, LeaseId, NodeId, ObjectId, ProcessId, TaskId},
     resources::Resources,
     spec::{Demand, NodeReport, Placement, PlacementStrategy},
 };
 use rkyv::{Archive, Deserialize, Serialize, rancor};
 
+pub(crate) use self::{
+    bundles::BundleMessage, certificates::CertificateMessage, collectives::CollectiveMessage,
+    executables::ExecutableMessage, leaving::LeaveMessage, look::LookMessage,
+    reunion::ReunionMessage,
+};
 use super::{
-    ActorClaim, ActorCreation, ActorStatus, FetchFor, Held, HostedActor, JobSpec, Location,
-    LogPart, NodeRow, Recipe, Roster, StoreRow, WaitStep, WantedObject, WorkerRow,
+    ActorCreation, ActorStatus, FetchFor, JobSpec, Location, NodeRow, Recipe, StoreRow, WaitStep,
+    WantedObject, WorkerRow,
 };
 use crate::actor::CallLimits;
 
@@ -148,6 +161,12 @@ pub(crate) enum Message {
     KillWorker {
         worker: ProcessId,
     },
+    /// Ends a worker at once, and says whose wish or fault that is.
+    EndWorker {
+        worker: ProcessId,
+        kind: ExitKind,
+        detail: String,
+    },
     // Reference counting between processes.
     OpenCredit {
         object: ObjectId,
@@ -243,65 +262,8 @@ pub(crate) enum Message {
         request: u64,
         outcome: Result<(), Failure>,
     },
-    /// The control role asks a node to set all of these bundles aside, or none.
-    PrepareBundles {
-        group: GroupId,
-        attempt: u64,
-        bundles: Vec<(u32, Resources)>,
-    },
-    CommitBundles {
-        group: GroupId,
-        attempt: u64,
-    },
-    /// The node gives them up and ends what runs in them.
-    ReturnBundles {
-        group: GroupId,
-        attempt: u64,
-    },
-    // The node answers.
-    BundlesPrepared {
-        group: GroupId,
-        attempt: u64,
-    },
-    BundlesCommitted {
-        group: GroupId,
-        attempt: u64,
-    },
-    BundlesRefused {
-        group: GroupId,
-        attempt: u64,
-    },
-    // Collective groups.
-    JoinCollective {
-        request: u64,
-        job: JobId,
-        name: String,
-        rank: u32,
-        world: u32,
-        addr: SocketAddr,
-    },
-    /// The process waits no longer for the others.
-    WithdrawCollective {
-        request: u64,
-    },
-    CollectiveJoined {
-        request: u64,
-        outcome: Result<Roster, Failure>,
-    },
-    LeaveCollective {
-        group: u64,
-        /// The members that the process has not told itself.
-        untold: Vec<u32>,
-    },
-    CollectiveLeft {
-        group: u64,
-        rank: u32,
-    },
-    CollectiveBroken {
-        group: u64,
-        rank: u32,
-        reason: String,
-    },
+    Bundles(BundleMessage),
+    Collective(CollectiveMessage),
     // The control role and the nodes.
     /// A node introduces itself.
     NodeUp {
@@ -326,21 +288,6 @@ pub(crate) enum Message {
     },
     JobEnded {
         job: JobId,
-    },
-    // A node fetches a job's executable from the driver's.
-    FetchExecutable {
-        job: JobId,
-        hash: [u8; 32],
-        offset: u64,
-    },
-    /// The control role wants its own node to have a job's executable, for when its driver is gone.
-    KeepExecutable {
-        job: JobId,
-    },
-    ExecutablePart {
-        job: JobId,
-        offset: u64,
-        bytes: Vec<u8>,
     },
     /// A line that a worker of another node printed.
     Printed {
@@ -521,40 +468,17 @@ pub(crate) enum Message {
         request: u64,
         nodes: Vec<NodeRow>,
     },
-    // Whether nodes live, and how long.
+    Certificates(CertificateMessage),
+    Executables(ExecutableMessage),
+    Reunion(ReunionMessage),
+    Leaving(LeaveMessage),
+    Look(LookMessage),
+    // Whether nodes live.
     /// A node says that it lives.
     Heartbeat,
-    /// A node wants the certificate of its authority signed anew.
-    RenewCertificate {
-        public_key: Vec<u8>,
-    },
-    CertificateRenewed {
-        delegation: Vec<u8>,
-    },
-    /// A node gives a worker a new certificate, with its key.
-    NewIdentity {
-        identity: Vec<u8>,
-    },
-    /// A head that was started again asks a node to join anew; it keeps these workers and no others.
-    Introduce {
-        keep: Vec<ProcessId>,
-        jobs: Vec<JobId>,
-        is_new: bool,
-    },
     /// These may not take part any more, with all their processes: the head tells nodes, and they their workers.
     Revoked {
         processes: Vec<ProcessId>,
-    },
-    /// A node tells its workers that the head was started again and has taken it in.
-    HeadReturned,
-    /// A creator tells a head that was started again of its actor.
-    ClaimActor {
-        #[rkyv(omit_bounds)]
-        claim: Box<ActorClaim>,
-    },
-    /// A node tells such a head which actors it hosts.
-    ActorsHosted {
-        actors: Vec<HostedActor>,
     },
     /// The control role asks a node whether it can reach another.
     ProbeNode {
@@ -567,25 +491,6 @@ pub(crate) enum Message {
     ProbeReached {
         target: ProcessId,
     },
-    /// The node takes no new work and ends once it has none.
-    Drain,
-    DrainAccepted,
-    /// The node has no work any more: who is there that may have objects on it?
-    Leave,
-    /// These are there, and these take objects.
-    LeaveAmong {
-        others: Vec<ProcessId>,
-        takers: Vec<NodeId>,
-    },
-    /// The sender leaves: have its objects moved.
-    NodeLeaves {
-        takers: Vec<NodeId>,
-    },
-    /// A node tells its processes.
-    MoveObjects {
-        leaving: ProcessId,
-        takers: Vec<NodeId>,
-    },
     /// An owner asks a node to take a copy of what a leaving node has, and to keep it.
     TakeOver {
         leaving: ProcessId,
@@ -596,43 +501,6 @@ pub(crate) enum Message {
         leaving: ProcessId,
         object: ObjectId,
         refusal: Option<String>,
-    },
-    /// A process has moved what it could.
-    ObjectsMoved {
-        leaving: ProcessId,
-        moved: u64,
-        left: Vec<String>,
-    },
-    /// Every process of the sender's node has.
-    NodeMoved {
-        moved: u64,
-        left: Vec<String>,
-    },
-    /// The node is empty; what could not be moved is named.
-    Drained {
-        moved: u64,
-        left: Vec<String>,
-    },
-    // Somebody looks at the cluster.
-    /// The control role asks a node what its processes hold, and the node its workers.
-    Gather {
-        request: u64,
-        wants_objects: bool,
-    },
-    Gathered {
-        request: u64,
-        process: ProcessId,
-        held: Held,
-    },
-    /// The control role asks a node for its log files, or for a part of one.
-    ReadLog {
-        request: u64,
-        /// The file and where to begin; `None` for the list.
-        file: Option<(String, u64)>,
-    },
-    LogRead {
-        request: u64,
-        outcome: Result<LogPart, String>,
     },
     Shutdown,
     /// The worker ends unless others need what it owns.
