@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ray_engine::{
+    control::actors::DirectoryState,
     failure::Failure,
     ids::{ActorId, ProcessId},
     time::Time,
@@ -81,9 +82,17 @@ impl ControlState {
         if let Some(found) = self.named(&namespace, &name) {
             return out.push(reply(asker, Ok(found)));
         }
-        if self.knows_every_name() || self.lookups.waiting.len() >= LOOKUPS_MAX {
+        let is_certain = self.knows_every_name() || self.has_ended(&namespace, &name);
+        if is_certain || self.lookups.waiting.len() >= LOOKUPS_MAX {
             return out.push(reply(asker, Err(Failure::NotFound(name))));
         }
+        let (returning, silent) = (&self.returning, &self.lookups.silent);
+        tracing::info!(
+            name,
+            ?returning,
+            ?silent,
+            "a name waits for those who may have told of it"
+        );
         let lookup = Lookup {
             namespace,
             name,
@@ -101,7 +110,9 @@ impl ControlState {
         let mut waiting = std::mem::take(&mut self.lookups.waiting);
         waiting.retain(|asker, lookup| {
             let found = self.named(&lookup.namespace, &lookup.name);
-            let is_over = found.is_some() || knows_all || lookup.until <= now;
+            let is_certain =
+                found.is_some() || knows_all || self.has_ended(&lookup.namespace, &lookup.name);
+            let is_over = is_certain || lookup.until <= now;
             if is_over {
                 let outcome = found.ok_or_else(|| Failure::NotFound(lookup.name.clone()));
                 out.push(reply(*asker, outcome));
@@ -115,6 +126,16 @@ impl ControlState {
     fn knows_every_name(&self) -> bool {
         self.returns_until.is_none()
             || (self.returning.is_empty() && self.lookups.silent.is_empty())
+    }
+
+    /// Returns whether the actor of this name has ended under this head: nobody else had the name before.
+    fn has_ended(&self, namespace: &str, name: &str) -> bool {
+        let mut actors = self.directory.actors();
+        actors.any(|(spec, state, _)| {
+            let named = spec.name.as_ref();
+            matches!(state, DirectoryState::Dead { .. })
+                && named.is_some_and(|named| (&*named.0, &*named.1) == (namespace, name))
+        })
     }
 
     fn named(&self, namespace: &str, name: &str) -> Option<(ActorId, String, CallLimits)> {
