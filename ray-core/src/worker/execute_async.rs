@@ -107,7 +107,9 @@ struct Answer {
 impl Drop for Answer {
     fn drop(&mut self) {
         if !self.answered {
-            self.executor.state.lock().end(self.execution.task, true);
+            let mut state = self.executor.state.lock();
+            state.end(self.execution.task, true, None);
+            drop(state);
             let Execution {
                 caller,
                 task,
@@ -155,7 +157,9 @@ async fn run_async(mut answer: Answer) {
         )))),
     };
     let has_failed = outcome.is_err();
-    executor.state.lock().end(answer.execution.task, has_failed);
+    let mut state = executor.state.lock();
+    state.end(answer.execution.task, has_failed, None);
+    drop(state);
     let exits = matches!(outcome, Err(Ended::Exit));
     let attempt = answer.execution.attempt;
     let outcome =

@@ -93,9 +93,15 @@ impl Events {
         })
     }
 
-    /// A call that was noted has ended.
-    pub(super) fn end(&mut self, task: TaskId, begun: Begun, has_failed: bool) {
-        let duration = begun.at.elapsed();
+    /// A call that was noted has ended; how long it took is known of tasks.
+    pub(super) fn end(
+        &mut self,
+        task: TaskId,
+        begun: Begun,
+        has_failed: bool,
+        took: Option<Duration>,
+    ) {
+        let duration = took.unwrap_or_else(|| begun.at.elapsed());
         if let Some(pace) = self.paces.get_mut(&begun.method.id) {
             pace.on_ended(duration);
         }

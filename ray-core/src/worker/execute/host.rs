@@ -166,7 +166,7 @@ impl Executor {
         shared: Option<Arc<dyn Any + Send + Sync>>,
     ) {
         let mut state = self.state.lock();
-        state.end(constructor, false);
+        state.end(constructor, false, None);
         state.actor = Some(Hosted {
             actor: life.actor,
             incarnation: life.incarnation,

@@ -370,12 +370,12 @@ pub(super) enum Next {
 }
 
 impl State {
-    /// A running call has ended, with a value or without.
-    pub(super) fn end(&mut self, task: TaskId, has_failed: bool) {
+    /// A running call has ended, with a value or without; how long it took is known of tasks.
+    pub(super) fn end(&mut self, task: TaskId, has_failed: bool, took: Option<Duration>) {
         if let Some(running) = self.running.remove(&task) {
             self.ready.on_ended(running.group);
             if let Some(begun) = running.begun {
-                self.events.end(task, begun, has_failed);
+                self.events.end(task, begun, has_failed, took);
             }
         }
     }

@@ -56,13 +56,12 @@ impl Executor {
                 }),
             }
         };
-        let exec_nanos = started.map_or(0, |started| {
-            u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX)
-        });
+        let took = started.map(|started| started.elapsed());
+        let exec_nanos = took.map_or(0, |took| u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
         execution.held.clear();
         let flush = {
             let mut state = self.state.lock();
-            state.end(execution.task, outcome.is_err());
+            state.end(execution.task, outcome.is_err(), took);
             state.ready.is_empty()
         };
         let was_cancelled = execution.cancelled.load(Ordering::Acquire);
@@ -138,7 +137,7 @@ impl Executor {
     }
 
     pub(in crate::worker) fn refuse_unknown(&self, runtime: &Arc<Runtime>, execution: &Execution) {
-        self.state.lock().end(execution.task, true);
+        self.state.lock().end(execution.task, true, None);
         let text = "the worker does not have the function that was called".to_owned();
         runtime.reply(
             &execution.caller,
