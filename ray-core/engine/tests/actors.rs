@@ -234,7 +234,7 @@ fn actors_go_with_their_creator() {
     let mut directory = alive(spec());
     directory.on_owner_died(CREATOR, NOW);
     assert!(is_dead(&directory));
-    let cause = "it was killed by `kill`".to_owned();
+    let cause = format!("its creator {CREATOR} died");
     let worker = WORKER;
     assert!(commands(&mut directory).contains(&Command::KillWorker { worker, cause }));
 }
