@@ -16,14 +16,7 @@ impl ActorDirectory {
         };
         if actor.worker == Some(from) {
             let incarnation = actor.incarnation;
-            self.bury(
-                id,
-                Failure::ActorDied {
-                    actor: id,
-                    incarnation,
-                    cause,
-                },
-            );
+            self.bury_with(id, incarnation, cause);
         }
     }
 
@@ -53,12 +46,8 @@ impl ActorDirectory {
             } else {
                 format!("; its last lines:\n{}", exit.last_stderr)
             };
-            let failure = Failure::ActorDied {
-                actor: id,
-                incarnation: actor.incarnation,
-                cause: how + &last,
-            };
-            self.bury(id, failure);
+            let incarnation = actor.incarnation;
+            self.bury_with(id, incarnation, how + &last);
             return;
         }
         actor.restarts_left -= i32::from(actor.restarts_left > 0);
@@ -93,14 +82,7 @@ impl ActorDirectory {
         let incarnation = actor.incarnation;
         let cause = KILLED.to_owned();
         self.end_process(id, &cause);
-        self.bury(
-            id,
-            Failure::ActorDied {
-                actor: id,
-                incarnation,
-                cause,
-            },
-        );
+        self.bury_with(id, incarnation, cause);
     }
 
     /// Nobody holds a handle any more and no call is pending.
@@ -126,14 +108,7 @@ impl ActorDirectory {
             (_, None) => {
                 let incarnation = actor.incarnation;
                 let cause = "its last handle was dropped before it was placed".to_owned();
-                self.bury(
-                    id,
-                    Failure::ActorDied {
-                        actor: id,
-                        incarnation,
-                        cause,
-                    },
-                );
+                self.bury_with(id, incarnation, cause);
             }
         }
     }
@@ -169,14 +144,7 @@ impl ActorDirectory {
         for (id, incarnation) in orphans {
             let cause = format!("its creator {owner} died");
             self.end_process(id, &cause);
-            self.bury(
-                id,
-                Failure::ActorDied {
-                    actor: id,
-                    incarnation,
-                    cause,
-                },
-            );
+            self.bury_with(id, incarnation, cause);
         }
     }
 
@@ -186,6 +154,16 @@ impl ActorDirectory {
             self.commands
                 .push_back(Command::KillWorker { worker, cause });
         }
+    }
+
+    /// Marks an actor dead for a reason in words.
+    pub(super) fn bury_with(&mut self, actor: ActorId, incarnation: u64, cause: String) {
+        let failure = Failure::ActorDied {
+            actor,
+            incarnation,
+            cause,
+        };
+        self.bury(actor, failure);
     }
 
     /// Marks an actor dead, frees its name, takes its question back and tells its watchers.

@@ -98,12 +98,7 @@ impl ActorDirectory {
             let cause = format!("its creator {} died", spec.owner);
             let (id, incarnation) = (spec.actor, 0);
             self.known(id);
-            let failure = Failure::ActorDied {
-                actor: id,
-                incarnation,
-                cause,
-            };
-            self.bury(id, failure);
+            self.bury_with(id, incarnation, cause);
             return Ok(id);
         }
         if let Some(name) = &spec.name {
@@ -272,14 +267,7 @@ impl ActorDirectory {
             Failure::Task(task) => format!("its constructor failed: {}", task.message),
             other => format!("its constructor could not run: {other:?}"),
         };
-        self.bury(
-            id,
-            Failure::ActorDied {
-                actor: id,
-                incarnation,
-                cause,
-            },
-        );
+        self.bury_with(id, incarnation, cause);
     }
 
     /// A process wants to know how an actor is, now and from now on.
@@ -292,12 +280,7 @@ impl ActorDirectory {
         if is_known {
             self.publish_to(id, watcher);
         } else if self.gone.contains(&id.owner) {
-            let failure = Failure::ActorDied {
-                actor: id,
-                incarnation: 0,
-                cause: format!("its creator {} died", id.owner),
-            };
-            self.bury(id, failure);
+            self.bury_with(id, 0, format!("its creator {} died", id.owner));
         }
     }
 
