@@ -5,6 +5,8 @@
     reason = "rkyv's derives repeat the types without their documentation"
 )]
 
+use std::sync::Arc;
+
 use rkyv::{Archive, Deserialize, Serialize};
 
 use crate::ids::{ActorId, GroupId, NodeId, ObjectId, ProcessId};
@@ -108,6 +110,53 @@ pub struct TypedCause {
     pub layout: u64,
     /// The archive.
     pub bytes: Vec<u8>,
+}
+
+/// Which failures of user code are worth another try.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum RetryOn {
+    /// None.
+    #[default]
+    Nothing,
+    /// All of them: returned errors and panics.
+    Everything,
+    /// Returned errors of these types, by the hashes of [`TypedCause`].
+    Causes(Arc<[u64]>),
+}
+
+impl RetryOn {
+    /// Returns whether a call that ended like this is tried again.
+    pub fn covers(&self, failure: &Failure) -> bool {
+        let Failure::Task(task) = failure else {
+            return false;
+        };
+        match self {
+            RetryOn::Nothing => false,
+            RetryOn::Everything => true,
+            RetryOn::Causes(layouts) => task
+                .cause
+                .as_ref()
+                .is_some_and(|cause| layouts.contains(&cause.layout)),
+        }
+    }
+
+    /// Returns the list of types with one more; what was no list before is replaced by one.
+    pub fn with_cause(self, layout: u64) -> RetryOn {
+        let known: &[u64] = match &self {
+            RetryOn::Causes(layouts) => layouts,
+            RetryOn::Nothing | RetryOn::Everything => &[],
+        };
+        RetryOn::Causes(known.iter().copied().chain([layout]).collect())
+    }
+}
+
+impl From<bool> for RetryOn {
+    fn from(all: bool) -> RetryOn {
+        match all {
+            true => RetryOn::Everything,
+            false => RetryOn::Nothing,
+        }
+    }
 }
 
 /// How a worker process ended.

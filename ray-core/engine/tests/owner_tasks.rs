@@ -1,7 +1,7 @@
 //! The owner table's events about tasks and leases, one behaviour a test.
 
 use ray_engine::{
-    failure::{Failure, TaskFailure, WorkerExit},
+    failure::{Failure, RetryOn, TaskFailure, TypedCause, WorkerExit},
     ids::{LeaseId, NodeId, ObjectId, ProcessId, RequestId, TaskId},
     owner::{Command, Limits, ObjectState, Owner, ShapeId, TaskSubmit},
     time::Time,
@@ -30,7 +30,7 @@ fn plain(dependencies: &[ObjectId]) -> TaskSubmit<'_, &'static str> {
         dependencies,
         nested: &[],
         max_retries: 1,
-        retry_failures: false,
+        retry_failures: RetryOn::Nothing,
         parent: None,
         payload: "task",
     }
@@ -66,6 +66,20 @@ fn user_failure() -> Failure {
         worker: WORKER,
         attempt: 0,
     })
+}
+
+/// A returned error whose type has this number.
+fn error_of(layout: u64) -> Failure {
+    match user_failure() {
+        Failure::Task(failure) => Failure::Task(TaskFailure {
+            cause: Some(TypedCause {
+                layout,
+                bytes: Vec::new(),
+            }),
+            ..failure
+        }),
+        other => other,
+    }
 }
 
 fn sent(commands: &[Command<u32>]) -> Vec<(TaskId, u32, ProcessId)> {
@@ -181,7 +195,7 @@ fn a_failure_of_user_code_is_tried_again_when_it_may() {
     let mut owner = owner();
     let task = owner.submit_task(
         TaskSubmit {
-            retry_failures: true,
+            retry_failures: RetryOn::Everything,
             ..plain(&[])
         },
         NOW,
@@ -195,6 +209,32 @@ fn a_failure_of_user_code_is_tried_again_when_it_may() {
         owner.state(task.result(0)),
         ObjectState::Failed(_)
     ));
+}
+
+#[test]
+fn only_errors_of_the_named_types_are_tried_again() {
+    let tried_again = |failure: Failure| {
+        let mut owner = owner();
+        let named = RetryOn::default().with_cause(7).with_cause(8);
+        let task = owner.submit_task(
+            TaskSubmit {
+                retry_failures: named,
+                ..plain(&[])
+            },
+            NOW,
+        );
+        owner.on_lease_granted(RequestId(1), LeaseId(1), WORKER, NOW);
+        commands(&mut owner);
+        owner.on_task_done(task, 0, WORKER, Err(failure), 1, NOW);
+        let again = sent(&commands(&mut owner)) == [(task, 1, WORKER)];
+        assert_eq!(again, owner.state(task.result(0)) == ObjectState::Pending);
+        again
+    };
+    assert!(tried_again(error_of(7)));
+    assert!(tried_again(error_of(8)));
+    assert!(!tried_again(error_of(9)), "of another type");
+    assert!(!tried_again(user_failure()), "a panic, or only a text");
+    assert!(!tried_again(Failure::Cancelled), "no failure of user code");
 }
 
 #[test]

@@ -6,8 +6,10 @@ use std::{
     sync::OnceLock,
 };
 
+use ray_engine::failure::RetryOn;
+
 use super::{ActorOptions, Call, CallError, Create, MethodForms, Results};
-use crate::actor::CallLimits;
+use crate::{Data, actor::CallLimits};
 
 /// A task, a method or a constructor.
 pub struct Method {
@@ -51,6 +53,34 @@ pub enum Invoke {
     Ready,
 }
 
+/// Which failures of user code an attribute has tried again.
+#[derive(Clone, Copy)]
+pub enum RetryExceptions {
+    /// None.
+    Never,
+    /// All of them.
+    Always,
+    /// Returned errors of the types behind these; see [`cause_layout`].
+    Of(&'static [fn() -> u64]),
+}
+
+impl RetryExceptions {
+    pub(crate) fn to_retry_on(self) -> RetryOn {
+        match self {
+            RetryExceptions::Never => RetryOn::Nothing,
+            RetryExceptions::Always => RetryOn::Everything,
+            RetryExceptions::Of(types) => {
+                RetryOn::Causes(types.iter().map(|layout| layout()).collect())
+            }
+        }
+    }
+}
+
+/// Returns the number that stands for an error type among the causes of failures.
+pub fn cause_layout<E: Data>() -> u64 {
+    crate::data::layout::<E>()
+}
+
 /// What an attribute says about calls.
 pub struct TaskDefaults {
     /// CPUs.
@@ -63,8 +93,8 @@ pub struct TaskDefaults {
     pub resources: &'static [(&'static str, f64)],
     /// Tries after a crash.
     pub max_retries: Option<i32>,
-    /// Whether failures of user code are tried again.
-    pub retry_exceptions: Option<bool>,
+    /// Which failures of user code are tried again.
+    pub retry_exceptions: Option<RetryExceptions>,
     /// The name in logs.
     pub name: Option<&'static str>,
     /// The concurrency group of a method.

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use ray_engine::{
-    failure::Failure,
+    failure::{Failure, RetryOn},
     resources::Resources,
     spec::{BundleRef, Placement, Strategy},
 };
 
-use crate::{PlacementGroup, placement_group::Inside, worker::submit::Shape};
+use crate::{Data, PlacementGroup, placement_group::Inside, worker::submit::Shape};
 
 /// Overrides for one submission of a task.
 #[derive(Clone, Debug, Default)]
@@ -19,7 +19,7 @@ pub struct TaskOptions {
     pub(crate) resources: Vec<(String, f64)>,
     pub(crate) name: Option<String>,
     pub(crate) max_retries: Option<i32>,
-    pub(crate) retry_exceptions: Option<bool>,
+    pub(crate) retry_exceptions: Option<RetryOn>,
     pub(crate) backpressure: Option<u32>,
     pub(crate) terms: Terms,
     pub(crate) error: Option<Failure>,
@@ -267,7 +267,13 @@ impl TaskOptions {
 
     /// Sets whether failures of user code are tried again.
     pub fn retry_exceptions(&mut self, value: bool) {
-        self.retry_exceptions = Some(value);
+        self.retry_exceptions = Some(value.into());
+    }
+
+    /// Adds a type of returned errors that are tried again, and no others but those added before.
+    pub fn retry_exceptions_of<E: Data>(&mut self) {
+        let before = self.retry_exceptions.take().unwrap_or_default();
+        self.retry_exceptions = Some(before.with_cause(super::cause_layout::<E>()));
     }
 
     /// Sets how many items of a stream may wait for its consumer.
@@ -365,6 +371,8 @@ macro_rules! __ray_task_options {
             pub fn max_retries(mut self, value: i32) -> Self { self.0.max_retries(value); self }
             /// Sets whether failures of user code are tried again.
             pub fn retry_exceptions(mut self, value: bool) -> Self { self.0.retry_exceptions(value); self }
+            /// Tries again when the function returns an error of this type, and after no other failure of user code; say it once a type.
+            pub fn retry_exceptions_of<E: $crate::Data>(mut self) -> Self { self.0.retry_exceptions_of::<E>(); self }
             /// Sets how many items of its stream may wait for the consumer; by default any number.
             pub fn backpressure(mut self, value: u32) -> Self { self.0.backpressure(value); self }
         }

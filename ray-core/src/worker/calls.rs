@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use ray_engine::{
-    failure::Failure,
+    failure::{Failure, RetryOn},
     ids::{ActorId, ObjectId, TaskId},
     owner::{CallSubmit, TaskSubmit},
     resources::{Amount, Resources},
@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     __private::{
-        ActorClass, ActorMode, ActorOptions, ArgSlot, Args, CallOptions, Invoke, Method, Settled,
-        Submitted, TaskOptions,
+        ActorClass, ActorMode, ActorOptions, ArgSlot, Args, CallOptions, Invoke, Method,
+        RetryExceptions, Settled, Submitted, TaskOptions,
     },
     ActorRef,
     actor::CallLimits,
@@ -87,6 +87,14 @@ fn task_shape(method: &Method, options: &TaskOptions) -> Result<Resources, Failu
         options.memory.or(defaults.memory),
         &resources,
     )
+}
+
+/// Returns which failures of user code are tried again.
+fn retry_on(method: &Method, chosen: Option<RetryOn>) -> RetryOn {
+    chosen.unwrap_or_else(|| {
+        let default = method.defaults.retry_exceptions;
+        default.map_or(RetryOn::Nothing, RetryExceptions::to_retry_on)
+    })
 }
 
 /// Returns how many items may wait for the consumer of a call, 0 for any number.
@@ -220,10 +228,7 @@ pub fn submit_task(method: &'static Method, options: TaskOptions, mut args: Args
         .max_retries
         .or(method.defaults.max_retries)
         .unwrap_or(DEFAULT_MAX_RETRIES);
-    let retry_failures = options
-        .retry_exceptions
-        .or(method.defaults.retry_exceptions)
-        .unwrap_or(false);
+    let retry_failures = retry_on(method, options.retry_exceptions);
     let (task, token, fullest) = runtime.with_core(|core, now| {
         let fullest = core.fullest_peer(PEER_QUEUE_BYTES_MAX);
         let shape = match &shape {
@@ -299,10 +304,7 @@ pub fn submit_call(actor: &ActorRef, method: &'static Method, mut args: Args) ->
                 dependencies: &dependencies,
                 nested: &nested,
                 max_task_retries,
-                retry_failures: options
-                    .retry_exceptions
-                    .or(method.defaults.retry_exceptions)
-                    .unwrap_or(false),
+                retry_failures: retry_on(method, options.retry_exceptions.clone()),
                 is_ordered: actor.is_ordered(),
                 max_pending: actor.max_pending_calls(),
                 parent,

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use ray_engine::{
     control::groups::{GroupSpec, GroupState, Lifetime},
-    failure::Failure,
+    failure::{Failure, RetryOn},
     ids::{GroupId, NodeId, ObjectId, ProcessId},
     owner::{ObjectState, TaskSubmit},
     resources::{Amount, Resources},
@@ -116,7 +116,7 @@ impl World {
             dependencies: &[],
             nested: &[],
             max_retries: 0,
-            retry_failures: false,
+            retry_failures: RetryOn::Nothing,
             parent: None,
             payload,
         };
