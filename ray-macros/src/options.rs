@@ -18,6 +18,7 @@ pub(crate) struct Options {
     pub(crate) resources: Vec<(LitStr, f64)>,
     pub(crate) max_retries: Option<i32>,
     pub(crate) retry_exceptions: Option<RetryExceptions>,
+    pub(crate) max_calls: Option<u32>,
     pub(crate) num_returns: Option<(usize, Span)>,
     pub(crate) name: Option<LitStr>,
     pub(crate) stub: Option<syn::Ident>,
@@ -68,6 +69,12 @@ impl Options {
                 self.memory = whole(name, value, range, "for example `1_000_000` bytes", errors);
             }
             "max_retries" => self.max_retries = tries(name, value, errors),
+            "max_calls" => {
+                let range = (0, u64::from(u32::MAX));
+                let help =
+                    "with 0 a worker never leaves; leave it out for that, or with GPUs for 1";
+                self.max_calls = whole(name, value, range, help, errors);
+            }
             "max_restarts" => self.max_restarts = tries(name, value, errors),
             "max_task_retries" => self.max_task_retries = tries(name, value, errors),
             "max_pending_calls" => {
@@ -229,6 +236,7 @@ impl Options {
         let (names, amounts): (Vec<_>, Vec<_>) = self.resources.iter().cloned().unzip();
         let max_retries = optional(self.max_retries.as_ref());
         let retry_exceptions = optional(self.retry_exceptions.as_ref());
+        let max_calls = optional(self.max_calls.as_ref());
         let name = optional(self.name.as_ref());
         let group = optional(self.concurrency_group.as_ref());
         let backpressure = optional(self.backpressure.map(|(items, _)| items));
@@ -240,6 +248,7 @@ impl Options {
                 resources: &[#((#names, #amounts)),*],
                 max_retries: #max_retries,
                 retry_exceptions: #retry_exceptions,
+                max_calls: #max_calls,
                 name: #name,
                 concurrency_group: #group,
                 backpressure: #backpressure,

@@ -371,3 +371,66 @@ fn a_cancel_ends_a_queued_task_and_is_sent_after_a_running_one() {
     assert!(matches!(owner.state(first.result(0)),
         ObjectState::Failed(failure) if *failure == Failure::Cancelled));
 }
+
+#[test]
+fn a_worker_that_retires_is_sent_nothing_more_and_goes_back_with_its_lease() {
+    let mut owner = owner();
+    let last = running(&mut owner, WORKER);
+    let next = submit(&mut owner);
+    commands(&mut owner);
+    owner.on_worker_retires(WORKER, NOW);
+    assert_eq!(commands(&mut owner), [], "its last call runs");
+    owner.on_task_done(last, 0, WORKER, Ok(vec![(1, vec![])]), 1, NOW);
+    let done = commands(&mut owner);
+    assert!(done.contains(&Command::RetireWorker { lease: LeaseId(1) }));
+    assert_eq!(sent(&done), []);
+    // Another worker runs the next one, which has paid nothing.
+    owner.on_lease_granted(RequestId(2), LeaseId(2), OTHER, NOW);
+    assert_eq!(sent(&commands(&mut owner)), [(next, 0, OTHER)]);
+}
+
+#[test]
+fn what_was_sent_behind_the_last_call_of_a_worker_comes_back_and_pays_nothing() {
+    let mut owner = owner();
+    let warm = running(&mut owner, WORKER);
+    // Two at once from here on.
+    owner.on_task_done(warm, 0, WORKER, Ok(vec![(1, vec![])]), 1, NOW);
+    let (last, behind) = (submit(&mut owner), submit(&mut owner));
+    assert_eq!(sent(&commands(&mut owner)).len(), 2);
+    owner.on_worker_retires(WORKER, NOW);
+    owner.on_task_done(last, 0, WORKER, Ok(vec![(1, vec![])]), 1, NOW);
+    assert_eq!(commands(&mut owner), [], "another is on its way back");
+    owner.on_task_handed_back(behind, 0, WORKER, NOW);
+    let done = commands(&mut owner);
+    assert!(done.contains(&Command::RetireWorker { lease: LeaseId(1) }));
+    assert_eq!(sent(&done), []);
+    owner.on_process_died(WORKER, crash_of(WORKER), NOW);
+    let asked = done.iter().find_map(|command| match command {
+        Command::RequestLease { request, .. } => Some(*request),
+        _ => None,
+    });
+    let asked = asked.expect("another worker is asked for");
+    owner.on_lease_granted(asked, LeaseId(2), OTHER, NOW);
+    assert_eq!(sent(&commands(&mut owner)), [(behind, 0, OTHER)]);
+}
+
+#[test]
+fn a_process_that_retires_leaves_when_nobody_needs_it() {
+    let mut owner = owner();
+    let object = owner.put(1, &[]);
+    let task = running(&mut owner, WORKER);
+    owner.retire();
+    assert_eq!(commands(&mut owner), []);
+    owner.on_task_done(task, 0, WORKER, Ok(vec![(1, vec![])]), 1, NOW);
+    owner.drop_handle(task.result(0));
+    assert!(
+        !commands(&mut owner).contains(&Command::Leave),
+        "its own object is needed"
+    );
+    owner.drop_handle(object);
+    let done = commands(&mut owner);
+    let lease = LeaseId(1);
+    let last = [Command::ReturnLease { lease }, Command::Leave];
+    assert!(done.ends_with(&last), "{done:?}");
+    assert_eq!(commands(&mut owner), [], "once");
+}

@@ -107,6 +107,13 @@ impl NodeRole {
                 state.on_node_moved(from, moved, left)
             }
             Message::ReturnLease { lease } => state.scheduler.return_lease(lease, now),
+            Message::RetireWorker { lease } => {
+                let worker = state.scheduler.retire_lease(lease, now);
+                if let Some(worker) = worker.and_then(|worker| state.workers.get_mut(&worker)) {
+                    let detail = "a function has run in it as often as its `max_calls` says";
+                    worker.ends(ExitKind::IntendedSystemExit, detail);
+                }
+            }
             Message::Bundles(BundleMessage::Prepare {
                 group,
                 attempt,

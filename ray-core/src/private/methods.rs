@@ -41,6 +41,15 @@ pub struct Method {
     pub invoke: Invoke,
 }
 
+impl Method {
+    /// Returns after how many runs its worker leaves, 0 for never: when nothing is said, after the first with GPUs,
+    /// since libraries keep the memory that they took of these.
+    pub(crate) fn calls_max(&self, devices: &[u32]) -> u32 {
+        let default = u32::from(!devices.is_empty());
+        self.defaults.max_calls.unwrap_or(default)
+    }
+}
+
 /// How to run something.
 pub enum Invoke {
     /// A task.
@@ -95,6 +104,8 @@ pub struct TaskDefaults {
     pub max_retries: Option<i32>,
     /// Which failures of user code are tried again.
     pub retry_exceptions: Option<RetryExceptions>,
+    /// Runs after which a worker leaves; 0 for never.
+    pub max_calls: Option<u32>,
     /// The name in logs.
     pub name: Option<&'static str>,
     /// The concurrency group of a method.
@@ -112,6 +123,7 @@ impl TaskDefaults {
         resources: &[],
         max_retries: None,
         retry_exceptions: None,
+        max_calls: None,
         name: None,
         concurrency_group: None,
         backpressure: None,

@@ -104,6 +104,8 @@ pub enum Command<V> {
     CancelLeaseRequest { request: RequestId },
     /// Give the right to a worker back.
     ReturnLease { lease: LeaseId },
+    /// Give it back with a worker that runs nothing more: its node ends it.
+    RetireWorker { lease: LeaseId },
     /// Send a task whose arguments are all there.
     SendTask {
         task: TaskId,
@@ -164,6 +166,8 @@ pub enum Command<V> {
     },
     /// Warn the user that so many calls of this process wait at an actor.
     WarnPending { actor: ActorId, pending: u64 },
+    /// End this process: nobody needs what it owned any more.
+    Leave,
 }
 
 /// What is known of an object.
@@ -202,6 +206,8 @@ pub struct Owner<P, V> {
     borrowers: FxHashSet<ProcessId>,
     /// Processes that are gone; an id is never used twice.
     dead: FxHashSet<ProcessId>,
+    /// Whether the process ends once nobody needs it.
+    is_retiring: bool,
     commands: VecDeque<Command<V>>,
 }
 
@@ -226,13 +232,30 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             near: Near::default(),
             borrowers: FxHashSet::default(),
             dead: FxHashSet::default(),
+            is_retiring: false,
             commands: VecDeque::new(),
         }
     }
 
     /// Returns the next wish.
     pub fn poll_command(&mut self) -> Option<Command<V>> {
+        if self.commands.is_empty() && self.is_retiring && !self.is_needed() {
+            // What is only kept for later would end with this process.
+            self.give_back_all();
+            self.commands.push_back(Command::Leave);
+            self.is_retiring = false;
+        }
         self.commands.pop_front()
+    }
+
+    /// Returns whether somebody needs what this process submitted or owns.
+    pub fn is_needed(&self) -> bool {
+        self.pending_tasks() > 0 || self.owned_objects() > 0
+    }
+
+    /// The process runs nothing more: it wishes to end as soon as nobody needs it.
+    pub fn retire(&mut self) {
+        self.is_retiring = true;
     }
 
     /// Returns when [`Owner::on_timeout`] has something to do.

@@ -15,6 +15,7 @@ mod placements;
 pub mod policy;
 mod pool;
 mod report;
+mod retired;
 mod schedule;
 mod sharing;
 mod terms;
@@ -48,6 +49,8 @@ enum WorkerState {
     Idle(Time),
     Leased(LeaseId),
     Stopping,
+    /// It runs nothing more and ends once nobody needs what it owns.
+    Retired,
 }
 
 struct Worker {

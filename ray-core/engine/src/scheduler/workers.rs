@@ -112,7 +112,7 @@ impl NodeScheduler {
                 }
             }
             WorkerState::Starting => return self.on_failed_start(now),
-            WorkerState::Idle(_) | WorkerState::Stopping => {}
+            WorkerState::Idle(_) | WorkerState::Stopping | WorkerState::Retired => {}
         }
         self.schedule(now);
     }

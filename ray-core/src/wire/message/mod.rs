@@ -93,6 +93,10 @@ pub(crate) enum Message {
     ReturnLease {
         lease: LeaseId,
     },
+    /// The same with a worker that runs nothing more: the node ends it.
+    RetireWorker {
+        lease: LeaseId,
+    },
     // The node answers.
     LeaseGranted {
         request: u64,
@@ -133,6 +137,8 @@ pub(crate) enum Message {
         failure: Failure,
     },
     // An executor tells the owner.
+    /// It runs nothing after the call whose end follows.
+    Retires,
     HandedBack {
         task: TaskId,
         attempt: u32,

@@ -117,6 +117,10 @@ pub(super) struct State {
     /// What has run.
     events: Events,
     stopping: Option<Stop>,
+    /// How often functions ran that a worker may run only so often, by their ids.
+    runs: FxHashMap<u64, u32>,
+    /// Whether one of them ran as often as it may: nothing more is run here.
+    is_retired: bool,
 }
 
 pub(super) struct RunningCall {
@@ -155,6 +159,8 @@ impl Executor {
                 waits: Vec::new(),
                 events: Events::new(),
                 stopping: None,
+                runs: FxHashMap::default(),
+                is_retired: false,
             }),
             leader: Waiter::new(),
             actor_holds: OnceLock::new(),
@@ -179,7 +185,9 @@ impl Executor {
                         Stop::Graceful(cause) | Stop::Now(cause) => cause.clone(),
                     };
                     refused.push((execution, cause));
-                } else if is_task && (state.blocked > 0 || state.has_long_task()) {
+                } else if is_task
+                    && (state.is_retired || state.blocked > 0 || state.has_long_task())
+                {
                     back.push((execution.caller.clone(), execution.task, execution.attempt));
                 } else {
                     if execution.is_system() {
@@ -333,6 +341,11 @@ impl Executor {
         Next::Wait
     }
 
+    /// Returns whether this process runs nothing more.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.state.lock().is_retired
+    }
+
     /// Returns whether tasks wait behind a running one.
     pub(crate) fn has_waiting(&self) -> bool {
         !self.state.lock().ready.is_empty()
@@ -378,6 +391,14 @@ impl State {
                 self.events.end(task, begun, has_failed);
             }
         }
+    }
+
+    /// A function of which a worker runs `limit` calls at most has run; returns whether that was the last.
+    fn count_run(&mut self, function: u64, limit: u32) -> bool {
+        let runs = self.runs.entry(function).or_default();
+        *runs += 1;
+        self.is_retired |= *runs >= limit;
+        self.is_retired
     }
 
     fn has_long_task(&self) -> bool {

@@ -358,11 +358,18 @@ impl Core {
                         was_placed,
                     });
                 }
-                Command::ReturnLease { lease, .. } => {
+                Command::ReturnLease { lease } => {
                     let node = self.lease_nodes.remove(&lease);
                     self.send(
                         node.unwrap_or(self.node_process),
                         Message::ReturnLease { lease },
+                    )
+                }
+                Command::RetireWorker { lease } => {
+                    let node = self.lease_nodes.remove(&lease);
+                    self.send(
+                        node.unwrap_or(self.node_process),
+                        Message::RetireWorker { lease },
                     )
                 }
                 Command::WatchActor { actor } => {
@@ -374,6 +381,7 @@ impl Core {
                     taken,
                 } => self.send(worker, Message::StreamTaken { task, taken }),
                 Command::WarnPending { actor, pending } => self.warnings.push((actor, pending)),
+                Command::Leave => self.local.push_back(Message::Shutdown),
             }
         }
     }
