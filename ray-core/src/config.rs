@@ -6,9 +6,16 @@ use std::{
     time::Duration,
 };
 
-use ray_engine::resources::{Amount, Resources};
+use ray_engine::{
+    env::RuntimeEnv,
+    resources::{Amount, Resources},
+};
 
-use crate::{Error, Ray, Result, node::gpus::VisibleGpus};
+use crate::{
+    Error, Ray, Result,
+    node::{gpus::VisibleGpus, process::unusable_folder},
+    runtime::start::host_name,
+};
 
 /// How the lineage and detached state of a job outlive its owners.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,6 +51,7 @@ pub struct Config {
     pub(crate) spill_dir: Option<PathBuf>,
     pub(crate) reconnect_within: Duration,
     pub(crate) cache_limit: u64,
+    pub(crate) runtime_env: RuntimeEnv,
 }
 
 impl Default for Config {
@@ -72,6 +80,7 @@ impl Config {
             spill_dir: None,
             reconnect_within: RECONNECT_WITHIN,
             cache_limit: CACHE_LIMIT,
+            runtime_env: RuntimeEnv::new(),
         }
     }
 
@@ -175,6 +184,26 @@ impl Config {
     pub fn reconnect_within(mut self, patience: Duration) -> Self {
         self.reconnect_within = patience;
         self
+    }
+
+    /// Sets the variables and the folder of this job's worker processes.
+    ///
+    /// Tasks and actors say more with `.options().runtime_env(..)`.
+    pub fn runtime_env(mut self, env: RuntimeEnv) -> Self {
+        self.runtime_env = env;
+        self
+    }
+
+    /// Returns the job's environment; when its processes run on this machine, its folder must be here.
+    pub(crate) fn env(&self, runs_elsewhere: bool) -> Result<RuntimeEnv> {
+        self.runtime_env.check()?;
+        if let Some(folder) = self.runtime_env.folder().filter(|_| !runs_elsewhere)
+            && let Some(reason) = unusable_folder(folder)
+        {
+            let node = host_name();
+            return Err(Error::RuntimeEnv(format!("{reason} on node {node}")));
+        }
+        Ok(self.runtime_env.clone())
     }
 
     /// Returns where objects go that the store has no room for; a folder of the user's own is made and tried.

@@ -1,6 +1,9 @@
 //! What running code may ask about itself.
 
-use ray_engine::ids::{ActorId, JobId, NodeId, ProcessId, TaskId};
+use ray_engine::{
+    env::RuntimeEnv,
+    ids::{ActorId, JobId, NodeId, ProcessId, TaskId},
+};
 
 use crate::{
     PlacementGroup, runtime,
@@ -29,6 +32,8 @@ pub struct RuntimeContext {
     pub namespace: String,
     /// The placement group that the running call, or its actor, draws from.
     pub placement_group: Option<PlacementGroup>,
+    /// What processes are started with that run what is submitted here, unless that says more.
+    pub runtime_env: RuntimeEnv,
     gpu_ids: Vec<u32>,
     running: Option<context::Running>,
 }
@@ -73,7 +78,10 @@ pub fn runtime_context() -> RuntimeContext {
         function: running.as_ref().map(|running| running.function),
         attempt: running.as_ref().map_or(0, |running| running.attempt),
         actor: running.as_ref().and_then(|running| running.actor),
-        namespace: runtime.map_or_else(String::new, |runtime| runtime.namespace.clone()),
+        namespace: runtime
+            .as_ref()
+            .map_or_else(String::new, |runtime| runtime.namespace.clone()),
+        runtime_env: runtime.map_or_else(RuntimeEnv::new, |runtime| runtime.env.clone()),
         placement_group: inside.map(|inside| inside.group.clone()),
         gpu_ids,
         running,

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ray_engine::{ids::ProcessId, spec::Labels};
+use ray_engine::{env::RuntimeEnv, ids::ProcessId, spec::Labels};
 use ray_net::{Waiter, tls::CERTIFICATE_LIFE};
 
 use crate::{
@@ -213,6 +213,7 @@ impl HeadConfig {
                 process.0,
                 roster.generation(),
             )),
+            env: RuntimeEnv::new(),
         })?;
         roster.keep_head(HeadOnRecord {
             process: process.0,
@@ -303,6 +304,7 @@ impl NodeConfig {
             port: 0,
             life: 0,
             control: None,
+            env: RuntimeEnv::new(),
         })?;
         make_current(&runtime);
         join(&runtime);

@@ -183,7 +183,7 @@ pub enum Error {
     /// The cluster's head understood the question and said no; its text says why.
     #[error("the head refused: {0}")]
     Refused(String),
-    /// The runtime environment of the call could not be set up.
+    /// The runtime environment of the call cannot be had; the text names the field, and the node where that was seen.
     #[error("the runtime environment failed: {0}")]
     RuntimeEnv(String),
     /// An option's value makes no sense.
@@ -382,6 +382,7 @@ impl From<Failure> for Error {
                 Error::StreamReplay { produced, replayed }
             }
             Failure::StreamItemsLimit { limit } => Error::StreamItemsLimit { limit },
+            Failure::RuntimeEnv(text) => Error::RuntimeEnv(text),
             Failure::System(text) => Error::System(text),
         }
     }

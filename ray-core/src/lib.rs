@@ -55,6 +55,7 @@ pub use object_ref::{AnyRef, ObjectFuture, ObjectRef, ObjectView};
 pub use object_stream::ObjectRefStream;
 pub use placement_group::{PlacementGroup, placement_group};
 pub use ray_engine::{
+    env::RuntimeEnv,
     ids::{ActorId, GroupId, JobId, NodeId, ObjectId, ProcessId, TaskId},
     resources::{Amount, Resources},
     spec::{Condition, LabelSelector, PlacementStrategy, Strategy},

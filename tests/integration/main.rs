@@ -47,6 +47,7 @@ mod remote_python;
 mod restart;
 mod retries;
 mod rl;
+mod runtime_env;
 mod spilling;
 mod state;
 mod strategies;

@@ -78,6 +78,8 @@ pub enum Failure {
     StreamReplay { produced: u64, replayed: u64 },
     /// A stream has more items than one may have.
     StreamItemsLimit { limit: u64 },
+    /// The environment of the call's worker cannot be had; the text names the field, and the node if it is one's.
+    RuntimeEnv(String),
     /// The runtime itself failed.
     System(String),
 }

@@ -3,6 +3,7 @@
 use std::{ffi::OsString, os::fd::OwnedFd, path::PathBuf, sync::Arc};
 
 use ray_engine::{
+    env::RuntimeEnv,
     failure::ExitKind,
     ids::{JobId, ProcessId},
     scheduler::Command,
@@ -32,8 +33,9 @@ pub(super) struct Spawn {
     pub(super) args: Vec<OsString>,
     pub(super) variables: Variables,
     pub(super) arena: OwnedFd,
-    /// What its environment says beside what this process's says.
-    pub(super) env: Option<(&'static str, String)>,
+    /// The variable that names its GPUs.
+    pub(super) gpus: Option<(&'static str, String)>,
+    pub(super) env: RuntimeEnv,
 }
 
 impl NodeState {
@@ -139,7 +141,7 @@ impl NodeState {
                 };
                 wishes.out.push((requester, refused));
             }
-            Command::SpawnWorker { job, gpus } => {
+            Command::SpawnWorker { job, gpus, env } => {
                 if self.shutting_down {
                     return;
                 }
@@ -150,6 +152,7 @@ impl NodeState {
                     Worker {
                         job,
                         gpus,
+                        env,
                         pid: 0,
                         addr: None,
                         ready: false,
@@ -223,8 +226,11 @@ impl NodeState {
                 }
                 Code::Here(executable) => {
                     for process in std::mem::take(&mut job.waiting) {
-                        let gpus = self.workers.get(&process).map(|worker| &worker.gpus[..]);
-                        let env = self.settings.gpus.variable(gpus.unwrap_or_default());
+                        let Some(worker) = self.workers.get(&process) else {
+                            continue;
+                        };
+                        let gpus = self.settings.gpus.variable(&worker.gpus);
+                        let env = worker.env.clone();
                         match job.arena_fd.try_clone() {
                             Ok(arena) => wishes.spawn.push(Spawn {
                                 process,
@@ -235,6 +241,7 @@ impl NodeState {
                                 args: job.args(),
                                 variables: job.spec.env.clone(),
                                 arena,
+                                gpus,
                                 env,
                             }),
                             Err(error) => {

@@ -43,6 +43,7 @@ impl NodeRole {
                     job,
                     strategy: placement.strategy,
                     bundle: placement.bundle,
+                    env: placement.env,
                     origin: Some(runtime.node()),
                     locality: near.map(|node| (node, NEAR_BYTES)).into_iter().collect(),
                     ..Demand::task(shape)

@@ -34,6 +34,7 @@ use std::{
 
 use parking_lot::{Condvar, Mutex};
 use ray_engine::{
+    env::RuntimeEnv,
     failure::ExitKind,
     ids::{ActorId, GroupId, JobId, LeaseId, ProcessId},
     resources::Resources,
@@ -124,6 +125,8 @@ struct Worker {
     job: JobId,
     /// The GPUs that it sees.
     gpus: Vec<u32>,
+    /// What it is started with.
+    env: RuntimeEnv,
     pid: u32,
     addr: Option<SocketAddr>,
     ready: bool,
@@ -315,7 +318,8 @@ impl NodeRole {
     pub(crate) fn prestart(&self, runtime: &Arc<Runtime>, count: usize) {
         self.with_state(runtime, |state, _| {
             let job = state.own_job;
-            state.scheduler.prestart(job, count, runtime.now())
+            let (env, now) = (&runtime.env, runtime.now());
+            state.scheduler.prestart(job, env, count, now)
         });
     }
 

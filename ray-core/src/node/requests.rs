@@ -44,6 +44,7 @@ impl NodeState {
         let placement = Placement {
             strategy: demand.strategy.clone(),
             bundle: demand.bundle,
+            env: demand.env.clone(),
         };
         let NodeState {
             placements,

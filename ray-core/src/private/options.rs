@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ray_engine::{
+    env::RuntimeEnv,
     failure::{Failure, RetryOn},
     resources::Resources,
     spec::{BundleRef, Placement, Strategy},
@@ -53,6 +54,8 @@ pub(crate) struct Terms {
     group: Option<(PlacementGroup, Option<u32>)>,
     /// Whether children run in the group too, when that was said.
     captures: Option<bool>,
+    /// What it says of its environment.
+    env: Option<RuntimeEnv>,
 }
 
 /// What work is asked as, and the group that it runs in.
@@ -79,14 +82,18 @@ impl Terms {
 
     /// Returns whether nothing is said.
     fn is_silent(&self) -> bool {
-        self.strategy.is_none() && self.group.is_none() && self.captures.is_none()
+        self.strategy.is_none()
+            && self.group.is_none()
+            && self.captures.is_none()
+            && self.env.is_none()
     }
 
-    /// Returns what work of this size is asked as by a call that runs inside `caller`.
+    /// Returns what work of this size is asked as by a call that runs inside `caller` and in the environment `env`.
     pub(crate) fn settle(
         &self,
         resources: Resources,
         caller: Option<&Arc<Inside>>,
+        env: &RuntimeEnv,
     ) -> Result<Settled, Failure> {
         let refuse = |option: &str, reason: String| {
             Err(Failure::InvalidOption {
@@ -149,9 +156,16 @@ impl Terms {
             group: inside.group.id(),
             index,
         });
+        let env = match &self.env {
+            None => env.clone(),
+            Some(own) => own.clone().over(env),
+        };
+        // Each part may be small enough, and all of them too much.
+        env.check()?;
         let placement = Placement {
             strategy: self.strategy.clone().unwrap_or_default(),
             bundle,
+            env,
         };
         Ok(Settled {
             shape: Shape {
@@ -241,6 +255,12 @@ macro_rules! resource_setters {
         /// Sets whether what it submits runs in its placement group too.
         pub fn capture_child_tasks(&mut self, value: bool) {
             self.terms.captures = Some(value);
+        }
+
+        /// Sets what its process is started with.
+        pub fn runtime_env(&mut self, value: RuntimeEnv) {
+            self.error = self.error.take().or_else(|| value.check().err());
+            self.terms.env = Some(value);
         }
 
         /// Sets the name.
@@ -365,6 +385,8 @@ macro_rules! __ray_task_options {
             pub fn placement_group(mut self, group: &$crate::PlacementGroup, bundle: i32) -> Self { self.0.placement_group(group, bundle); self }
             /// Sets whether what it submits runs in its placement group too, unless that says where it runs.
             pub fn capture_child_tasks(mut self, value: bool) -> Self { self.0.capture_child_tasks(value); self }
+            /// Runs in a process with these variables and this folder, over those of the submitter.
+            pub fn runtime_env(mut self, value: $crate::RuntimeEnv) -> Self { self.0.runtime_env(value); self }
             /// Sets the name in logs.
             pub fn name(mut self, value: &str) -> Self { self.0.name(value); self }
             /// Sets the tries after a crash; -1 for no limit.
@@ -405,6 +427,8 @@ macro_rules! __ray_actor_options {
             pub fn placement_group(mut self, group: &$crate::PlacementGroup, bundle: i32) -> Self { self.0.placement_group(group, bundle); self }
             /// Sets whether what it submits runs in its placement group too, unless that says where it runs.
             pub fn capture_child_tasks(mut self, value: bool) -> Self { self.0.capture_child_tasks(value); self }
+            /// Runs in a process with these variables and this folder, over those of the submitter.
+            pub fn runtime_env(mut self, value: $crate::RuntimeEnv) -> Self { self.0.runtime_env(value); self }
             /// Sets the name under which others find it.
             pub fn name(mut self, value: &str) -> Self { self.0.name(value); self }
             /// Sets the namespace of the name.

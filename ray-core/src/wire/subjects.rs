@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use ray_engine::{
+    env::RuntimeEnv,
     failure::Failure,
     ids::{ActorId, JobId, LeaseId, ObjectId, ProcessId},
     resources::Resources,
@@ -166,4 +167,6 @@ pub(crate) struct WorkerBootstrap {
     pub identity: Vec<u8>,
     pub run_dir: String,
     pub log_filter: String,
+    /// What it was started with, beside what its job gives.
+    pub env: RuntimeEnv,
 }

@@ -202,8 +202,11 @@ pub fn submit_task(method: &'static Method, options: TaskOptions, mut args: Args
     let settled = if plain {
         None
     } else {
-        let settled = task_shape(method, &options)
-            .and_then(|resources| options.terms.settle(resources, caller.as_ref()));
+        let settled = task_shape(method, &options).and_then(|resources| {
+            options
+                .terms
+                .settle(resources, caller.as_ref(), &runtime.env)
+        });
         match settled {
             Ok(settled) => Some(settled),
             Err(failure) => return runtime.failed(method, failure),
@@ -379,7 +382,7 @@ fn try_create(
     let shape = shape_of(num_cpus.unwrap_or(1.0), gpus, memory, &resources)?;
     let running = context::current();
     let caller = runtime.inside(running.as_ref());
-    let Settled { shape, inside } = options.terms.settle(shape, caller.as_ref())?;
+    let Settled { shape, inside } = options.terms.settle(shape, caller.as_ref(), &runtime.env)?;
     let Shape {
         resources: shape,
         placement,

@@ -119,6 +119,7 @@ impl NodeScheduler {
             bundle: demand.bundle,
             strategy: demand.strategy,
             locality: demand.locality,
+            env: demand.env,
         };
         let request = Request {
             requester,
@@ -272,6 +273,7 @@ impl NodeScheduler {
                 actor,
                 bundle: waiting.terms.bundle,
                 origin: self.member.as_ref().map(|member| member.config.node),
+                env: waiting.terms.env,
             };
             Notice::Spill {
                 requester,

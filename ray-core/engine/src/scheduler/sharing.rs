@@ -44,6 +44,7 @@ impl NodeScheduler {
                     strategy: request.terms.strategy,
                     locality: request.terms.locality,
                     actor,
+                    env: request.terms.env,
                     ..Demand::default()
                 };
                 taken.push((request.requester, request.request, demand));

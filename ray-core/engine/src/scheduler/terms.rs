@@ -7,6 +7,7 @@ use super::{
     bundles::{BUNDLE_LEASE, BundleKey},
 };
 use crate::{
+    env::RuntimeEnv,
     ids::{NodeId, ProcessId, RequestId},
     spec::{BundleRef, Demand, DeviceShare, Labels, Strategy},
     time::Time,
@@ -113,6 +114,7 @@ pub(super) struct Terms {
     pub(super) bundle: Option<BundleRef>,
     pub(super) strategy: Strategy,
     pub(super) locality: Vec<(NodeId, u64)>,
+    pub(super) env: RuntimeEnv,
 }
 
 impl Terms {

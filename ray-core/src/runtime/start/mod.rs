@@ -166,6 +166,7 @@ fn start_driver(config: &Config) -> Result<Arc<Runtime>> {
         port: 0,
         life: 0,
         control: (!is_joined).then(|| ControlRole::new(Some(Duration::ZERO), random_u64(), 0)),
+        env: config.env(is_joined)?,
     })?;
     if is_joined {
         runtime.send_to_control(Message::JobUp { job: spec });

@@ -76,6 +76,7 @@ fn start_worker() -> Result<Arc<Runtime>> {
         first_index: 0,
         role: None,
         control: None,
+        env: given.env,
     }));
     inbound.attach(&runtime);
     CURRENT.store(Some(runtime.clone()));

@@ -18,6 +18,7 @@ use std::{
 };
 
 use ray_engine::{
+    env::RuntimeEnv,
     evacuation::Evacuation,
     failure::{Failure, WorkerExit},
     ids::{ActorId, GroupId, JobId, LeaseId, NodeId, ObjectId, ProcessId, TaskId},
@@ -129,6 +130,8 @@ pub(crate) struct Core {
     /// Creations whose arguments are not there yet.
     unready: Vec<(ActorCreation, Vec<ObjectId>)>,
     one_cpu: Option<ShapeId>,
+    /// What processes of plain tasks are started with.
+    env: RuntimeEnv,
     /// Actors at which many calls are pending, and how many; told after the lock is given back.
     pub(crate) warnings: Vec<(ActorId, u64)>,
     /// What is moved from nodes that leave.
@@ -142,6 +145,7 @@ impl Core {
         control_process: ProcessId,
         net: Net,
         arena: ray_shm::Arena,
+        env: RuntimeEnv,
     ) -> Core {
         let mut owner = Owner::new(process, ray_engine::owner::Limits::default());
         owner.locate_with(place_of);
@@ -180,6 +184,7 @@ impl Core {
             dead: FxHashMap::default(),
             unready: Vec::new(),
             one_cpu: None,
+            env,
             warnings: Vec::new(),
             evacuations: BTreeMap::new(),
         }
@@ -211,7 +216,10 @@ impl Core {
         }
         let shape = self.shape_id(&Shape {
             resources: Resources::new().with(Resources::CPU, Amount::ONE),
-            placement: Placement::default(),
+            placement: Placement {
+                env: self.env.clone(),
+                ..Placement::default()
+            },
         });
         self.one_cpu = Some(shape);
         shape

@@ -71,7 +71,7 @@ impl World {
         let one_cpu = Resources::new().with(Resources::CPU, Amount::ONE);
         let tied = |node| Placement {
             strategy: Strategy::NodeAffinity { node, soft: false },
-            bundle: None,
+            ..Placement::default()
         };
         for node in &nodes {
             let object = self.probe_task(one_cpu.clone(), tied(node.node()));
