@@ -227,6 +227,7 @@ impl HeadConfig {
                 roster.generation(),
                 &roster.nodes()?,
                 roster.actors()?,
+                roster.groups()?,
                 self.returns_within,
             );
         }

@@ -138,6 +138,7 @@ impl NodeRole {
                 };
                 out.push((from, answer));
             }
+            Message::MakeRoom { bundles } => state.scheduler.make_room(&bundles, now),
             Message::Bundles(BundleMessage::Return { group, attempt }) => {
                 state.scheduler.return_bundles(group, attempt, now)
             }

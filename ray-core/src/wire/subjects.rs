@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use ray_engine::{
     env::RuntimeEnv,
     failure::Failure,
-    ids::{ActorId, JobId, LeaseId, ObjectId, ProcessId},
+    ids::{ActorId, GroupId, JobId, LeaseId, ObjectId, ProcessId},
     resources::Resources,
-    spec::Placement,
+    spec::{Placement, PlacementStrategy},
 };
 use rkyv::{Archive, Deserialize, Serialize};
 
@@ -45,6 +45,19 @@ pub(crate) struct ActorCreation {
     /// How to construct one that is detached when its creator is gone.
     pub recipe: Option<Box<Recipe>>,
     pub(crate) limits: CallLimits,
+}
+
+/// A placement group as it is asked for.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct GroupCreation {
+    pub group: GroupId,
+    /// Namespace and name.
+    pub name: Option<(String, String)>,
+    pub bundles: Vec<Resources>,
+    pub strategy: PlacementStrategy,
+    pub job: JobId,
+    /// Whether it outlives its job.
+    pub detached: bool,
 }
 
 /// A constructor call that needs nobody.

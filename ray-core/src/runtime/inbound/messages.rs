@@ -272,6 +272,7 @@ impl Runtime {
             | Message::Look(LookMessage::LogRead { request, .. })
             | Message::LookupActorReply { request, .. }
             | Message::GroupReply { request, .. }
+            | Message::GroupFound { request, .. }
             | Message::SegmentsGranted { request, .. }
             | Message::Fetched { request, .. }
             | Message::Resources { request, .. }

@@ -32,14 +32,13 @@ use smallvec::SmallVec;
 
 pub(crate) use creations::Creation;
 pub(crate) use frames::{push_frame, push_message};
-pub(crate) use resume::OwnGroup;
 
 use crate::{
     __private::{Args, Method},
     placement_group::Inside,
     runtime::waiters::{Resolved, Waiters},
     store::Value,
-    wire::{ActorCreation, CallTarget, Message},
+    wire::{ActorCreation, CallTarget, GroupCreation, Message},
 };
 
 /// What a submitted call needs until its end.
@@ -108,7 +107,7 @@ pub(crate) struct Core {
     /// What it is told then, while it is put together.
     outgoing: Vec<Message>,
     /// The placement groups that this process made.
-    own_groups: FxHashMap<GroupId, OwnGroup>,
+    own_groups: FxHashMap<GroupId, GroupCreation>,
     /// Requests for a place that the control role chooses, and the groups that they name.
     placed: FxHashMap<u64, Option<GroupId>>,
     /// The workers whose leases came with something.
