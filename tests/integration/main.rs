@@ -21,6 +21,7 @@ mod circles;
 mod cluster;
 mod collective;
 mod concurrency_groups;
+mod context;
 mod cpus;
 mod endings;
 mod errors;

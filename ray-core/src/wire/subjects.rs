@@ -66,6 +66,8 @@ pub(crate) struct Recipe {
     pub method: u64,
     pub class: u64,
     pub max_concurrency: u32,
+    /// What the actor holds of its node while it runs.
+    pub running: Resources,
     /// The arguments' bytes, each at a multiple of 16.
     pub body: Vec<u8>,
     pub args: Vec<ArgMeta>,

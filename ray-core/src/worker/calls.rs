@@ -215,6 +215,9 @@ pub fn submit_task(method: &'static Method, options: TaskOptions, mut args: Args
     let (shape, inside) = settled
         .map(|settled| (settled.shape, settled.inside))
         .unzip();
+    let resources = shape
+        .as_ref()
+        .map(|shape: &Shape| Box::new(shape.resources.clone()));
     let (dependencies, nested) = references(&args);
     let parent = running.as_ref().map(|running| running.task);
     let payload = Arc::new(Payload {
@@ -226,6 +229,7 @@ pub fn submit_task(method: &'static Method, options: TaskOptions, mut args: Args
         backpressure,
         group: 0,
         inside: inside.flatten(),
+        resources,
     });
     let max_retries = options
         .max_retries
@@ -293,6 +297,7 @@ pub fn submit_call(actor: &ActorRef, method: &'static Method, mut args: Args) ->
         backpressure,
         group,
         inside: None,
+        resources: None,
     });
     let max_task_retries = options
         .max_retries
@@ -417,6 +422,7 @@ fn try_create(
         max_concurrency,
         chain,
         inside,
+        running: running_shape.clone(),
         settled: None,
         has_no_handles: false,
     };

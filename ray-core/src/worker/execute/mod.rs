@@ -23,6 +23,7 @@ use ray_engine::{
     failure::Failure,
     groups::GroupQueue,
     ids::{ActorId, ProcessId, TaskId},
+    resources::{Amount, Resources},
 };
 use ray_net::{Peer, Waiter};
 use rustc_hash::FxHashMap;
@@ -57,6 +58,8 @@ pub(crate) struct Execution {
     pub(crate) devices: Arc<[u32]>,
     /// The placement group of the lease.
     pub(crate) inside: Option<Arc<Inside>>,
+    /// What a task or a constructor's actor holds of its node; `None` for one CPU.
+    pub(crate) resources: Option<Arc<Resources>>,
     /// The decoded arguments, or why they cannot be used.
     pub(crate) call: Result<Call, Failure>,
     /// The references that came with the arguments, held while the call runs.
@@ -102,6 +105,7 @@ pub(crate) struct Executor {
 struct Held {
     gpus: Arc<[u32]>,
     inside: Option<Arc<Inside>>,
+    resources: Option<Arc<Resources>>,
 }
 
 pub(super) struct State {
@@ -253,6 +257,21 @@ impl Executor {
         }
     }
 
+    /// Returns what a running call, or its actor, holds of its node.
+    pub(crate) fn resources_of(&self, running: &Running) -> Resources {
+        let held = match running.actor {
+            Some(_) => self
+                .actor_holds
+                .get()
+                .and_then(|held| held.resources.as_ref()),
+            None => running.resources.as_ref(),
+        };
+        match held {
+            Some(resources) => Resources::clone(resources),
+            None => Resources::new().with(Resources::CPU, Amount::ONE),
+        }
+    }
+
     /// Runs calls on this thread until the process is told to end.
     pub(crate) fn lead(self: &Arc<Self>, runtime: &Arc<Runtime>) {
         let waiter = self.leader.clone();
@@ -266,6 +285,7 @@ impl Executor {
                         self.actor_holds.get_or_init(|| Held {
                             gpus: execution.devices.clone(),
                             inside: execution.inside.clone(),
+                            resources: execution.resources.clone(),
                         });
                         let is_async = execution.method.is_some_and(|method| {
                             matches!(&method.invoke, Invoke::Create(create)

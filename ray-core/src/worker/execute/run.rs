@@ -221,18 +221,25 @@ pub(in crate::worker) enum Ended {
 }
 
 pub(in crate::worker) fn running_of(execution: &Execution, method: &'static Method) -> Running {
-    let actor = match execution.target {
-        CallTarget::Task { .. } => None,
-        CallTarget::Method { actor, .. } | CallTarget::Create { actor, .. } => Some(actor),
+    let (actor, incarnation) = match execution.target {
+        CallTarget::Task { .. } => (None, 0),
+        CallTarget::Method {
+            actor, incarnation, ..
+        }
+        | CallTarget::Create {
+            actor, incarnation, ..
+        } => (Some(actor), incarnation),
     };
     Running {
         task: execution.task,
         attempt: execution.attempt,
         function: method.name,
         actor,
+        incarnation,
         chain: execution.chain.clone(),
         devices: execution.devices.clone(),
         inside: execution.inside.clone(),
+        resources: execution.resources.clone(),
         cancelled: execution.cancelled.clone(),
     }
 }

@@ -55,6 +55,8 @@ pub(crate) struct Payload {
     pub(crate) group: u16,
     /// The placement group that a task draws from.
     pub(crate) inside: Option<Arc<Inside>>,
+    /// What a task holds of its node, when that is not one CPU.
+    pub(crate) resources: Option<Box<Resources>>,
 }
 
 /// What tasks of one kind take, and where they are to run.
