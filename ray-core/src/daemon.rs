@@ -434,6 +434,7 @@ fn settings_of(options: &NodeOptions, run_dir: &std::path::Path) -> Result<NodeS
         spills: true,
         cache: Executables::new(run_dir.join("executables"), options.config.cache_limit),
         spill_dir: options.config.spill_folder(run_dir)?,
+        memory: options.config.memory_watch()?,
     })
 }
 

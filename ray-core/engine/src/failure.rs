@@ -24,6 +24,8 @@ pub enum Failure {
     Cancelled,
     /// The worker process that ran the call ended.
     WorkerCrashed(WorkerExit),
+    /// The node ended the worker, since too much memory was in use there.
+    OutOfMemory(String),
     /// The node that ran the call is gone.
     NodeDied(NodeId),
     /// The head of the cluster is gone, and this driver's place in the cluster with it.
@@ -180,6 +182,8 @@ pub struct WorkerExit {
     pub attempt: u32,
     /// The removed placement group that it had to leave, if it had to.
     pub evicted_from: Option<GroupId>,
+    /// Why its node ended it for the memory in use, if it did.
+    pub out_of_memory: Option<String>,
     /// Who wished it, or whose fault it was.
     pub kind: ExitKind,
     /// The wish or the fault in words; empty when the exit status says it all.

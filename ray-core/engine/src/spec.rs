@@ -125,6 +125,8 @@ pub struct Placement {
     pub bundle: Option<BundleRef>,
     /// What its process is started with; every node can do that.
     pub env: RuntimeEnv,
+    /// Whether what runs is lost when its process ends: where memory is short, others go first.
+    pub runs_once: bool,
 }
 
 impl Placement {
@@ -162,6 +164,8 @@ pub struct Demand {
     pub origin: Option<NodeId>,
     /// What its process is started with.
     pub env: RuntimeEnv,
+    /// Whether what runs is lost when its process ends.
+    pub runs_once: bool,
 }
 
 impl Demand {
@@ -185,6 +189,7 @@ impl Demand {
             strategy: placement.strategy,
             bundle: placement.bundle,
             env: placement.env,
+            runs_once: placement.runs_once,
             actor: Some((actor, running)),
             origin: Some(actor.owner.node()),
             ..Demand::task(shape)

@@ -1,5 +1,7 @@
 //! The owner table's events about tasks and leases, one behaviour a test.
 
+use std::sync::Arc;
+
 use ray_engine::{
     failure::{Failure, RetryOn, TaskFailure, TypedCause, WorkerExit},
     ids::{LeaseId, NodeId, ObjectId, ProcessId, RequestId, TaskId},
@@ -433,4 +435,91 @@ fn a_process_that_retires_leaves_when_nobody_needs_it() {
     let last = [Command::ReturnLease { lease }, Command::Leave];
     assert!(done.ends_with(&last), "{done:?}");
     assert_eq!(commands(&mut owner), [], "once");
+}
+
+fn out_of_memory() -> Failure {
+    Failure::OutOfMemory("99 of 100".into())
+}
+
+/// Lets the pause of a task end, grants it `worker`, and has that ended for want of memory.
+fn run_out_of_memory(owner: &mut TestOwner, lease: u64, worker: u64) -> Time {
+    let due = owner.poll_timeout().expect("it waits");
+    owner.on_timeout(due);
+    let request = commands(owner).iter().find_map(|command| match command {
+        Command::RequestLease { request, .. } => Some(*request),
+        _ => None,
+    });
+    let (request, worker) = (request.expect("a worker is asked for"), ProcessId(worker));
+    owner.on_lease_granted(request, LeaseId(lease), worker, due);
+    assert_eq!(sent(&commands(owner)).len(), 1);
+    owner.on_process_died(worker, out_of_memory(), due);
+    due
+}
+
+#[test]
+fn a_task_without_memory_pauses_longer_each_time_and_keeps_its_other_retries() {
+    let mut owner = owner();
+    let task = running(&mut owner, WORKER);
+    owner.on_process_died(WORKER, out_of_memory(), NOW);
+    assert_eq!(commands(&mut owner), [], "it pauses");
+    let mut last = NOW;
+    let pauses = [1, 2, 4, 8, 16, 32, 60, 60];
+    for (again, pause) in (10..).zip(pauses) {
+        let due = run_out_of_memory(&mut owner, again, again);
+        assert_eq!(due.since(last), std::time::Duration::from_secs(pause));
+        last = due;
+    }
+    assert_eq!(owner.state(task.result(0)), ObjectState::Pending);
+    // A crash after all that is its first.
+    let due = owner.poll_timeout().expect("it waits");
+    owner.on_timeout(due);
+    let asked = commands(&mut owner);
+    let Some(Command::RequestLease { request, .. }) = asked.first() else {
+        panic!("{asked:?}");
+    };
+    owner.on_lease_granted(*request, LeaseId(99), OTHER, due);
+    commands(&mut owner);
+    owner.on_process_died(OTHER, crash_of(OTHER), due);
+    assert_eq!(owner.state(task.result(0)), ObjectState::Pending);
+}
+
+#[test]
+fn a_task_is_tried_again_for_want_of_memory_as_often_as_is_said() {
+    let mut owner = owner();
+    owner.set_oom_retries(1);
+    let task = running(&mut owner, WORKER);
+    owner.on_process_died(WORKER, out_of_memory(), NOW);
+    run_out_of_memory(&mut owner, 2, 20);
+    let failed = ObjectState::Failed(Arc::new(out_of_memory()));
+    assert_eq!(owner.state(task.result(0)), failed);
+}
+
+#[test]
+fn a_task_that_runs_once_at_most_is_not_tried_again_for_want_of_memory() {
+    let mut owner = owner();
+    let once = TaskSubmit {
+        max_retries: 0,
+        ..plain(&[])
+    };
+    let task = owner.submit_task(once, NOW);
+    owner.on_lease_granted(RequestId(1), LeaseId(1), WORKER, NOW);
+    owner.on_process_died(WORKER, out_of_memory(), NOW);
+    let failed = ObjectState::Failed(Arc::new(out_of_memory()));
+    assert_eq!(owner.state(task.result(0)), failed);
+}
+
+#[test]
+fn a_task_that_is_cancelled_in_its_pause_is_not_tried_again() {
+    let mut owner = owner();
+    let task = running(&mut owner, WORKER);
+    owner.on_process_died(WORKER, out_of_memory(), NOW);
+    owner
+        .cancel(task.result(0), false, false, NOW)
+        .expect("it may");
+    let due = owner.poll_timeout().expect("the pause");
+    commands(&mut owner);
+    owner.on_timeout(due);
+    assert_eq!(commands(&mut owner), []);
+    let failed = ObjectState::Failed(Arc::new(Failure::Cancelled));
+    assert_eq!(owner.state(task.result(0)), failed);
 }

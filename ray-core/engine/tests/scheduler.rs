@@ -473,3 +473,43 @@ fn an_environment_that_cannot_be_had_refuses_who_waits_for_it_and_nobody_else() 
     scheduler.on_worker_ready(SECOND, NOW);
     assert_eq!(grants(&commands(&mut scheduler)), [(DRIVER, 2, SECOND)]);
 }
+
+#[test]
+fn memory_is_taken_from_the_newest_that_can_run_again_then_from_others_then_from_actors() {
+    let mut scheduler = NodeScheduler::new(cpus(8), config());
+    let actor = |index| {
+        let actor = ActorId {
+            owner: DRIVER,
+            index,
+        };
+        Some((actor, cpus(1)))
+    };
+    let work = [
+        (1, None, false),
+        (2, actor(1), true),
+        (3, None, true),
+        (4, actor(2), false),
+        (5, None, false),
+        (6, None, true),
+    ];
+    for (index, actor, runs_once) in work {
+        let worker = ProcessId(100 + index);
+        scheduler.on_spawn_started(worker, JOB, NOW);
+        scheduler.on_worker_ready(worker, NOW);
+        let demand = Demand {
+            job: JOB,
+            actor,
+            runs_once,
+            ..Demand::task(cpus(1))
+        };
+        let now = Time(NOW.0 + index);
+        scheduler.request(DRIVER, RequestId(index), demand, Arrival::Local, now);
+        assert_eq!(grants(&commands(&mut scheduler)), [(DRIVER, index, worker)]);
+    }
+    let mut ended = Vec::new();
+    while let Some(victim) = scheduler.memory_victim() {
+        scheduler.on_worker_died(victim, NOW);
+        ended.push(victim.0 - 100);
+    }
+    assert_eq!(ended, [5, 1, 4, 6, 3, 2]);
+}

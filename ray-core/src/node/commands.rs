@@ -36,6 +36,7 @@ pub(super) struct Spawn {
     /// The variable that names its GPUs.
     pub(super) gpus: Option<(&'static str, String)>,
     pub(super) env: RuntimeEnv,
+    pub(super) oom_retries: i32,
 }
 
 impl NodeState {
@@ -157,6 +158,7 @@ impl NodeState {
                         addr: None,
                         ready: false,
                         evicted_from: None,
+                        out_of_memory: None,
                         ending: None,
                         hosting: None,
                     },
@@ -243,6 +245,7 @@ impl NodeState {
                                 arena,
                                 gpus,
                                 env,
+                                oom_retries: job.spec.oom_retries,
                             }),
                             Err(error) => {
                                 tracing::error!(%error, "no descriptor is left for a worker");

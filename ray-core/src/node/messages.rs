@@ -44,6 +44,7 @@ impl NodeRole {
                     strategy: placement.strategy,
                     bundle: placement.bundle,
                     env: placement.env,
+                    runs_once: placement.runs_once,
                     origin: Some(runtime.node()),
                     locality: near.map(|node| (node, NEAR_BYTES)).into_iter().collect(),
                     ..Demand::task(shape)
@@ -115,6 +116,7 @@ impl NodeRole {
                     worker.ends(ExitKind::IntendedSystemExit, detail);
                 }
             }
+            Message::MakeRoom { bundles } => state.scheduler.make_room(&bundles, now),
             Message::Bundles(BundleMessage::Prepare {
                 group,
                 attempt,
@@ -138,7 +140,6 @@ impl NodeRole {
                 };
                 out.push((from, answer));
             }
-            Message::MakeRoom { bundles } => state.scheduler.make_room(&bundles, now),
             Message::Bundles(BundleMessage::Return { group, attempt }) => {
                 state.scheduler.return_bundles(group, attempt, now)
             }

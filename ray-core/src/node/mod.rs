@@ -12,6 +12,7 @@ mod gone;
 pub(crate) mod gpus;
 pub(crate) mod jobs;
 mod leave;
+pub(crate) mod memory;
 mod messages;
 pub(crate) mod process;
 mod pulls;
@@ -51,6 +52,7 @@ use self::{
     gpus::VisibleGpus,
     jobs::JobOnNode,
     leave::{Drain, Leaving},
+    memory::MemoryWatch,
     segments::Quiescing,
     spill_io::SpillIo,
 };
@@ -67,6 +69,7 @@ pub(crate) struct NodeRole {
     pages: PageDemand,
     bulk: Bulk,
     spill_io: SpillIo,
+    memory: Arc<MemoryWatch>,
     pub(crate) start: WorkerStart,
 }
 
@@ -87,6 +90,7 @@ pub(crate) struct NodeSettings {
     pub(crate) cache: Arc<Executables>,
     /// Where objects go that memory has no room for.
     pub(crate) spill_dir: PathBuf,
+    pub(crate) memory: Arc<MemoryWatch>,
 }
 
 /// How much of this process's own arena was lent so far, for the thread that makes pages ahead of it.
@@ -132,6 +136,8 @@ struct Worker {
     ready: bool,
     /// The removed placement group that it is ended for.
     evicted_from: Option<GroupId>,
+    /// Why it is ended for want of memory, when it is.
+    out_of_memory: Option<String>,
     /// Why it ends, once somebody wishes it.
     ending: Option<(ExitKind, String)>,
     /// The actor that it was leased for.
@@ -168,6 +174,7 @@ impl NodeRole {
         // Leases of different nodes meet in one owner.
         let scheduler = NodeScheduler::new(settings.total.clone(), settings.scheduler)
             .with_first_lease(process.0 + first_lease + 1);
+        let memory = settings.memory.clone();
         NodeRole {
             state: Mutex::new(NodeState {
                 placements: Placements::new(process, settings.spills),
@@ -193,6 +200,7 @@ impl NodeRole {
             },
             bulk: Bulk::default(),
             spill_io: SpillIo::default(),
+            memory,
             start,
         }
     }

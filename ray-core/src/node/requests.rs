@@ -45,6 +45,7 @@ impl NodeState {
             strategy: demand.strategy.clone(),
             bundle: demand.bundle,
             env: demand.env.clone(),
+            runs_once: demand.runs_once,
         };
         let NodeState {
             placements,

@@ -54,6 +54,7 @@ impl NodeRole {
             run_dir: self.start.run_dir.clone(),
             log_filter: spawn.log_filter,
             env: spawn.env.clone(),
+            oom_retries: spawn.oom_retries,
         };
         let blob = rkyv::to_bytes::<rancor::Error>(&bootstrap).map_err(io::Error::other)?;
         self.start.host.spawn(process::Spawn {

@@ -94,6 +94,7 @@ impl Terms {
         resources: Resources,
         caller: Option<&Arc<Inside>>,
         env: &RuntimeEnv,
+        runs_once: bool,
     ) -> Result<Settled, Failure> {
         let refuse = |option: &str, reason: String| {
             Err(Failure::InvalidOption {
@@ -166,6 +167,7 @@ impl Terms {
             strategy: self.strategy.clone().unwrap_or_default(),
             bundle,
             env,
+            runs_once,
         };
         Ok(Settled {
             shape: Shape {

@@ -148,6 +148,8 @@ pub(crate) struct JobSpec {
     pub log_filter: String,
     /// The variables that a submitter gave, which the job's workers get on every node.
     pub env: Variables,
+    /// Tries of a task after its worker was ended for want of memory.
+    pub oom_retries: i32,
 }
 
 /// Variables of an environment; their values may be secrets, so that they are never shown.
@@ -184,4 +186,5 @@ pub(crate) struct WorkerBootstrap {
     pub log_filter: String,
     /// What it was started with, beside what its job gives.
     pub env: RuntimeEnv,
+    pub oom_retries: i32,
 }

@@ -198,6 +198,11 @@ pub fn submit_task(method: &'static Method, options: TaskOptions, mut args: Args
     };
     let running = context::current();
     let caller = runtime.inside(running.as_ref());
+    let max_retries = options
+        .max_retries
+        .or(method.defaults.max_retries)
+        .unwrap_or(DEFAULT_MAX_RETRIES);
+    let runs_once = max_retries == 0;
     let plain = options.is_plain() && method.defaults.is_one_cpu() && caller.is_none();
     let settled = if plain {
         None
@@ -205,7 +210,7 @@ pub fn submit_task(method: &'static Method, options: TaskOptions, mut args: Args
         let settled = task_shape(method, &options).and_then(|resources| {
             options
                 .terms
-                .settle(resources, caller.as_ref(), &runtime.env)
+                .settle(resources, caller.as_ref(), &runtime.env, runs_once)
         });
         match settled {
             Ok(settled) => Some(settled),
@@ -231,15 +236,11 @@ pub fn submit_task(method: &'static Method, options: TaskOptions, mut args: Args
         inside: inside.flatten(),
         resources,
     });
-    let max_retries = options
-        .max_retries
-        .or(method.defaults.max_retries)
-        .unwrap_or(DEFAULT_MAX_RETRIES);
     let retry_failures = retry_on(method, options.retry_exceptions);
     let (task, token, fullest) = runtime.with_core(|core, now| {
         let fullest = core.fullest_peer(PEER_QUEUE_BYTES_MAX);
         let shape = match &shape {
-            None => core.one_cpu(),
+            None => core.one_cpu(runs_once),
             Some(shape) => core.shape_id(shape),
         };
         let task = core.owner.submit_task(
@@ -385,9 +386,13 @@ fn try_create(
     let memory = options.memory.or(defaults.memory);
     // Without explicit CPUs an actor is placed like a task and then runs beside others.
     let shape = shape_of(num_cpus.unwrap_or(1.0), gpus, memory, &resources)?;
+    let max_restarts = options.max_restarts.or(defaults.max_restarts).unwrap_or(0);
     let running = context::current();
     let caller = runtime.inside(running.as_ref());
-    let Settled { shape, inside } = options.terms.settle(shape, caller.as_ref(), &runtime.env)?;
+    let Settled { shape, inside } =
+        options
+            .terms
+            .settle(shape, caller.as_ref(), &runtime.env, max_restarts == 0)?;
     let Shape {
         resources: shape,
         placement,
@@ -439,7 +444,7 @@ fn try_create(
         running: running_shape,
         placement,
         job: runtime.job(),
-        max_restarts: options.max_restarts.or(defaults.max_restarts).unwrap_or(0),
+        max_restarts,
         get_if_exists: options.get_if_exists,
         detached: options.detached,
         recipe: None,

@@ -106,6 +106,8 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             returns: submit.returns,
             attempt: 0,
             retries_left: submit.max_task_retries,
+            may_rerun: submit.max_task_retries != 0,
+            oom_deaths: 0,
             retry_failures: submit.retry_failures,
             held: SmallVec::new(),
             arguments: 0,

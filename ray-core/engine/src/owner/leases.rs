@@ -214,9 +214,10 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         }
     }
 
-    /// Gives leases back that have been idle for long.
+    /// Gives leases back that have been idle for long, and tries tasks again for which there was no memory.
     pub fn on_timeout(&mut self, now: Time) {
         self.now = now;
+        self.resume_delayed(now);
         while let Some((since, id)) = self.idle.front().copied() {
             if now.since(since).as_nanos() < u128::from(self.limits.idle_nanos) {
                 return;
@@ -334,6 +335,8 @@ impl<P: Clone, V: Clone> Owner<P, V> {
                 let was_running = position == 0;
                 if task.is_cancelled {
                     self.fail_task(index, &Arc::new(Failure::Cancelled));
+                } else if was_running && matches!(failure, Failure::OutOfMemory(_)) {
+                    self.on_out_of_memory(index, failure, now);
                 } else if was_running && task.retries_left == 0 {
                     let mut failure = failure.clone();
                     if let Failure::WorkerCrashed(exit) = &mut failure {

@@ -21,6 +21,7 @@ mod calls;
 mod facts;
 mod leases;
 mod locations;
+mod memory;
 mod near;
 mod object;
 mod outcomes;
@@ -76,6 +77,8 @@ pub struct Limits {
     pub pending_warned: u64,
     /// Arguments of fewer bytes on another node are brought to the task, not the task to them.
     pub near_bytes: u64,
+    /// Tries of a task after its worker was ended for want of memory; negative for no limit.
+    pub oom_retries: i32,
 }
 
 impl Default for Limits {
@@ -87,6 +90,7 @@ impl Default for Limits {
             idle_nanos: 20_000_000,
             pending_warned: 5000,
             near_bytes: 100 << 10,
+            oom_retries: -1,
         }
     }
 }
@@ -198,6 +202,8 @@ pub struct Owner<P, V> {
     leases: FxHashMap<LeaseId, Lease>,
     /// Leases without work and since when, oldest first; stale entries are skipped.
     idle: VecDeque<(Time, LeaseId)>,
+    /// Tasks that wait until there may be memory for them.
+    delayed: BTreeSet<(Time, u64)>,
     actors: FxHashMap<ActorId, ActorQueue>,
     streams: FxHashMap<u64, Stream>,
     locations: Locations,
@@ -226,6 +232,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             shapes: Vec::new(),
             leases: FxHashMap::default(),
             idle: VecDeque::new(),
+            delayed: BTreeSet::new(),
             actors: FxHashMap::default(),
             streams: FxHashMap::default(),
             locations: Locations::default(),
@@ -260,8 +267,10 @@ impl<P: Clone, V: Clone> Owner<P, V> {
 
     /// Returns when [`Owner::on_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Time> {
-        let (since, _) = self.idle.front()?;
-        Some(Time(since.0 + self.limits.idle_nanos))
+        let idle = self.idle.front();
+        let idle = idle.map(|(since, _)| Time(since.0 + self.limits.idle_nanos));
+        let delayed = self.delayed.first().map(|(due, _)| *due);
+        idle.into_iter().chain(delayed).min()
     }
 
     /// Takes `count` indexes of this owner; the first is returned.
@@ -274,6 +283,11 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     /// Returns what a call needs to be sent.
     pub fn payload(&self, task: TaskId) -> Option<&P> {
         self.tasks.get(task.index).map(|task| &task.payload)
+    }
+
+    /// Changes how often a task is tried again after its worker was ended for want of memory.
+    pub fn set_oom_retries(&mut self, retries: i32) {
+        self.limits.oom_retries = retries;
     }
 
     /// Returns how many tasks and calls have not ended.

@@ -37,6 +37,10 @@ pub(super) struct Task<P> {
     pub(super) returns: u16,
     pub(super) attempt: u32,
     pub(super) retries_left: i32,
+    /// Whether it may run again when its worker dies, however often it has.
+    pub(super) may_rerun: bool,
+    /// How often its worker was ended for want of memory.
+    pub(super) oom_deaths: u32,
     pub(super) retry_failures: RetryOn,
     /// Its arguments, then the references inside them.
     pub(super) held: SmallVec<[ObjectId; 1]>,
@@ -76,6 +80,8 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             returns: submit.returns,
             attempt: 0,
             retries_left: submit.max_retries,
+            may_rerun: submit.max_retries != 0,
+            oom_deaths: 0,
             retry_failures: submit.retry_failures,
             held: SmallVec::new(),
             arguments: 0,

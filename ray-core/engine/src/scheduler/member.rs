@@ -120,6 +120,7 @@ impl NodeScheduler {
             strategy: demand.strategy,
             locality: demand.locality,
             env: demand.env,
+            runs_once: demand.runs_once,
         };
         let request = Request {
             requester,
@@ -274,6 +275,7 @@ impl NodeScheduler {
                 bundle: waiting.terms.bundle,
                 origin: self.member.as_ref().map(|member| member.config.node),
                 env: waiting.terms.env,
+                runs_once: waiting.terms.runs_once,
             };
             Notice::Spill {
                 requester,

@@ -11,6 +11,7 @@ pub mod cluster;
 mod command;
 mod limit;
 mod member;
+mod memory;
 mod placements;
 pub mod policy;
 mod pool;

@@ -97,6 +97,7 @@ impl Placements {
             let demand = Demand {
                 job,
                 env: placement.env.clone(),
+                runs_once: placement.runs_once,
                 ..Demand::task(shape.clone())
             };
             scheduler.request(requester, request, demand, Arrival::Local, now);

@@ -152,6 +152,7 @@ impl NodeScheduler {
             bundle,
             devices: devices.clone(),
             since: now,
+            runs_once: terms.runs_once,
         };
         let actor = match kind {
             LeaseKind::Task => None,

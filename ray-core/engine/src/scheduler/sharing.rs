@@ -45,6 +45,7 @@ impl NodeScheduler {
                     locality: request.terms.locality,
                     actor,
                     env: request.terms.env,
+                    runs_once: request.terms.runs_once,
                     ..Demand::default()
                 };
                 taken.push((request.requester, request.request, demand));

@@ -115,6 +115,7 @@ pub(super) struct Terms {
     pub(super) strategy: Strategy,
     pub(super) locality: Vec<(NodeId, u64)>,
     pub(super) env: RuntimeEnv,
+    pub(super) runs_once: bool,
 }
 
 impl Terms {
@@ -140,4 +141,6 @@ pub(super) struct Source {
     pub(super) bundle: Option<BundleKey>,
     pub(super) devices: Vec<DeviceShare>,
     pub(super) since: Time,
+    /// Whether what runs under it is lost when its process ends.
+    pub(super) runs_once: bool,
 }

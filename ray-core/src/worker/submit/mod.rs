@@ -130,7 +130,8 @@ pub(crate) struct Core {
     dead: FxHashMap<ProcessId, WorkerExit>,
     /// Creations whose arguments are not there yet.
     unready: Vec<(ActorCreation, Vec<ObjectId>)>,
-    one_cpu: Option<ShapeId>,
+    /// The shape of plain tasks, and of those among them that run once at most.
+    one_cpu: [Option<ShapeId>; 2],
     /// What processes of plain tasks are started with.
     env: RuntimeEnv,
     /// Actors at which many calls are pending, and how many; told after the lock is given back.
@@ -184,7 +185,7 @@ impl Core {
             sent: FxHashMap::default(),
             dead: FxHashMap::default(),
             unready: Vec::new(),
-            one_cpu: None,
+            one_cpu: [None; 2],
             env,
             warnings: Vec::new(),
             evacuations: BTreeMap::new(),
@@ -211,18 +212,19 @@ impl Core {
     }
 
     /// Returns the number of the shape that tasks have by default.
-    pub(crate) fn one_cpu(&mut self) -> ShapeId {
-        if let Some(shape) = self.one_cpu {
+    pub(crate) fn one_cpu(&mut self, runs_once: bool) -> ShapeId {
+        if let Some(shape) = self.one_cpu[usize::from(runs_once)] {
             return shape;
         }
         let shape = self.shape_id(&Shape {
             resources: Resources::new().with(Resources::CPU, Amount::ONE),
             placement: Placement {
                 env: self.env.clone(),
+                runs_once,
                 ..Placement::default()
             },
         });
-        self.one_cpu = Some(shape);
+        self.one_cpu[usize::from(runs_once)] = Some(shape);
         shape
     }
 
