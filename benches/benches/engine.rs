@@ -2,6 +2,7 @@
 
 use divan::{Bencher, counter::ItemsCount};
 use ray_engine::{
+    failure::RetryOn,
     ids::{ActorId, LeaseId, ObjectId, ProcessId},
     owner::{ActorState, CallSubmit, Command, Limits, Owner, ShapeId, TaskSubmit},
     time::Time,
@@ -42,7 +43,7 @@ fn actor_calls(bencher: Bencher<'_, '_>) {
                         dependencies: &[],
                         nested: &[],
                         max_task_retries: 0,
-                        retry_failures: false,
+                        retry_failures: RetryOn::Nothing,
                         is_ordered: true,
                         max_pending: 0,
                         parent: None,
@@ -76,7 +77,7 @@ fn tasks(bencher: Bencher<'_, '_>) {
                     dependencies: &[],
                     nested: &[],
                     max_retries: 3,
-                    retry_failures: false,
+                    retry_failures: RetryOn::Nothing,
                     parent: None,
                     payload: (),
                 };

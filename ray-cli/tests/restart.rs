@@ -8,7 +8,39 @@ use common::{
     User, end, eventually, once_there, path,
     work::{Counter, CounterHandle, hold, pid},
 };
-use ray_core::{Error, Lifetime, prelude::*};
+use ray_core::{Amount, Error, Lifetime, PlacementGroup, PlacementStrategy, Resources, prelude::*};
+
+#[ray_core::test]
+fn a_detached_group_is_reserved_again_by_a_head_that_comes_back() -> ray_core::Result<()> {
+    let user = User::new();
+    let (head, address) = user.start_same_head();
+    let _node = user.start_node(&address);
+    let ray = user.join(&address)?;
+    let bundle = Resources::new().with("second", Amount::ONE);
+    let pool = PlacementGroup::options()
+        .name("pool")
+        .lifetime(Lifetime::Detached)
+        .create(&[bundle], PlacementStrategy::Pack)?;
+    let in_pool = |pool: &PlacementGroup| {
+        let there = pid::options().num_cpus(0.0).resource("second", 1.0);
+        there.placement_group(pool, 0).remote().get()
+    };
+    assert!(in_pool(&pool).is_ok());
+    ray.shutdown()?;
+    head.kill();
+
+    let (_head, address) = user.start_same_head();
+    let ray = user.join(&address)?;
+    let found = PlacementGroup::named("pool")?;
+    assert_eq!(found, pool);
+    assert!(in_pool(&found).is_ok());
+    found.remove()?;
+    assert!(matches!(
+        PlacementGroup::named("pool"),
+        Err(Error::NotFound(_))
+    ));
+    ray.shutdown()
+}
 
 #[ray_core::test]
 fn nodes_come_back_to_a_head_that_was_killed_and_new_jobs_run() -> ray_core::Result<()> {

@@ -2,11 +2,14 @@
 
 use std::{fmt, sync::Arc};
 
-use ray_engine::{failure::Failure, ids::ActorId};
+use ray_engine::{
+    failure::{Failure, RetryOn},
+    ids::ActorId,
+};
 
 use crate::{
-    __private::{ActorClass, check_backpressure, check_tries},
-    AnyRef, Error, ObjectRef, Result, runtime,
+    __private::{ActorClass, cause_layout, check_backpressure, check_tries},
+    AnyRef, Data, Error, ObjectRef, Result, runtime,
     wire::Message,
     worker::calls,
 };
@@ -193,7 +196,7 @@ pub trait ActorHandle: Sized {
 #[must_use = "options change nothing before `with_options`"]
 pub struct CallOptions {
     pub(crate) max_retries: Option<i32>,
-    pub(crate) retry_exceptions: Option<bool>,
+    pub(crate) retry_exceptions: Option<RetryOn>,
     pub(crate) concurrency_group: Option<String>,
     pub(crate) backpressure: Option<u32>,
     pub(crate) error: Option<Failure>,
@@ -214,7 +217,16 @@ impl CallOptions {
 
     /// Sets whether failures of user code are tried again.
     pub fn retry_exceptions(mut self, value: bool) -> Self {
-        self.retry_exceptions = Some(value);
+        self.retry_exceptions = Some(value.into());
+        self
+    }
+
+    /// Tries again when the method returns an error of this type, and after no other failure of user code.
+    ///
+    /// Say it once a type.
+    pub fn retry_exceptions_of<E: Data>(mut self) -> Self {
+        let before = self.retry_exceptions.take().unwrap_or_default();
+        self.retry_exceptions = Some(before.with_cause(cause_layout::<E>()));
         self
     }
 

@@ -3,12 +3,24 @@
 use std::{
     net::IpAddr,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
-use ray_engine::resources::{Amount, Resources};
+use ray_engine::{
+    env::RuntimeEnv,
+    resources::{Amount, Resources},
+};
 
-use crate::{Error, Ray, Result, node::gpus::VisibleGpus};
+use crate::{
+    Error, Ray, Result,
+    node::{
+        gpus::VisibleGpus,
+        memory::{MemoryWatch, from_env},
+        process::unusable_folder,
+    },
+    runtime::start::host_name,
+};
 
 /// How the lineage and detached state of a job outlive its owners.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,6 +56,11 @@ pub struct Config {
     pub(crate) spill_dir: Option<PathBuf>,
     pub(crate) reconnect_within: Duration,
     pub(crate) cache_limit: u64,
+    pub(crate) runtime_env: RuntimeEnv,
+    pub(crate) memory_usage_threshold: Option<f64>,
+    pub(crate) memory_usage_file: Option<PathBuf>,
+    pub(crate) memory_monitor_interval: Option<Duration>,
+    pub(crate) task_oom_retries: Option<i32>,
 }
 
 impl Default for Config {
@@ -72,6 +89,11 @@ impl Config {
             spill_dir: None,
             reconnect_within: RECONNECT_WITHIN,
             cache_limit: CACHE_LIMIT,
+            runtime_env: RuntimeEnv::new(),
+            memory_usage_threshold: None,
+            memory_usage_file: None,
+            memory_monitor_interval: None,
+            task_oom_retries: None,
         }
     }
 
@@ -175,6 +197,81 @@ impl Config {
     pub fn reconnect_within(mut self, patience: Duration) -> Self {
         self.reconnect_within = patience;
         self
+    }
+
+    /// Sets the variables and the folder of this job's worker processes.
+    ///
+    /// Tasks and actors say more with `.options().runtime_env(..)`.
+    pub fn runtime_env(mut self, env: RuntimeEnv) -> Self {
+        self.runtime_env = env;
+        self
+    }
+
+    /// Sets the share of memory, from 0 to 1, over which the node ends workers; default 0.95.
+    ///
+    /// `RAY_MEMORY_USAGE_THRESHOLD` sets the default.
+    pub fn memory_usage_threshold(mut self, share: f64) -> Self {
+        self.memory_usage_threshold = Some(share);
+        self
+    }
+
+    /// Sets how often the node looks how much memory is in use; default 250 ms, zero for never.
+    ///
+    /// `RAY_MEMORY_MONITOR_REFRESH_MS` sets the default.
+    pub fn memory_monitor_interval(mut self, interval: Duration) -> Self {
+        self.memory_monitor_interval = Some(interval);
+        self
+    }
+
+    /// Sets a file that tells the memory in use and the memory there is, two numbers of bytes.
+    ///
+    /// By default the node asks the system: a control group of version 2 with a limit, else the machine. A
+    /// file is for limits that neither knows of.
+    pub fn memory_usage_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.memory_usage_file = Some(path.into());
+        self
+    }
+
+    /// Sets how often a task is tried again after its worker was ended for want of memory; default -1, no limit.
+    ///
+    /// `RAY_TASK_OOM_RETRIES` sets the default. Tasks with `max_retries = 0` are never tried again.
+    pub fn task_oom_retries(mut self, retries: i32) -> Self {
+        self.task_oom_retries = Some(retries);
+        self
+    }
+
+    /// Returns what watches the node's memory.
+    pub(crate) fn memory_watch(&self) -> Result<Arc<MemoryWatch>> {
+        let file = self.memory_usage_file.clone();
+        let interval = self.memory_monitor_interval;
+        MemoryWatch::new(self.memory_usage_threshold, interval, file).map(Arc::new)
+    }
+
+    /// Returns the tries of a task after its worker was ended for want of memory.
+    pub(crate) fn oom_retries(&self) -> Result<i32> {
+        let retries = match self.task_oom_retries {
+            Some(retries) => retries,
+            None => from_env("RAY_TASK_OOM_RETRIES", -1)?,
+        };
+        if retries < -1 {
+            return Err(Error::InvalidOption {
+                option: "task_oom_retries".into(),
+                reason: format!("{retries} is less than -1, which stands for no limit"),
+            });
+        }
+        Ok(retries)
+    }
+
+    /// Returns the job's environment; when its processes run on this machine, its folder must be here.
+    pub(crate) fn env(&self, runs_elsewhere: bool) -> Result<RuntimeEnv> {
+        self.runtime_env.check()?;
+        if let Some(folder) = self.runtime_env.folder().filter(|_| !runs_elsewhere)
+            && let Some(reason) = unusable_folder(folder)
+        {
+            let node = host_name();
+            return Err(Error::RuntimeEnv(format!("{reason} on node {node}")));
+        }
+        Ok(self.runtime_env.clone())
     }
 
     /// Returns where objects go that the store has no room for; a folder of the user's own is made and tried.

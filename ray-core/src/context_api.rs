@@ -1,6 +1,10 @@
 //! What running code may ask about itself.
 
-use ray_engine::ids::{ActorId, JobId, NodeId, ProcessId, TaskId};
+use ray_engine::{
+    env::RuntimeEnv,
+    ids::{ActorId, JobId, NodeId, ProcessId, TaskId},
+    resources::Resources,
+};
 
 use crate::{
     PlacementGroup, runtime,
@@ -29,7 +33,11 @@ pub struct RuntimeContext {
     pub namespace: String,
     /// The placement group that the running call, or its actor, draws from.
     pub placement_group: Option<PlacementGroup>,
+    /// What processes are started with that run what is submitted here, unless that says more.
+    pub runtime_env: RuntimeEnv,
+    resources: Resources,
     gpu_ids: Vec<u32>,
+    is_worker: bool,
     running: Option<context::Running>,
 }
 
@@ -40,6 +48,24 @@ impl RuntimeContext {
     /// libraries that read it the first of them is device 0.
     pub fn gpu_ids(&self) -> &[u32] {
         &self.gpu_ids
+    }
+
+    /// Returns the worker process that this is: in a worker the same as `process`, in a driver nothing.
+    pub fn worker(&self) -> Option<ProcessId> {
+        self.is_worker.then_some(self.process)
+    }
+
+    /// Returns what the running call, or its actor, holds of its node; nothing in a driver.
+    ///
+    /// An actor that asked for nothing takes one CPU to be placed and holds none while it runs.
+    pub fn assigned_resources(&self) -> &Resources {
+        &self.resources
+    }
+
+    /// Returns whether the actor whose method or constructor runs has been restarted.
+    pub fn was_restarted(&self) -> bool {
+        let running = self.running.as_ref();
+        running.is_some_and(|running| running.incarnation > 0)
     }
 
     /// Returns whether somebody cancelled the running call; long bodies ask now and then.
@@ -57,9 +83,15 @@ pub fn runtime_context() -> RuntimeContext {
     let executor = runtime
         .as_ref()
         .and_then(|runtime| runtime.executor.as_ref());
+    let is_worker = executor.is_some();
     let gpu_ids = executor
         .zip(running.as_ref())
         .map_or_else(Vec::new, |(executor, running)| executor.gpus_of(running));
+    let resources = executor
+        .zip(running.as_ref())
+        .map_or_else(Resources::new, |(executor, running)| {
+            executor.resources_of(running)
+        });
     let inside = executor
         .zip(running.as_ref())
         .and_then(|(executor, running)| executor.inside_of(running));
@@ -73,9 +105,14 @@ pub fn runtime_context() -> RuntimeContext {
         function: running.as_ref().map(|running| running.function),
         attempt: running.as_ref().map_or(0, |running| running.attempt),
         actor: running.as_ref().and_then(|running| running.actor),
-        namespace: runtime.map_or_else(String::new, |runtime| runtime.namespace.clone()),
+        namespace: runtime
+            .as_ref()
+            .map_or_else(String::new, |runtime| runtime.namespace.clone()),
+        runtime_env: runtime.map_or_else(RuntimeEnv::new, |runtime| runtime.env.clone()),
         placement_group: inside.map(|inside| inside.group.clone()),
+        resources,
         gpu_ids,
+        is_worker,
         running,
     }
 }

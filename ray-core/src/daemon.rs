@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ray_engine::{ids::ProcessId, spec::Labels};
+use ray_engine::{env::RuntimeEnv, ids::ProcessId, spec::Labels};
 use ray_net::{Waiter, tls::CERTIFICATE_LIFE};
 
 use crate::{
@@ -213,6 +213,7 @@ impl HeadConfig {
                 process.0,
                 roster.generation(),
             )),
+            env: RuntimeEnv::new(),
         })?;
         roster.keep_head(HeadOnRecord {
             process: process.0,
@@ -226,6 +227,7 @@ impl HeadConfig {
                 roster.generation(),
                 &roster.nodes()?,
                 roster.actors()?,
+                roster.groups()?,
                 self.returns_within,
             );
         }
@@ -303,6 +305,7 @@ impl NodeConfig {
             port: 0,
             life: 0,
             control: None,
+            env: RuntimeEnv::new(),
         })?;
         make_current(&runtime);
         join(&runtime);
@@ -431,6 +434,7 @@ fn settings_of(options: &NodeOptions, run_dir: &std::path::Path) -> Result<NodeS
         spills: true,
         cache: Executables::new(run_dir.join("executables"), options.config.cache_limit),
         spill_dir: options.config.spill_folder(run_dir)?,
+        memory: options.config.memory_watch()?,
     })
 }
 

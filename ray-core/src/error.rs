@@ -143,8 +143,10 @@ pub enum Error {
     /// The disk that takes spilled objects is full.
     #[error("no room on the disk for spilled objects at {0}")]
     OutOfDisk(String),
-    /// The memory guard ended the worker.
-    #[error("the worker was ended because memory ran out: {0}")]
+    /// Too much of a node's memory was in use, so it ended the worker; ask for `memory`, or run fewer at once.
+    #[error(
+        "the worker was ended because memory ran out: {0}; ask for `memory` so that fewer run at once, or give the node more"
+    )]
     OutOfMemory(String),
     /// The name belongs to another actor.
     #[error("the name `{0}` is taken; use another or `get_if_exists`")]
@@ -183,7 +185,7 @@ pub enum Error {
     /// The cluster's head understood the question and said no; its text says why.
     #[error("the head refused: {0}")]
     Refused(String),
-    /// The runtime environment of the call could not be set up.
+    /// The runtime environment of the call cannot be had; the text names the field, and the node where that was seen.
     #[error("the runtime environment failed: {0}")]
     RuntimeEnv(String),
     /// An option's value makes no sense.
@@ -341,6 +343,7 @@ impl From<Failure> for Error {
             }
             Failure::Cancelled => Error::Cancelled,
             Failure::WorkerCrashed(exit) => Error::WorkerCrashed(Box::new(exit)),
+            Failure::OutOfMemory(text) => Error::OutOfMemory(text),
             Failure::NodeDied(node) => Error::NodeDied(node),
             Failure::HeadLost => Error::HeadLost,
             Failure::ActorDied {
@@ -382,6 +385,7 @@ impl From<Failure> for Error {
                 Error::StreamReplay { produced, replayed }
             }
             Failure::StreamItemsLimit { limit } => Error::StreamItemsLimit { limit },
+            Failure::RuntimeEnv(text) => Error::RuntimeEnv(text),
             Failure::System(text) => Error::System(text),
         }
     }

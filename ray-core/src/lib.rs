@@ -53,8 +53,9 @@ pub use data::Data;
 pub use error::{Error, Result};
 pub use object_ref::{AnyRef, ObjectFuture, ObjectRef, ObjectView};
 pub use object_stream::ObjectRefStream;
-pub use placement_group::{PlacementGroup, placement_group};
+pub use placement_group::{PlacementGroup, PlacementGroupOptions, placement_group};
 pub use ray_engine::{
+    env::RuntimeEnv,
     ids::{ActorId, GroupId, JobId, NodeId, ObjectId, ProcessId, TaskId},
     resources::{Amount, Resources},
     spec::{Condition, LabelSelector, PlacementStrategy, Strategy},

@@ -11,15 +11,15 @@ use ray_engine::{ids::GroupId, resources::Resources, spec::PlacementStrategy};
 
 use crate::{
     __private::{Args, TaskOptions, ready_method},
-    Error, ObjectRef, Result, cancel, runtime, verbs,
-    wire::Message,
-    worker::{calls, submit::OwnGroup},
+    Error, Lifetime, ObjectRef, Result, cancel, runtime, verbs,
+    wire::{GroupCreation, Message},
+    worker::calls,
 };
 
 /// Bundles of resources that are reserved all together or not at all.
 ///
-/// It ends when it is removed or with the job that made it; what runs in it ends with it. Handles can
-/// be arguments and results.
+/// It ends when it is removed, or with the job that made it unless it is detached; what runs in it ends with it.
+/// Handles can be arguments and results.
 #[derive(Clone, Debug, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct PlacementGroup {
     id: GroupId,
@@ -36,34 +36,128 @@ pub(crate) struct Inside {
 
 /// Asks for a placement group and returns at once; it is reserved when there is room for all of it.
 ///
+/// [`PlacementGroup::options`] gives it a name or a longer life.
+///
 /// # Errors
 /// `InvalidOption` for no bundles or an empty one; `System` when the cluster does not answer.
 pub fn placement_group(
     bundles: &[Resources],
     strategy: PlacementStrategy,
 ) -> Result<PlacementGroup> {
-    let runtime = runtime::current()?;
-    let id = runtime.with_core(|core, _| core.fresh_group());
-    let job = runtime.job();
-    let made = OwnGroup {
-        bundles: bundles.to_vec(),
-        strategy,
-    };
-    ask(|request| Message::CreateGroup {
-        request,
-        group: id,
-        bundles: bundles.to_vec(),
-        strategy,
-        job,
-    })?;
-    runtime.with_core(|core, _| core.keep_group(id, made));
-    Ok(PlacementGroup {
-        id,
-        bundles: bundles.to_vec(),
-    })
+    PlacementGroup::options().create(bundles, strategy)
+}
+
+/// What a placement group is besides its bundles; see [`PlacementGroup::options`].
+#[derive(Clone, Debug, Default)]
+#[must_use = "nothing is reserved before `create`"]
+pub struct PlacementGroupOptions {
+    name: Option<String>,
+    namespace: Option<String>,
+    lifetime: Lifetime,
+}
+
+impl PlacementGroupOptions {
+    /// Sets the name under which others find it.
+    pub fn name(mut self, value: &str) -> Self {
+        self.name = Some(value.to_owned());
+        self
+    }
+
+    /// Sets the namespace of the name; default: this job's.
+    pub fn namespace(mut self, value: &str) -> Self {
+        self.namespace = Some(value.to_owned());
+        self
+    }
+
+    /// Sets how long it lives: as long as its job, or until it is removed.
+    pub fn lifetime(mut self, value: Lifetime) -> Self {
+        self.lifetime = value;
+        self
+    }
+
+    /// Asks for the group and returns at once; it is reserved when there is room for all of it.
+    ///
+    /// # Errors
+    /// `InvalidOption` for no bundles, an empty one, an empty name, or a namespace without a name; `NameTaken`;
+    /// `System` when the cluster does not answer.
+    pub fn create(
+        self,
+        bundles: &[Resources],
+        strategy: PlacementStrategy,
+    ) -> Result<PlacementGroup> {
+        if self.namespace.is_some() && self.name.is_none() {
+            return Err(Error::InvalidOption {
+                option: "namespace".into(),
+                reason: "it is that of a `name`, and there is none".into(),
+            });
+        }
+        let runtime = runtime::current()?;
+        let namespace = self.namespace.unwrap_or_else(|| runtime.namespace.clone());
+        let creation = GroupCreation {
+            group: runtime.with_core(|core, _| core.fresh_group()),
+            name: self.name.map(|name| (namespace, name)),
+            bundles: bundles.to_vec(),
+            strategy,
+            job: runtime.job(),
+            detached: self.lifetime == Lifetime::Detached,
+        };
+        let id = creation.group;
+        ask(|request| Message::CreateGroup {
+            request,
+            creation: creation.clone(),
+        })?;
+        if !creation.detached {
+            // A head that comes back knows a detached one by itself.
+            runtime.with_core(|core, _| core.keep_group(creation));
+        }
+        Ok(PlacementGroup {
+            id,
+            bundles: bundles.to_vec(),
+        })
+    }
 }
 
 impl PlacementGroup {
+    /// Returns options for a group that is to have a name, or to outlive its job.
+    ///
+    /// ```no_run
+    /// use ray_core::{Amount, Lifetime, PlacementGroup, PlacementStrategy, Resources};
+    ///
+    /// let cpu = Resources::new().with("CPU", Amount::ONE);
+    /// let pool = PlacementGroup::options()
+    ///     .name("pool")
+    ///     .lifetime(Lifetime::Detached)
+    ///     .create(&[cpu.clone(), cpu], PlacementStrategy::Spread)?;
+    /// # pool.remove()
+    /// # ; Ok::<(), ray_core::Error>(())
+    /// ```
+    pub fn options() -> PlacementGroupOptions {
+        PlacementGroupOptions::default()
+    }
+
+    /// Finds the group of this name in this job's namespace.
+    ///
+    /// # Errors
+    /// `NotFound` when no group has the name; `System` when the cluster does not answer.
+    pub fn named(name: &str) -> Result<PlacementGroup> {
+        let runtime = runtime::current()?;
+        let namespace = runtime.namespace.clone();
+        let reply = runtime.request(ANSWER_TIMEOUT, |request| Message::LookupGroup {
+            request,
+            namespace,
+            name: name.to_owned(),
+        })?;
+        match reply {
+            Message::GroupFound { outcome, .. } => {
+                let (id, bundles) = outcome?;
+                Ok(PlacementGroup { id, bundles })
+            }
+            other => Err(Error::System(format!(
+                "asked for a placement group and got {other:?}"
+            ))),
+        }
+    }
+
     /// Returns its id, the same in the whole cluster.
     pub fn id(&self) -> GroupId {
         self.id

@@ -25,6 +25,7 @@ impl Place {
                 "resources",
                 "max_retries",
                 "retry_exceptions",
+                "max_calls",
                 "num_returns",
                 "backpressure",
                 "name",

@@ -51,8 +51,9 @@ use syn::parse_macro_input;
 /// sent as soon as it was made. Items may be `Result`s; the first `Err` ends the stream.
 ///
 /// Options of a task: `num_cpus`, `num_gpus`, `memory` (bytes), `resources("name" = 1)`, `max_retries`,
-/// `retry_exceptions`, `num_returns`, `backpressure` (items of a stream that may wait for the consumer), `name`
-/// (in logs), `stub` (another name for the added type). A method takes `#[method(concurrency_group = "..",
+/// `retry_exceptions` (`true`, `false`, or the error types that are tried again, `[Timeout, Lost]`), `max_calls`
+/// (runs after which a worker process leaves; 1 for what asks for GPUs, else it stays), `num_returns`,
+/// `backpressure` (items of a stream that may wait for the consumer), `name` (in logs), `stub` (another name for the added type). A method takes `#[method(concurrency_group = "..",
 /// max_retries = .., retry_exceptions = true, num_returns = .., backpressure = ..)]`.
 #[proc_macro_attribute]
 pub fn remote(attr: TokenStream, item: TokenStream) -> TokenStream {

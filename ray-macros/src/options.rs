@@ -1,10 +1,10 @@
 //! The values of options, and the tables of defaults written from them.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens, quote};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::{
-    Expr, ExprLit, ExprUnary, Lit, LitStr, Meta, MetaNameValue, Token, UnOp, parse::Parser as _,
-    spanned::Spanned as _,
+    Expr, ExprLit, ExprPath, ExprUnary, Lit, LitStr, Meta, MetaNameValue, Token, UnOp,
+    parse::Parser as _, spanned::Spanned as _,
 };
 
 use crate::check::Errors;
@@ -17,7 +17,8 @@ pub(crate) struct Options {
     pub(crate) memory: Option<u64>,
     pub(crate) resources: Vec<(LitStr, f64)>,
     pub(crate) max_retries: Option<i32>,
-    pub(crate) retry_exceptions: Option<bool>,
+    pub(crate) retry_exceptions: Option<RetryExceptions>,
+    pub(crate) max_calls: Option<u32>,
     pub(crate) num_returns: Option<(usize, Span)>,
     pub(crate) name: Option<LitStr>,
     pub(crate) stub: Option<syn::Ident>,
@@ -68,6 +69,12 @@ impl Options {
                 self.memory = whole(name, value, range, "for example `1_000_000` bytes", errors);
             }
             "max_retries" => self.max_retries = tries(name, value, errors),
+            "max_calls" => {
+                let range = (0, u64::from(u32::MAX));
+                let help =
+                    "with 0 a worker never leaves; leave it out for that, or with GPUs for 1";
+                self.max_calls = whole(name, value, range, help, errors);
+            }
             "max_restarts" => self.max_restarts = tries(name, value, errors),
             "max_task_retries" => self.max_task_retries = tries(name, value, errors),
             "max_pending_calls" => {
@@ -91,17 +98,7 @@ impl Options {
                 self.num_returns = whole(name, value, (0, RETURNS_MAX), help, errors)
                     .map(|count: usize| (count, value.span()));
             }
-            "retry_exceptions" => match value {
-                Expr::Lit(ExprLit {
-                    lit: Lit::Bool(word),
-                    ..
-                }) => self.retry_exceptions = Some(word.value),
-                _ => errors.at(
-                    value,
-                    "`retry_exceptions` must be `true` or `false`",
-                    "`true` tries again when the function returns `Err` or panics",
-                ),
-            },
+            "retry_exceptions" => self.retry_exceptions = retry_exceptions(value, errors),
             "on_panic" => match literal_text(value).map(LitStr::value) {
                 Some(word) if word == "restart" => self.on_panic_restart = true,
                 Some(word) if word == "keep" => {}
@@ -239,6 +236,7 @@ impl Options {
         let (names, amounts): (Vec<_>, Vec<_>) = self.resources.iter().cloned().unzip();
         let max_retries = optional(self.max_retries.as_ref());
         let retry_exceptions = optional(self.retry_exceptions.as_ref());
+        let max_calls = optional(self.max_calls.as_ref());
         let name = optional(self.name.as_ref());
         let group = optional(self.concurrency_group.as_ref());
         let backpressure = optional(self.backpressure.map(|(items, _)| items));
@@ -250,6 +248,7 @@ impl Options {
                 resources: &[#((#names, #amounts)),*],
                 max_retries: #max_retries,
                 retry_exceptions: #retry_exceptions,
+                max_calls: #max_calls,
                 name: #name,
                 concurrency_group: #group,
                 backpressure: #backpressure,
@@ -284,6 +283,70 @@ impl Options {
             }
         }
     }
+}
+
+/// Which failures of user code are tried again.
+#[derive(Clone)]
+pub(crate) enum RetryExceptions {
+    All(bool),
+    /// Returned errors of these types.
+    Of(Vec<ExprPath>),
+}
+
+impl ToTokens for RetryExceptions {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        let path = quote!(::ray_core::__private::RetryExceptions);
+        tokens.extend(match self {
+            RetryExceptions::All(true) => quote!(#path::Always),
+            RetryExceptions::All(false) => quote!(#path::Never),
+            RetryExceptions::Of(types) => {
+                let layouts = types.iter().map(|ty| {
+                    let span = ty.span();
+                    quote_spanned!(span=> ::ray_core::__private::cause_layout::<#ty>)
+                });
+                quote!(#path::Of(&[#(#layouts),*]))
+            }
+        });
+    }
+}
+
+fn retry_exceptions(value: &Expr, errors: &mut Errors) -> Option<RetryExceptions> {
+    let list = match value {
+        Expr::Lit(ExprLit {
+            lit: Lit::Bool(word),
+            ..
+        }) => return Some(RetryExceptions::All(word.value)),
+        Expr::Group(group) => return retry_exceptions(&group.expr, errors),
+        Expr::Array(list) => list,
+        _ => {
+            errors.at(
+                value,
+                "`retry_exceptions` must be `true`, `false` or a list of error types",
+                "`true` tries again when the function returns `Err` or panics, `[Timeout]` when it returns a `Timeout`",
+            );
+            return None;
+        }
+    };
+    if list.elems.is_empty() {
+        errors.at(
+            list,
+            "`retry_exceptions` names no error type",
+            "write `false`, or leave it out, to try no error again",
+        );
+        return None;
+    }
+    let mut types = Vec::new();
+    for element in &list.elems {
+        match element {
+            Expr::Path(path) => types.push(path.clone()),
+            other => errors.at(
+                other,
+                "an error type in `retry_exceptions` must be a name",
+                "for example `retry_exceptions = [Timeout, net::Lost]`",
+            ),
+        }
+    }
+    (types.len() == list.elems.len()).then_some(RetryExceptions::Of(types))
 }
 
 /// A number as written: its value, and the value as an integer when it is written as one.

@@ -170,6 +170,87 @@ fn a_group_ends_with_its_job() -> ray_core::Result<()> {
 }
 
 #[ray_core::test]
+fn a_detached_group_outlives_its_job_until_another_removes_it() -> ray_core::Result<()> {
+    let mut cluster = Cluster::start(DRILL, &["0"]);
+    cluster.join(&["2"]);
+    let made = std::process::Command::new(DRILL)
+        .arg("pool")
+        .env("RAY_ADDRESS", cluster.address())
+        .env("RAY_TOKEN", cluster.token())
+        .status()
+        .expect("the drill runs");
+    assert!(made.success());
+    let ray = cluster.driver().namespace("shared").init()?;
+    let gone = |name: &str| {
+        let outcome = PlacementGroup::named(name);
+        assert!(
+            matches!(&outcome, Err(Error::NotFound(what)) if what == name),
+            "{outcome:?}"
+        );
+    };
+    gone("puddle");
+    let is_over = |row: &ray_core::control::Row| {
+        !["PENDING", "RUNNING"].contains(&row.text("status").as_str())
+    };
+    let jobs = || cluster.rows(ray_core::control::Table::Jobs);
+    assert!(
+        eventually(|| jobs().iter().any(is_over)),
+        "its job has ended"
+    );
+    let pool = PlacementGroup::named("pool")?;
+    assert_eq!(pool.bundles(), [cpus(1)]);
+    assert!(
+        where_am_i::options()
+            .placement_group(&pool, 0)
+            .remote()
+            .get()
+            .is_ok()
+    );
+    let free = |count: f64| available_resources().is_ok_and(|free| free.get("CPU") == count);
+    assert!(eventually(|| free(1.0)), "it holds its CPU");
+    let taken = PlacementGroup::options()
+        .name("pool")
+        .create(&[cpus(1)], PlacementStrategy::Pack);
+    assert!(
+        matches!(&taken, Err(Error::NameTaken(name)) if name == "pool"),
+        "{taken:?}"
+    );
+    pool.remove()?;
+    pool.remove()?;
+    gone("pool");
+    assert!(eventually(|| free(2.0)), "and gives it back");
+    ray.shutdown()
+}
+
+#[ray_core::test]
+fn names_of_groups_are_of_their_namespace_and_free_again() -> ray_core::Result<()> {
+    let ray = Config::new().num_cpus(2.0).init()?;
+    let options = || PlacementGroup::options().name("train");
+    let elsewhere = options()
+        .namespace("elsewhere")
+        .create(&[cpus(1)], PlacementStrategy::Pack)?;
+    let found = PlacementGroup::named("train");
+    assert!(matches!(found, Err(Error::NotFound(_))), "{found:?}");
+    let here = options().create(&[cpus(1)], PlacementStrategy::Pack)?;
+    assert_eq!(PlacementGroup::named("train")?, here);
+    here.remove()?;
+    let again = options().create(&[cpus(1)], PlacementStrategy::Pack)?;
+    assert_eq!(PlacementGroup::named("train")?.id(), again.id());
+    assert!(again.wait(PATIENCE)? && elsewhere.wait(PATIENCE)?);
+    for (options, option) in [
+        (PlacementGroup::options().name(""), "name"),
+        (PlacementGroup::options().namespace("x"), "namespace"),
+    ] {
+        let refused = options.create(&[cpus(1)], PlacementStrategy::Pack);
+        assert!(
+            matches!(&refused, Err(Error::InvalidOption { option: named, .. }) if named == option),
+            "{refused:?}"
+        );
+    }
+    ray.shutdown()
+}
+
+#[ray_core::test]
 fn a_single_node_reserves_and_frees() -> ray_core::Result<()> {
     let ray = Config::new().num_cpus(3.0).init()?;
     let groups = [

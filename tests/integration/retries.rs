@@ -1,6 +1,6 @@
 //! Tasks run again when their worker dies, and when asked to after an error.
 
-use ray_core::{Config, Error, get_all, init, prelude::*};
+use ray_core::{CallOptions, Config, Error, get_all, init, prelude::*};
 use ray_tests::{Tally, Tokens, add_token, eventually, is_alive, kill9, take_token, tally};
 
 #[remote(max_retries = 1)]
@@ -30,6 +30,55 @@ fn fails_the_first_times(path: String, times: u64) -> Result<u64, String> {
         Err(format!("try {before}"))
     } else {
         Ok(before)
+    }
+}
+
+/// An error that may pass.
+#[derive(Data, Debug, PartialEq)]
+struct Busy(u64);
+
+/// An error that stays.
+#[derive(Data, Debug, PartialEq)]
+struct Broken(u64);
+
+impl std::fmt::Display for Busy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "busy at try {}", self.0)
+    }
+}
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "broken at try {}", self.0)
+    }
+}
+
+#[remote(max_retries = 2, retry_exceptions = [Busy])]
+fn is_busy(path: String, times: u64) -> Result<u64, Busy> {
+    match tally(&path) {
+        before if before < times => Err(Busy(before)),
+        before if before == times && times == 1 => panic!("a panic is no `Busy`"),
+        before => Ok(before),
+    }
+}
+
+#[remote(max_retries = 2, retry_exceptions = [Busy])]
+fn is_broken(path: String) -> Result<u64, Broken> {
+    Err(Broken(tally(&path)))
+}
+
+#[actor]
+struct Service;
+
+#[remote]
+impl Service {
+    pub fn new() -> Self {
+        Service
+    }
+
+    #[method(max_retries = 1, retry_exceptions = [Busy])]
+    pub fn is_busy(&self, path: String) -> Result<u64, Busy> {
+        Err(Busy(tally(&path)))
     }
 }
 
@@ -88,6 +137,54 @@ fn an_error_is_retried_only_when_asked() -> ray_core::Result<()> {
         .remote(never.path(), 9);
     assert!(once.get().is_err());
     assert_eq!(never.count(), 1);
+    Ok(())
+}
+
+// 42
+#[ray_core::test]
+fn errors_of_the_named_types_are_retried_and_no_others() -> ray_core::Result<()> {
+    let _ray = init()?;
+    let passes = Tally::new();
+    assert_eq!(is_busy::remote(passes.path(), 2).get()?, 2);
+    let stays = Tally::new();
+    let error = is_busy::remote(stays.path(), 9).get().expect_err("busy");
+    assert_eq!(error.cause(), Some(Busy(2)), "{error}");
+    assert_eq!(stays.count(), 3);
+    let panics = Tally::new();
+    let error = is_busy::remote(panics.path(), 1).get().expect_err("panics");
+    assert!(error.to_string().contains("no `Busy`"), "{error}");
+    assert_eq!(panics.count(), 2, "once for the error, once for the panic");
+    let broken = Tally::new();
+    let error = is_broken::remote(broken.path()).get().expect_err("broken");
+    assert_eq!(error.cause(), Some(Broken(0)), "{error}");
+    assert_eq!(broken.count(), 1);
+    // A call names its own types instead.
+    let both = Tally::new();
+    let options = is_broken::options()
+        .retry_exceptions_of::<Busy>()
+        .retry_exceptions_of::<Broken>();
+    assert!(options.remote(both.path()).get().is_err());
+    assert_eq!(both.count(), 3);
+    let other = Tally::new();
+    let options = is_busy::options().retry_exceptions_of::<Broken>();
+    assert!(options.remote(other.path(), 9).get().is_err());
+    assert_eq!(other.count(), 1);
+    Ok(())
+}
+
+// 42
+#[ray_core::test]
+fn calls_of_actors_name_error_types_too() -> ray_core::Result<()> {
+    let _ray = init()?;
+    let service = Service::remote();
+    let declared = Tally::new();
+    assert!(service.is_busy(declared.path()).get().is_err());
+    assert_eq!(declared.count(), 2);
+    let chosen = Tally::new();
+    let options = CallOptions::new().retry_exceptions_of::<Broken>();
+    let patient = service.with_options(options);
+    assert!(patient.is_busy(chosen.path()).get().is_err());
+    assert_eq!(chosen.count(), 1);
     Ok(())
 }
 

@@ -5,6 +5,8 @@
     reason = "rkyv's derives repeat the types without their documentation"
 )]
 
+use std::sync::Arc;
+
 use rkyv::{Archive, Deserialize, Serialize};
 
 use crate::ids::{ActorId, GroupId, NodeId, ObjectId, ProcessId};
@@ -22,6 +24,8 @@ pub enum Failure {
     Cancelled,
     /// The worker process that ran the call ended.
     WorkerCrashed(WorkerExit),
+    /// The node ended the worker, since too much memory was in use there.
+    OutOfMemory(String),
     /// The node that ran the call is gone.
     NodeDied(NodeId),
     /// The head of the cluster is gone, and this driver's place in the cluster with it.
@@ -76,6 +80,8 @@ pub enum Failure {
     StreamReplay { produced: u64, replayed: u64 },
     /// A stream has more items than one may have.
     StreamItemsLimit { limit: u64 },
+    /// The environment of the call's worker cannot be had; the text names the field, and the node if it is one's.
+    RuntimeEnv(String),
     /// The runtime itself failed.
     System(String),
 }
@@ -110,6 +116,53 @@ pub struct TypedCause {
     pub bytes: Vec<u8>,
 }
 
+/// Which failures of user code are worth another try.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum RetryOn {
+    /// None.
+    #[default]
+    Nothing,
+    /// All of them: returned errors and panics.
+    Everything,
+    /// Returned errors of these types, by the hashes of [`TypedCause`].
+    Causes(Arc<[u64]>),
+}
+
+impl RetryOn {
+    /// Returns whether a call that ended like this is tried again.
+    pub fn covers(&self, failure: &Failure) -> bool {
+        let Failure::Task(task) = failure else {
+            return false;
+        };
+        match self {
+            RetryOn::Nothing => false,
+            RetryOn::Everything => true,
+            RetryOn::Causes(layouts) => task
+                .cause
+                .as_ref()
+                .is_some_and(|cause| layouts.contains(&cause.layout)),
+        }
+    }
+
+    /// Returns the list of types with one more; what was no list before is replaced by one.
+    pub fn with_cause(self, layout: u64) -> RetryOn {
+        let known: &[u64] = match &self {
+            RetryOn::Causes(layouts) => layouts,
+            RetryOn::Nothing | RetryOn::Everything => &[],
+        };
+        RetryOn::Causes(known.iter().copied().chain([layout]).collect())
+    }
+}
+
+impl From<bool> for RetryOn {
+    fn from(all: bool) -> RetryOn {
+        match all {
+            true => RetryOn::Everything,
+            false => RetryOn::Nothing,
+        }
+    }
+}
+
 /// How a worker process ended.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 pub struct WorkerExit {
@@ -129,6 +182,8 @@ pub struct WorkerExit {
     pub attempt: u32,
     /// The removed placement group that it had to leave, if it had to.
     pub evicted_from: Option<GroupId>,
+    /// Why its node ended it for the memory in use, if it did.
+    pub out_of_memory: Option<String>,
     /// Who wished it, or whose fault it was.
     pub kind: ExitKind,
     /// The wish or the fault in words; empty when the exit status says it all.

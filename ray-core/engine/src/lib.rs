@@ -5,13 +5,14 @@
 //! give the same outputs, so the simulator in `tests/sim` can drive thousands of failure schedules.
 //!
 //! Floor 0 is plain data ([`ids`], [`resources`], [`failure`], [`spec`], [`view`], [`chunks`], [`draws`],
-//! [`priority`], [`table`], [`time`]); floor 1 is machines, which do not import each other.
+//! [`env`], [`priority`], [`table`], [`time`]); floor 1 is machines, which do not import each other.
 
 pub mod cache;
 pub mod chunks;
 pub mod collective;
 pub mod control;
 pub mod draws;
+pub mod env;
 pub mod evacuation;
 pub mod failure;
 pub mod groups;

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use rkyv::{Archive, Deserialize, Serialize};
 
 use crate::{
+    env::RuntimeEnv,
     ids::{ActorId, GroupId, JobId, NodeId},
     resources::{Amount, Resources},
 };
@@ -115,17 +116,21 @@ pub struct BundleRef {
     pub index: Option<u32>,
 }
 
-/// Where work is to run, when its submitter says so.
+/// Where work is to run, when its submitter says so, and in what environment.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Placement {
     /// How the node is chosen.
     pub strategy: Strategy,
     /// The placement group it draws from, if it does.
     pub bundle: Option<BundleRef>,
+    /// What its process is started with; every node can do that.
+    pub env: RuntimeEnv,
+    /// Whether what runs is lost when its process ends: where memory is short, others go first.
+    pub runs_once: bool,
 }
 
 impl Placement {
-    /// Returns whether nothing is said.
+    /// Returns whether nothing is said of where.
     pub fn is_default(&self) -> bool {
         self.bundle.is_none() && self.strategy == Strategy::Default
     }
@@ -157,6 +162,10 @@ pub struct Demand {
     pub bundle: Option<BundleRef>,
     /// The node that was asked first.
     pub origin: Option<NodeId>,
+    /// What its process is started with.
+    pub env: RuntimeEnv,
+    /// Whether what runs is lost when its process ends.
+    pub runs_once: bool,
 }
 
 impl Demand {
@@ -179,6 +188,8 @@ impl Demand {
             job,
             strategy: placement.strategy,
             bundle: placement.bundle,
+            env: placement.env,
+            runs_once: placement.runs_once,
             actor: Some((actor, running)),
             origin: Some(actor.owner.node()),
             ..Demand::task(shape)

@@ -354,6 +354,9 @@ impl World {
             Message::Group(groups::Command::Return { group, attempt, .. }) => {
                 scheduler.return_bundles(group, attempt, now);
             }
+            Message::Group(groups::Command::MakeRoom { bundles, .. }) => {
+                scheduler.make_room(&bundles, now);
+            }
             Message::Answer(requester, request, grant) => {
                 let reply = self.requests.get_mut(&(requester, request));
                 let reply = reply.expect("a living process asked");
@@ -396,7 +399,8 @@ impl World {
                 }
                 groups::Command::Prepare { node, .. }
                 | groups::Command::Commit { node, .. }
-                | groups::Command::Return { node, .. } => {
+                | groups::Command::Return { node, .. }
+                | groups::Command::MakeRoom { node, .. } => {
                     self.post(CONTROL, *node, Message::Group(command));
                 }
             }

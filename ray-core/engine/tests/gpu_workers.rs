@@ -35,7 +35,7 @@ fn ask(scheduler: &mut NodeScheduler, request: u64, shape: Resources) {
 fn start(scheduler: &mut NodeScheduler, first: u64) -> Vec<Vec<u32>> {
     let mut seen = Vec::new();
     while let Some(command) = scheduler.poll_command() {
-        if let Command::SpawnWorker { job, gpus } = command {
+        if let Command::SpawnWorker { job, gpus, .. } = command {
             let process = ProcessId(first + seen.len() as u64);
             scheduler.on_spawn_started(process, job, NOW);
             seen.push(gpus);

@@ -1,6 +1,7 @@
 //! Tasks go where their large arguments are, one behaviour a test.
 
 use ray_engine::{
+    failure::RetryOn,
     ids::{LeaseId, NodeId, ObjectId, ProcessId, TaskId},
     owner::{Command, Limits, Owner, ShapeId, TaskSubmit},
     time::Time,
@@ -28,7 +29,7 @@ fn submit(owner: &mut TestOwner, shape: ShapeId, arguments: &[ObjectId]) -> Task
         dependencies: arguments,
         nested: &[],
         max_retries: 0,
-        retry_failures: false,
+        retry_failures: RetryOn::Nothing,
         parent: None,
         payload: (),
     };

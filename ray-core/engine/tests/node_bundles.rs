@@ -346,3 +346,42 @@ fn a_bundles_gpus_are_devices_of_its_own() {
     devices.sort_unstable();
     assert_eq!(devices, [0, 1, 2]);
 }
+
+#[test]
+fn a_group_that_waits_has_as_many_leases_called_back_as_it_needs() {
+    let mut scheduler = node();
+    for request in 1..=3 {
+        let demand = Demand::task(cpus(1));
+        scheduler.request(DRIVER, RequestId(request), demand, Arrival::Local, NOW);
+    }
+    let leases = commands(&mut scheduler);
+    let leases = leases.iter().filter_map(|command| match command {
+        Command::Grant { lease, .. } => Some(*lease),
+        _ => None,
+    });
+    let leases = leases.collect::<Vec<_>>();
+    assert_eq!(leases.len(), 3);
+    let recalled = |scheduler: &mut NodeScheduler, bundles: &[Resources]| {
+        scheduler.make_room(bundles, NOW);
+        let recalls = commands(scheduler)
+            .into_iter()
+            .map(|command| match command {
+                Command::RecallLease { lease, .. } => lease,
+                other => panic!("{other:?}"),
+            });
+        recalls.collect::<Vec<_>>()
+    };
+    assert_eq!(recalled(&mut scheduler, &[cpus(1)]), [], "one is free");
+    assert_eq!(recalled(&mut scheduler, &[cpus(1), cpus(1)]), leases[..1]);
+    assert_eq!(recalled(&mut scheduler, &[cpus(3)]), leases[1..2]);
+    assert_eq!(
+        recalled(&mut scheduler, &[cpus(5)]),
+        leases[2..],
+        "as far as it goes"
+    );
+    for lease in &leases[..2] {
+        scheduler.return_lease(*lease, NOW);
+    }
+    let prepared = scheduler.prepare_bundles(GROUP, 1, &[(0, cpus(3))], NOW);
+    assert_eq!(prepared, Ok(()));
+}

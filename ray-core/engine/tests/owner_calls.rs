@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ray_engine::{
-    failure::{Failure, TaskFailure},
+    failure::{Failure, RetryOn, TaskFailure},
     ids::{ActorId, NodeId, ObjectId, ProcessId, TaskId},
     owner::{ActorState, CallSubmit, Command, Limits, ObjectState, Owner},
     time::Time,
@@ -46,7 +46,7 @@ fn plain(dependencies: &[ObjectId]) -> CallSubmit<'_, &'static str> {
         dependencies,
         nested: &[],
         max_task_retries: 0,
-        retry_failures: false,
+        retry_failures: RetryOn::Nothing,
         is_ordered: true,
         max_pending: 0,
         parent: None,
@@ -216,7 +216,7 @@ fn a_call_that_is_tried_again_goes_before_one_that_waits_for_it() {
     let mut owner = owner();
     let retried = CallSubmit {
         max_task_retries: 1,
-        retry_failures: true,
+        retry_failures: RetryOn::Everything,
         ..plain(&[])
     };
     let retried = owner.submit_call(retried, NOW);

@@ -1,7 +1,7 @@
 //! The owner table's events about objects and references, one behaviour a test.
 
 use ray_engine::{
-    failure::{Failure, WorkerExit},
+    failure::{Failure, RetryOn, WorkerExit},
     ids::{LeaseId, NodeId, ObjectId, ProcessId, RequestId},
     owner::{Command, Limits, ObjectState, Owner, ShapeId, TaskSubmit},
     time::Time,
@@ -229,7 +229,7 @@ fn a_task_with_an_argument_of_a_dead_owner_fails() {
         dependencies: &[object],
         nested: &[],
         max_retries: 0,
-        retry_failures: false,
+        retry_failures: RetryOn::Nothing,
         parent: None,
         payload: "task",
     };
@@ -246,7 +246,7 @@ fn a_grant_of_a_dead_worker_is_given_back_and_asked_for_again() {
         dependencies: &[],
         nested: &[],
         max_retries: 0,
-        retry_failures: false,
+        retry_failures: RetryOn::Nothing,
         parent: None,
         payload: "task",
     };

@@ -1,7 +1,7 @@
 //! Calls that gather at an actor: the limit and the warnings.
 
 use ray_engine::{
-    failure::Failure,
+    failure::{Failure, RetryOn},
     ids::{ActorId, ProcessId, TaskId},
     owner::{ActorState, CallSubmit, Command, Limits, ObjectState, Owner},
     time::Time,
@@ -34,7 +34,7 @@ fn call(owner: &mut Machine, max_pending: u64) -> TaskId {
         dependencies: &[],
         nested: &[],
         max_task_retries: 0,
-        retry_failures: false,
+        retry_failures: RetryOn::Nothing,
         is_ordered: true,
         max_pending,
         parent: None,

@@ -56,8 +56,21 @@ fn create(groups: &mut PlacementGroups, spec: GroupSpec) {
     groups.create(spec, NOW).expect("a valid group");
 }
 
+/// Returns what is wished, without the questions for room.
 fn commands(groups: &mut PlacementGroups) -> Vec<Command> {
-    std::iter::from_fn(|| groups.poll_command()).collect()
+    std::iter::from_fn(|| groups.poll_command())
+        .filter(|command| !matches!(command, Command::MakeRoom { .. }))
+        .collect()
+}
+
+/// Returns whom groups have asked for room, and for bundles of how many CPUs.
+fn asked_for_room(groups: &mut PlacementGroups) -> Vec<(NodeId, Vec<Resources>)> {
+    std::iter::from_fn(|| groups.poll_command())
+        .filter_map(|command| match command {
+            Command::MakeRoom { node, bundles } => Some((node, bundles)),
+            _ => None,
+        })
+        .collect()
 }
 
 fn prepare(node: NodeId, attempt: u64, bundles: &[(u32, u64)]) -> Command {
@@ -340,7 +353,8 @@ fn a_name_is_taken_until_its_group_ends() {
     };
     let mut groups = groups(&[]);
     create(&mut groups, named(1));
-    assert_eq!(groups.lookup("default", "train"), Some(id(1)));
+    let found = groups.lookup("default", "train");
+    assert_eq!(found.map(|spec| spec.group), Some(id(1)));
     assert_eq!(
         groups.create(named(2), NOW),
         Err(Failure::NameTaken("train".into()))
@@ -406,4 +420,52 @@ fn an_answer_that_comes_again_gives_no_bundle_back_that_has_its_place() {
     groups.on_prepared(A, id(1), 1, NOW);
     groups.on_committed(A, id(1), 1, NOW);
     assert_eq!(commands(&mut groups), []);
+}
+
+#[test]
+fn a_group_that_waits_asks_each_node_that_could_hold_a_part_for_room_once() {
+    let mut groups = groups(&[(A, 1), (B, 3)]);
+    let full = |version| NodeReport {
+        version,
+        ..NodeReport::default()
+    };
+    groups.on_node_view(A, full(1), NOW);
+    groups.on_node_view(B, full(1), NOW);
+    create(&mut groups, strict_spread(1, &[1, 2]));
+    let parts = [(A, vec![cpus(1)]), (B, vec![cpus(1), cpus(2)])];
+    assert_eq!(asked_for_room(&mut groups), parts);
+    groups.on_node_view(A, full(2), NOW);
+    assert_eq!(asked_for_room(&mut groups), [], "they know");
+    // It begins to wait again when what it was given is lost.
+    let free = |version, count| NodeReport {
+        version,
+        available: cpus(count),
+        ..NodeReport::default()
+    };
+    groups.on_node_view(A, free(3, 1), NOW);
+    groups.on_node_view(B, free(2, 3), NOW);
+    assert_eq!(commands(&mut groups).len(), 2, "both are asked to prepare");
+    groups.on_refused(A, id(1), 1, NOW);
+    assert_eq!(asked_for_room(&mut groups), parts);
+}
+
+#[test]
+fn a_detached_group_has_its_name_until_it_is_removed() {
+    let mut groups = groups(&[(A, 1)]);
+    let named = |index| GroupSpec {
+        name: Some(("space".into(), "pool".into())),
+        lifetime: Lifetime::Detached,
+        ..spec(index, &[1], PlacementStrategy::Pack)
+    };
+    create(&mut groups, named(1));
+    groups.on_job_ended(JOB, NOW);
+    let found = groups.lookup("space", "pool").expect("it lives on");
+    assert_eq!((found.group, &found.bundles), (id(1), &vec![cpus(1)]));
+    assert!(groups.lookup("elsewhere", "pool").is_none());
+    let taken = groups.create(named(2), NOW);
+    assert_eq!(taken, Err(Failure::NameTaken("pool".into())));
+    groups.remove(id(1), NOW);
+    groups.remove(id(1), NOW);
+    assert!(groups.lookup("space", "pool").is_none());
+    create(&mut groups, named(2));
 }

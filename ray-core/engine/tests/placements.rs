@@ -93,7 +93,7 @@ fn work_with_a_strategy_is_passed_on() {
     let mut node = Node::new(2);
     let spread = Placement {
         strategy: Strategy::Spread,
-        bundle: None,
+        ..Placement::default()
     };
     assert!(node.ask(1, 1, &spread));
 }

@@ -1,10 +1,12 @@
 //! The node scheduler's events, one behaviour a test.
 
 use ray_engine::{
+    env::RuntimeEnv,
     failure::Failure,
     ids::{ActorId, JobId, LeaseId, ProcessId, RequestId},
     resources::{Amount, Resources},
-    scheduler::{Command, LeaseKind, NodeScheduler, SchedulerConfig},
+    scheduler::{Arrival, Command, LeaseKind, NodeScheduler, SchedulerConfig},
+    spec::Demand,
     time::Time,
 };
 
@@ -85,7 +87,8 @@ fn a_request_without_a_worker_starts_one() {
         commands(&mut scheduler),
         [Command::SpawnWorker {
             job: JOB,
-            gpus: Vec::new()
+            gpus: Vec::new(),
+            env: RuntimeEnv::default(),
         }]
     );
     scheduler.on_spawn_started(FIRST, JOB, NOW);
@@ -101,7 +104,8 @@ fn a_worker_is_not_granted_to_itself() {
         commands(&mut scheduler),
         [Command::SpawnWorker {
             job: JOB,
-            gpus: Vec::new()
+            gpus: Vec::new(),
+            env: RuntimeEnv::default(),
         }]
     );
     scheduler.on_spawn_started(SECOND, JOB, NOW);
@@ -124,7 +128,8 @@ fn an_actor_is_not_placed_on_its_creator() {
         commands(&mut scheduler),
         [Command::SpawnWorker {
             job: JOB,
-            gpus: Vec::new()
+            gpus: Vec::new(),
+            env: RuntimeEnv::default(),
         }]
     );
 }
@@ -252,7 +257,8 @@ fn workers_that_fail_to_start_are_given_up_after_some() {
             commands(&mut scheduler),
             [Command::SpawnWorker {
                 job: JOB,
-                gpus: Vec::new()
+                gpus: Vec::new(),
+                env: RuntimeEnv::default(),
             }]
         );
         scheduler.on_spawn_started(process, JOB, NOW);
@@ -338,7 +344,8 @@ fn a_worker_runs_for_its_own_job_only() {
         commands(&mut scheduler),
         [Command::SpawnWorker {
             job: other,
-            gpus: Vec::new()
+            gpus: Vec::new(),
+            env: RuntimeEnv::default(),
         }]
     );
     scheduler.on_spawn_started(SECOND, other, NOW);
@@ -405,4 +412,104 @@ fn a_worker_that_outlives_its_job_for_an_actor_ends_when_the_actor_gives_it_back
     );
     scheduler.return_lease(lease, NOW);
     assert!(commands(&mut scheduler).contains(&Command::KillWorker { process: host }));
+}
+
+fn in_env(name: &str) -> Demand {
+    Demand {
+        job: JOB,
+        env: RuntimeEnv::new().env("NAME", name),
+        ..Demand::task(cpus(1))
+    }
+}
+
+#[test]
+fn a_worker_runs_only_what_asks_for_its_environment() {
+    let mut scheduler = scheduler(&[FIRST]);
+    let wanted = in_env("a");
+    let env = wanted.env.clone();
+    scheduler.request(DRIVER, RequestId(1), wanted, Arrival::Local, NOW);
+    let gpus = Vec::new();
+    assert_eq!(
+        commands(&mut scheduler),
+        [Command::SpawnWorker {
+            job: JOB,
+            gpus,
+            env
+        }],
+        "the idle one has another"
+    );
+    scheduler.on_spawn_started(SECOND, JOB, NOW);
+    scheduler.on_worker_ready(SECOND, NOW);
+    let granted = commands(&mut scheduler);
+    assert_eq!(grants(&granted), [(DRIVER, 1, SECOND)]);
+    let Some(Command::Grant { lease, .. }) = granted.first() else {
+        panic!("{granted:?}");
+    };
+    scheduler.return_lease(*lease, NOW);
+    ask(&mut scheduler, DRIVER, 2, cpus(1));
+    assert_eq!(grants(&commands(&mut scheduler)), [(DRIVER, 2, FIRST)]);
+    scheduler.request(DRIVER, RequestId(3), in_env("a"), Arrival::Local, NOW);
+    assert_eq!(grants(&commands(&mut scheduler)), [(DRIVER, 3, SECOND)]);
+}
+
+#[test]
+fn an_environment_that_cannot_be_had_refuses_who_waits_for_it_and_nobody_else() {
+    let mut scheduler = scheduler(&[]);
+    scheduler.request(DRIVER, RequestId(1), in_env("a"), Arrival::Local, NOW);
+    scheduler.request(DRIVER, RequestId(2), in_env("b"), Arrival::Local, NOW);
+    commands(&mut scheduler);
+    scheduler.on_spawn_started(FIRST, JOB, NOW);
+    scheduler.on_spawn_started(SECOND, JOB, NOW);
+    let failure = Failure::RuntimeEnv("no".into());
+    scheduler.on_env_failed(FIRST, failure.clone(), NOW);
+    let refused = commands(&mut scheduler);
+    assert!(
+        matches!(
+            &refused[..],
+            [Command::Refuse { request: RequestId(1), failure: why, .. }] if *why == failure
+        ),
+        "{refused:?}"
+    );
+    scheduler.on_worker_ready(SECOND, NOW);
+    assert_eq!(grants(&commands(&mut scheduler)), [(DRIVER, 2, SECOND)]);
+}
+
+#[test]
+fn memory_is_taken_from_the_newest_that_can_run_again_then_from_others_then_from_actors() {
+    let mut scheduler = NodeScheduler::new(cpus(8), config());
+    let actor = |index| {
+        let actor = ActorId {
+            owner: DRIVER,
+            index,
+        };
+        Some((actor, cpus(1)))
+    };
+    let work = [
+        (1, None, false),
+        (2, actor(1), true),
+        (3, None, true),
+        (4, actor(2), false),
+        (5, None, false),
+        (6, None, true),
+    ];
+    for (index, actor, runs_once) in work {
+        let worker = ProcessId(100 + index);
+        scheduler.on_spawn_started(worker, JOB, NOW);
+        scheduler.on_worker_ready(worker, NOW);
+        let demand = Demand {
+            job: JOB,
+            actor,
+            runs_once,
+            ..Demand::task(cpus(1))
+        };
+        let now = Time(NOW.0 + index);
+        scheduler.request(DRIVER, RequestId(index), demand, Arrival::Local, now);
+        assert_eq!(grants(&commands(&mut scheduler)), [(DRIVER, index, worker)]);
+    }
+    let mut ended = Vec::new();
+    while let Some(victim) = scheduler.memory_victim() {
+        scheduler.on_worker_died(victim, NOW);
+        ended.push(victim.0 - 100);
+    }
+    assert_eq!(ended, [5, 1, 4, 6, 3, 2]);
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ray_engine::{
-    failure::{Failure, WorkerExit},
+    failure::{Failure, RetryOn, WorkerExit},
     ids::{LeaseId, ObjectId, ProcessId, RequestId, TaskId},
     owner::{Command, Limits, NextItem, ObjectState, Owner, ShapeId, TaskSubmit},
     time::Time,
@@ -44,7 +44,7 @@ fn submit(
         dependencies,
         nested: &[],
         max_retries,
-        retry_failures: false,
+        retry_failures: RetryOn::Nothing,
         parent: None,
         payload: (),
     };

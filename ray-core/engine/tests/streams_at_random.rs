@@ -1,7 +1,7 @@
 //! Streams under random crashes, takes and drops: every item once and in order, and nothing left behind.
 
 use ray_engine::{
-    failure::{Failure, WorkerExit},
+    failure::{Failure, RetryOn, WorkerExit},
     ids::{LeaseId, ObjectId, ProcessId, TaskId},
     owner::{Command, Limits, NextItem, ObjectState, Owner, ShapeId, TaskSubmit},
     producer::{Producer, Turn},
@@ -43,7 +43,7 @@ impl World {
             dependencies: &[],
             nested: &[],
             max_retries: -1,
-            retry_failures: false,
+            retry_failures: RetryOn::Nothing,
             parent: None,
             payload: (),
         };

@@ -2,7 +2,7 @@
 
 use ray_engine::{
     failure::Failure,
-    ids::{ActorId, JobId, ProcessId, RequestId},
+    ids::{ActorId, JobId, LeaseId, ProcessId, RequestId},
     resources::Resources,
     scheduler::{Command, LeaseKind, NodeScheduler, SchedulerConfig},
     time::Time,
@@ -67,6 +67,16 @@ fn wishes(scheduler: &mut NodeScheduler) -> Vec<String> {
                 ..
             } => format!("{} would deadlock", request.0),
             other => format!("{other:?}"),
+        })
+        .collect()
+}
+
+/// Returns the leases that are granted now.
+fn leases(scheduler: &mut NodeScheduler) -> Vec<LeaseId> {
+    std::iter::from_fn(|| scheduler.poll_command())
+        .filter_map(|command| match command {
+            Command::Grant { lease, .. } => Some(lease),
+            _ => None,
         })
         .collect()
 }
@@ -149,4 +159,28 @@ fn an_idle_process_of_another_job_makes_place() {
     assert_eq!(wishes(&mut scheduler), ["stop 3"]);
     scheduler.on_worker_died(ProcessId(3), due);
     assert_eq!(wishes(&mut scheduler), ["spawn"]);
+}
+
+#[test]
+fn a_worker_that_retires_is_told_to_end_and_takes_no_place_from_others() {
+    let mut scheduler = scheduler(&[2, 3]);
+    ask(&mut scheduler, 1, JOB);
+    ask(&mut scheduler, 2, JOB);
+    let lease = leases(&mut scheduler)[0];
+    ask(&mut scheduler, 3, JOB);
+    assert_eq!(wishes(&mut scheduler), [""; 0], "two are all");
+    assert_eq!(scheduler.retire_lease(lease, NOW), Some(ProcessId(3)));
+    assert_eq!(wishes(&mut scheduler), ["stop 3", "spawn"]);
+    add(&mut scheduler, 4, JOB);
+    assert_eq!(wishes(&mut scheduler), ["3 gets 4"]);
+    // It stays for what it owns, says so to nobody, and is granted to nobody.
+    ask(&mut scheduler, 4, JOB);
+    scheduler.on_worker_stayed(ProcessId(3), NOW);
+    assert_eq!(wishes(&mut scheduler), [""; 0]);
+    scheduler.on_worker_died(ProcessId(3), NOW);
+    assert_eq!(
+        wishes(&mut scheduler),
+        [""; 0],
+        "its place was taken already"
+    );
 }

@@ -3,17 +3,18 @@
 use ray_engine::{
     control::groups::{Command, GroupSpec, GroupState, Lifetime},
     failure::Failure,
-    ids::{JobId, ProcessId},
+    ids::ProcessId,
     spec::PlacementStrategy,
     time::Time,
 };
 
 use super::{
+    jobs::Wish,
     role::{ControlState, Outbox},
     rows::PlacementGroupState,
     status::amounts,
 };
-use crate::wire::{BundleMessage, Message};
+use crate::wire::{BundleMessage, GroupCreation, Message};
 
 impl ControlState {
     /// A process asks for a group or its end, or a node answers about its share of one.
@@ -26,22 +27,20 @@ impl ControlState {
     ) {
         let node = from.node();
         match message {
-            Message::CreateGroup {
-                request,
-                group,
-                bundles,
-                strategy,
-                job,
-            } => {
-                let spec = GroupSpec {
-                    group,
-                    name: None,
-                    bundles,
-                    strategy,
-                    lifetime: Lifetime::Job(job),
-                };
-                let outcome = self.create_group(spec, job, now);
+            Message::CreateGroup { request, creation } => {
+                let outcome = self.create_group(creation, now);
                 out.push((from, Message::GroupReply { request, outcome }));
+            }
+            Message::LookupGroup {
+                request,
+                namespace,
+                name,
+            } => {
+                let found = self.groups.lookup(&namespace, &name);
+                let outcome = found
+                    .map(|spec| (spec.group, spec.bundles.clone()))
+                    .ok_or(Failure::NotFound(name));
+                out.push((from, Message::GroupFound { request, outcome }));
             }
             Message::RemoveGroup { request, group } => {
                 self.groups.remove(group, now);
@@ -61,11 +60,25 @@ impl ControlState {
         }
     }
 
-    fn create_group(&mut self, spec: GroupSpec, job: JobId, now: Time) -> Result<(), Failure> {
+    fn create_group(&mut self, creation: GroupCreation, now: Time) -> Result<(), Failure> {
+        let job = creation.job;
         if self.is_over(job) {
             return Err(Failure::System(format!("job {job} has ended")));
         }
-        self.groups.create(spec, now)
+        self.groups.create(spec_of(creation.clone()), now)?;
+        if creation.detached && self.groups_on_record.insert(creation.group) {
+            self.wish(Wish::KeepGroup(Box::new(creation)));
+        }
+        Ok(())
+    }
+
+    /// Takes up a detached group of the head before.
+    pub(super) fn restore_group(&mut self, creation: GroupCreation, now: Time) {
+        let group = creation.group;
+        match self.groups.create(spec_of(creation), now) {
+            Ok(()) => drop(self.groups_on_record.insert(group)),
+            Err(failure) => tracing::error!(%group, ?failure, "a placement group is lost"),
+        }
     }
 
     pub(super) fn run_group_command(&mut self, command: Command, now: Time, out: &mut Outbox) {
@@ -99,11 +112,19 @@ impl ControlState {
                 node.process(),
                 Message::Bundles(BundleMessage::Return { group, attempt }),
             )),
+            Command::MakeRoom { node, bundles } => {
+                out.push((node.process(), Message::MakeRoom { bundles }));
+            }
             Command::Publish {
                 group,
                 state: GroupState::Removed,
                 ..
-            } => self.scheduler.on_group_removed(group, now),
+            } => {
+                self.scheduler.on_group_removed(group, now);
+                if self.groups_on_record.remove(&group) {
+                    self.wish(Wish::ForgetGroup(group));
+                }
+            }
             Command::Publish { group, bundles, .. } => {
                 self.scheduler.on_group_placed(group, bundles, now)
             }
@@ -135,5 +156,19 @@ impl ControlState {
             bundles: spec.bundles.iter().map(amounts).collect(),
         };
         self.groups.groups().map(row).collect()
+    }
+}
+
+/// Returns what the machine must know of a group.
+fn spec_of(creation: GroupCreation) -> GroupSpec {
+    GroupSpec {
+        group: creation.group,
+        name: creation.name,
+        bundles: creation.bundles,
+        strategy: creation.strategy,
+        lifetime: match creation.detached {
+            true => Lifetime::Detached,
+            false => Lifetime::Job(creation.job),
+        },
     }
 }

@@ -21,17 +21,18 @@ use super::{
 };
 use crate::{
     runtime::Runtime,
-    wire::{JobSpec, Message, ReunionMessage, Variables},
+    wire::{GroupCreation, JobSpec, Message, ReunionMessage, Variables},
 };
 
 impl ControlRole {
-    /// Takes up the nodes and detached actors of the head before; nodes have `within` to come back.
+    /// Takes up the nodes, detached actors and groups of the head before; nodes have `within` to come back.
     pub(crate) fn restore(
         &self,
         runtime: &Arc<Runtime>,
         generation: u64,
         nodes: &[NodeOnRecord],
         actors: BTreeMap<ActorId, ActorOnRecord>,
+        groups: Vec<GroupCreation>,
         within: Duration,
     ) {
         let now = runtime.now();
@@ -53,6 +54,9 @@ impl ControlRole {
             }
             for actor in actors.into_values() {
                 state.restore_actor(actor, now);
+            }
+            for group in groups {
+                state.restore_group(group, now);
             }
             state.returns_until = Some(now + within);
         });

@@ -16,7 +16,7 @@ use ray_engine::{
         nodes::NodeDirectory,
         rendezvous::Rendezvous,
     },
-    ids::{ActorId, JobId, ProcessId, RequestId},
+    ids::{ActorId, GroupId, JobId, ProcessId, RequestId},
     scheduler::cluster::{ClusterConfig, ClusterScheduler},
     time::Time,
 };
@@ -76,6 +76,8 @@ pub(super) struct ControlState {
     pub(super) restored: BTreeSet<ProcessId>,
     /// The detached actors that the next head would find.
     pub(super) on_record: BTreeSet<ActorId>,
+    /// The detached placement groups that it would find.
+    pub(super) groups_on_record: BTreeSet<GroupId>,
     pub(super) jobs: JobDirectory,
     /// What nodes must know of the jobs whose drivers live.
     pub(super) specs: BTreeMap<JobId, JobSpec>,
@@ -118,7 +120,7 @@ impl ControlRole {
                 directory: ActorDirectory::new()
                     .with_first_request(ACTOR_REQUESTS_FROM + (generation << 40)),
                 scheduler: ClusterScheduler::new(config, seed),
-                groups: PlacementGroups::new(GroupsConfig::default(), 1),
+                groups: PlacementGroups::new(GroupsConfig::default(), (generation << 32) + 1),
                 rendezvous: Rendezvous::default(),
                 nodes: Nodes::default(),
                 health: NodeDirectory::new(health_config(NODE_SILENCE)),
@@ -134,6 +136,7 @@ impl ControlRole {
                 lookups: Lookups::default(),
                 restored: BTreeSet::new(),
                 on_record: BTreeSet::new(),
+                groups_on_record: BTreeSet::new(),
                 jobs: JobDirectory::new(JobsConfig {
                     stop_grace: JOB_STOP_GRACE,
                     ended_max: ENDED_JOBS_MAX,
@@ -461,9 +464,10 @@ impl ControlState {
                 state.groups.on_node_view(from.node(), report, now);
             }
             Message::JobUp { job } => state.on_job_up(from, job, now, out),
-            Message::CreateGroup { .. } | Message::RemoveGroup { .. } | Message::Bundles(_) => {
-                state.on_group_message(from, message, now, out)
-            }
+            Message::CreateGroup { .. }
+            | Message::RemoveGroup { .. }
+            | Message::LookupGroup { .. }
+            | Message::Bundles(_) => state.on_group_message(from, message, now, out),
             Message::Collective(said) => state.on_collective_message(from, said),
             Message::QueryResources { request } => {
                 let (total, available) = state.nodes.resources();

@@ -1,8 +1,9 @@
-//! What a head must find again after it was killed: who it was, whom it let in, which actors outlive jobs.
+//! What a head must find again after it was killed: who it was, whom it let in, which actors and placement groups
+//! outlive jobs.
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use ray_engine::ids::{ActorId, ProcessId};
+use ray_engine::ids::{ActorId, GroupId, ProcessId};
 use rkyv::rancor;
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +11,7 @@ use super::{
     actors::ActorOnRecord,
     store::{ControlStore, Key, Room},
 };
-use crate::{Error, Result, store::AlignedBytes};
+use crate::{Error, Result, store::AlignedBytes, wire::GroupCreation};
 
 /// The store as the head's memory of its cluster.
 pub(crate) struct Roster {
@@ -114,6 +115,33 @@ impl Roster {
         deleted.map(drop).map_err(stored)
     }
 
+    /// Returns the placement groups that outlive their jobs.
+    pub(crate) fn groups(&self) -> Result<Vec<GroupCreation>> {
+        let (entries, _) = self.store.scan(Room::Groups, "").map_err(stored)?;
+        let read = |(key, entry): (Key, super::store::Entry)| {
+            let mut bytes = AlignedBytes::new();
+            bytes.extend_from_slice(&entry.value);
+            rkyv::from_bytes::<GroupCreation, rancor::Error>(&bytes)
+                .map_err(
+                    |error| tracing::error!(%key, %error, "a group in the store is unreadable"),
+                )
+                .ok()
+        };
+        Ok(entries.into_iter().filter_map(read).collect())
+    }
+
+    pub(crate) fn keep_group(&self, group: &GroupCreation) -> Result<()> {
+        let bytes = rkyv::to_bytes::<rancor::Error>(group);
+        let bytes = bytes.map_err(|error| Error::System(error.to_string()))?;
+        let put = self.store.put(group_key(group.group), bytes.to_vec());
+        put.map(drop).map_err(stored)
+    }
+
+    pub(crate) fn forget_group(&self, group: GroupId) -> Result<()> {
+        let deleted = self.store.delete(group_key(group));
+        deleted.map(drop).map_err(stored)
+    }
+
     /// Keeps that a certificate counts no more until it ends by itself; wall-clock seconds.
     pub(crate) fn keep_revoked(&self, process: ProcessId, until_s: u64) -> Result<()> {
         self.put(revoked_key(process), &(process.0, until_s))
@@ -147,6 +175,10 @@ fn revoked_key(process: ProcessId) -> Key {
     Key::new(Room::Nodes, format!("{REVOKED}{process}"))
 }
 
+fn group_key(group: GroupId) -> Key {
+    Key::new(Room::Groups, group.to_string())
+}
+
 fn actor_key(actor: ActorId) -> Key {
     Key::new(Room::Actors, actor.to_string())
 }
@@ -157,6 +189,12 @@ fn stored(error: impl std::fmt::Display) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use ray_engine::{
+        ids::JobId,
+        resources::{Amount, Resources},
+        spec::PlacementStrategy,
+    };
+
     use super::*;
     use crate::control::store::redb::RedbStore;
 
@@ -183,6 +221,29 @@ mod tests {
             .forget_node(ProcessId(node.process))
             .expect("written");
         assert_eq!(roster.nodes().ok(), Some(Vec::new()));
+    }
+
+    #[test]
+    fn a_detached_group_is_found_again_until_it_is_forgotten() {
+        let store: Arc<dyn ControlStore> = Arc::new(RedbStore::in_memory().expect("a store"));
+        let roster = Roster::new(store);
+        let group = GroupId {
+            owner: ProcessId(3),
+            index: 7,
+        };
+        let creation = GroupCreation {
+            group,
+            name: Some(("space".into(), "pool".into())),
+            bundles: vec![Resources::new().with(Resources::CPU, Amount::ONE)],
+            strategy: PlacementStrategy::Spread,
+            job: JobId(5),
+            detached: true,
+        };
+        roster.keep_group(&creation).expect("written");
+        let found = roster.groups().expect("readable");
+        assert_eq!(found, [creation]);
+        roster.forget_group(group).expect("written");
+        assert_eq!(roster.groups().ok(), Some(Vec::new()));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::{ffi::OsString, os::fd::OwnedFd, path::PathBuf, sync::Arc};
 
 use ray_engine::{
+    env::RuntimeEnv,
     failure::ExitKind,
     ids::{JobId, ProcessId},
     scheduler::Command,
@@ -32,8 +33,10 @@ pub(super) struct Spawn {
     pub(super) args: Vec<OsString>,
     pub(super) variables: Variables,
     pub(super) arena: OwnedFd,
-    /// What its environment says beside what this process's says.
-    pub(super) env: Option<(&'static str, String)>,
+    /// The variable that names its GPUs.
+    pub(super) gpus: Option<(&'static str, String)>,
+    pub(super) env: RuntimeEnv,
+    pub(super) oom_retries: i32,
 }
 
 impl NodeState {
@@ -139,7 +142,7 @@ impl NodeState {
                 };
                 wishes.out.push((requester, refused));
             }
-            Command::SpawnWorker { job, gpus } => {
+            Command::SpawnWorker { job, gpus, env } => {
                 if self.shutting_down {
                     return;
                 }
@@ -150,10 +153,12 @@ impl NodeState {
                     Worker {
                         job,
                         gpus,
+                        env,
                         pid: 0,
                         addr: None,
                         ready: false,
                         evicted_from: None,
+                        out_of_memory: None,
                         ending: None,
                         hosting: None,
                     },
@@ -223,8 +228,11 @@ impl NodeState {
                 }
                 Code::Here(executable) => {
                     for process in std::mem::take(&mut job.waiting) {
-                        let gpus = self.workers.get(&process).map(|worker| &worker.gpus[..]);
-                        let env = self.settings.gpus.variable(gpus.unwrap_or_default());
+                        let Some(worker) = self.workers.get(&process) else {
+                            continue;
+                        };
+                        let gpus = self.settings.gpus.variable(&worker.gpus);
+                        let env = worker.env.clone();
                         match job.arena_fd.try_clone() {
                             Ok(arena) => wishes.spawn.push(Spawn {
                                 process,
@@ -235,7 +243,9 @@ impl NodeState {
                                 args: job.args(),
                                 variables: job.spec.env.clone(),
                                 arena,
+                                gpus,
                                 env,
+                                oom_retries: job.spec.oom_retries,
                             }),
                             Err(error) => {
                                 tracing::error!(%error, "no descriptor is left for a worker");

@@ -26,6 +26,7 @@ impl NodeRole {
                 return false;
             };
             exit.evicted_from = worker.evicted_from;
+            exit.out_of_memory = worker.out_of_memory;
             match worker.ending {
                 Some((kind, detail)) => (exit.kind, exit.detail) = (kind, detail),
                 None => exit.judge(),

@@ -43,6 +43,8 @@ impl NodeRole {
                     job,
                     strategy: placement.strategy,
                     bundle: placement.bundle,
+                    env: placement.env,
+                    runs_once: placement.runs_once,
                     origin: Some(runtime.node()),
                     locality: near.map(|node| (node, NEAR_BYTES)).into_iter().collect(),
                     ..Demand::task(shape)
@@ -107,6 +109,14 @@ impl NodeRole {
                 state.on_node_moved(from, moved, left)
             }
             Message::ReturnLease { lease } => state.scheduler.return_lease(lease, now),
+            Message::RetireWorker { lease } => {
+                let worker = state.scheduler.retire_lease(lease, now);
+                if let Some(worker) = worker.and_then(|worker| state.workers.get_mut(&worker)) {
+                    let detail = "a function has run in it as often as its `max_calls` says";
+                    worker.ends(ExitKind::IntendedSystemExit, detail);
+                }
+            }
+            Message::MakeRoom { bundles } => state.scheduler.make_room(&bundles, now),
             Message::Bundles(BundleMessage::Prepare {
                 group,
                 attempt,

@@ -12,6 +12,7 @@ mod gone;
 pub(crate) mod gpus;
 pub(crate) mod jobs;
 mod leave;
+pub(crate) mod memory;
 mod messages;
 pub(crate) mod process;
 mod pulls;
@@ -34,6 +35,7 @@ use std::{
 
 use parking_lot::{Condvar, Mutex};
 use ray_engine::{
+    env::RuntimeEnv,
     failure::ExitKind,
     ids::{ActorId, GroupId, JobId, LeaseId, ProcessId},
     resources::Resources,
@@ -50,6 +52,7 @@ use self::{
     gpus::VisibleGpus,
     jobs::JobOnNode,
     leave::{Drain, Leaving},
+    memory::MemoryWatch,
     segments::Quiescing,
     spill_io::SpillIo,
 };
@@ -66,6 +69,7 @@ pub(crate) struct NodeRole {
     pages: PageDemand,
     bulk: Bulk,
     spill_io: SpillIo,
+    memory: Arc<MemoryWatch>,
     pub(crate) start: WorkerStart,
 }
 
@@ -86,6 +90,7 @@ pub(crate) struct NodeSettings {
     pub(crate) cache: Arc<Executables>,
     /// Where objects go that memory has no room for.
     pub(crate) spill_dir: PathBuf,
+    pub(crate) memory: Arc<MemoryWatch>,
 }
 
 /// How much of this process's own arena was lent so far, for the thread that makes pages ahead of it.
@@ -124,11 +129,15 @@ struct Worker {
     job: JobId,
     /// The GPUs that it sees.
     gpus: Vec<u32>,
+    /// What it is started with.
+    env: RuntimeEnv,
     pid: u32,
     addr: Option<SocketAddr>,
     ready: bool,
     /// The removed placement group that it is ended for.
     evicted_from: Option<GroupId>,
+    /// Why it is ended for want of memory, when it is.
+    out_of_memory: Option<String>,
     /// Why it ends, once somebody wishes it.
     ending: Option<(ExitKind, String)>,
     /// The actor that it was leased for.
@@ -165,6 +174,7 @@ impl NodeRole {
         // Leases of different nodes meet in one owner.
         let scheduler = NodeScheduler::new(settings.total.clone(), settings.scheduler)
             .with_first_lease(process.0 + first_lease + 1);
+        let memory = settings.memory.clone();
         NodeRole {
             state: Mutex::new(NodeState {
                 placements: Placements::new(process, settings.spills),
@@ -190,6 +200,7 @@ impl NodeRole {
             },
             bulk: Bulk::default(),
             spill_io: SpillIo::default(),
+            memory,
             start,
         }
     }
@@ -315,7 +326,8 @@ impl NodeRole {
     pub(crate) fn prestart(&self, runtime: &Arc<Runtime>, count: usize) {
         self.with_state(runtime, |state, _| {
             let job = state.own_job;
-            state.scheduler.prestart(job, count, runtime.now())
+            let (env, now) = (&runtime.env, runtime.now());
+            state.scheduler.prestart(job, env, count, now)
         });
     }
 

@@ -20,7 +20,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use ray_engine::ids::ProcessId;
+use ray_engine::{env::RuntimeEnv, ids::ProcessId};
 use rustix::{
     event::{EventfdFlags, PollFd, PollFlags},
     net::{
@@ -45,6 +45,11 @@ pub(crate) enum ProcessEvent {
         process: ProcessId,
         error: io::Error,
     },
+    /// What a process was to be started with cannot be had here.
+    EnvFailed {
+        process: ProcessId,
+        reason: String,
+    },
     Line {
         pid: u32,
         name: String,
@@ -67,10 +72,12 @@ pub(crate) struct Spawn {
     pub(crate) args: Vec<OsString>,
     /// Variables that the submitter of its job gave.
     pub(crate) variables: Vec<(String, String)>,
+    /// What goes over them, and where it runs.
+    pub(crate) env: RuntimeEnv,
     pub(crate) blob: Vec<u8>,
     pub(crate) arena: OwnedFd,
-    /// What its environment says beside what this process's says.
-    pub(crate) env: Option<(&'static str, String)>,
+    /// The variable that names its GPUs.
+    pub(crate) gpus: Option<(&'static str, String)>,
 }
 
 enum Request {
@@ -215,6 +222,9 @@ impl Host {
 
     fn spawn(&mut self, spawn: Spawn) {
         let process = spawn.process;
+        if let Some(reason) = spawn.env.folder().and_then(unusable_folder) {
+            return (self.on_event)(ProcessEvent::EnvFailed { process, reason });
+        }
         match start(spawn) {
             Ok((child, pidfd, channel, stdout, stderr)) => {
                 let pid = child.id();
@@ -301,6 +311,23 @@ fn end_group(pid: u32) {
     }
 }
 
+/// Returns why no process can run in a folder, if none can.
+pub(crate) fn unusable_folder(folder: &str) -> Option<String> {
+    let look = || {
+        let is_folder = std::fs::metadata(folder)?.is_dir();
+        rustix::fs::access(folder, rustix::fs::Access::EXEC_OK)?;
+        Ok::<_, io::Error>(is_folder)
+    };
+    let reason = match look() {
+        Ok(true) => return None,
+        Ok(false) => "it is no folder".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    Some(format!(
+        "field `working_dir`: {folder} cannot be used: {reason}"
+    ))
+}
+
 type Started = (Child, OwnedFd, UnixStream, OwnedFd, OwnedFd);
 
 fn start(spawn: Spawn) -> io::Result<Started> {
@@ -309,12 +336,16 @@ fn start(spawn: Spawn) -> io::Result<Started> {
     command
         .args(&spawn.args)
         .envs(spawn.variables.iter().map(|(name, value)| (name, value)))
-        .envs(spawn.env.clone())
+        .envs(spawn.env.variables())
+        .envs(spawn.gpus.clone())
         .env(MARKER, std::process::id().to_string())
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
+    if let Some(folder) = spawn.env.folder() {
+        command.current_dir(folder);
+    }
     let mut child = command.spawn()?;
     let handed = hand_over(&mut ours, &spawn).and_then(|()| {
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);

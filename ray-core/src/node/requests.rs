@@ -44,6 +44,8 @@ impl NodeState {
         let placement = Placement {
             strategy: demand.strategy.clone(),
             bundle: demand.bundle,
+            env: demand.env.clone(),
+            runs_once: demand.runs_once,
         };
         let NodeState {
             placements,

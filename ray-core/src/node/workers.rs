@@ -5,7 +5,10 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use ray_engine::failure::WorkerExit;
+use ray_engine::{
+    failure::{Failure, WorkerExit},
+    ids::ProcessId,
+};
 use ray_net::tls::ClusterCa;
 use rkyv::rancor;
 
@@ -50,6 +53,8 @@ impl NodeRole {
             identity: identity.to_bytes(),
             run_dir: self.start.run_dir.clone(),
             log_filter: spawn.log_filter,
+            env: spawn.env.clone(),
+            oom_retries: spawn.oom_retries,
         };
         let blob = rkyv::to_bytes::<rancor::Error>(&bootstrap).map_err(io::Error::other)?;
         self.start.host.spawn(process::Spawn {
@@ -57,11 +62,29 @@ impl NodeRole {
             executable: spawn.executable,
             args: spawn.args,
             variables: spawn.variables.0,
+            env: spawn.env,
             blob: blob.to_vec(),
             arena: spawn.arena,
-            env: spawn.env,
+            gpus: spawn.gpus,
         });
         Ok(())
+    }
+}
+
+impl NodeRole {
+    /// The environment that a worker was to be started with cannot be had here.
+    fn on_env_failed(&self, runtime: &Arc<Runtime>, process: ProcessId, reason: String) {
+        self.with_state(runtime, |state, _| {
+            let (node, name) = (runtime.node(), &state.settings.name);
+            let text = format!("{reason} on node {node} ({name})");
+            state.workers.remove(&process);
+            state.failed_start = Some(text.clone());
+            let failure = Failure::RuntimeEnv(text);
+            state
+                .scheduler
+                .on_env_failed(process, failure, runtime.now());
+        });
+        runtime.note_worker_ready();
     }
 }
 
@@ -101,6 +124,9 @@ pub(crate) fn on_event(runtime: &Weak<Runtime>, event: ProcessEvent) {
     };
     match event {
         ProcessEvent::Started { process, pid } => node.on_worker_started(process, pid),
+        ProcessEvent::EnvFailed { process, reason } => {
+            node.on_env_failed(&runtime, process, reason);
+        }
         ProcessEvent::StartFailed { process, error } => {
             tracing::error!(%error, "a worker process could not be started");
             node.on_worker_start_failed(&runtime, process);

@@ -6,8 +6,10 @@ use std::{
     sync::OnceLock,
 };
 
+use ray_engine::failure::RetryOn;
+
 use super::{ActorOptions, Call, CallError, Create, MethodForms, Results};
-use crate::actor::CallLimits;
+use crate::{Data, actor::CallLimits};
 
 /// A task, a method or a constructor.
 pub struct Method {
@@ -39,6 +41,15 @@ pub struct Method {
     pub invoke: Invoke,
 }
 
+impl Method {
+    /// Returns after how many runs its worker leaves, 0 for never: when nothing is said, after the first with GPUs,
+    /// since libraries keep the memory that they took of these.
+    pub(crate) fn calls_max(&self, devices: &[u32]) -> u32 {
+        let default = u32::from(!devices.is_empty());
+        self.defaults.max_calls.unwrap_or(default)
+    }
+}
+
 /// How to run something.
 pub enum Invoke {
     /// A task.
@@ -49,6 +60,34 @@ pub enum Invoke {
     Method(MethodForms, &'static ActorClass),
     /// Every actor's answer that it runs.
     Ready,
+}
+
+/// Which failures of user code an attribute has tried again.
+#[derive(Clone, Copy)]
+pub enum RetryExceptions {
+    /// None.
+    Never,
+    /// All of them.
+    Always,
+    /// Returned errors of the types behind these; see [`cause_layout`].
+    Of(&'static [fn() -> u64]),
+}
+
+impl RetryExceptions {
+    pub(crate) fn to_retry_on(self) -> RetryOn {
+        match self {
+            RetryExceptions::Never => RetryOn::Nothing,
+            RetryExceptions::Always => RetryOn::Everything,
+            RetryExceptions::Of(types) => {
+                RetryOn::Causes(types.iter().map(|layout| layout()).collect())
+            }
+        }
+    }
+}
+
+/// Returns the number that stands for an error type among the causes of failures.
+pub fn cause_layout<E: Data>() -> u64 {
+    crate::data::layout::<E>()
 }
 
 /// What an attribute says about calls.
@@ -63,8 +102,10 @@ pub struct TaskDefaults {
     pub resources: &'static [(&'static str, f64)],
     /// Tries after a crash.
     pub max_retries: Option<i32>,
-    /// Whether failures of user code are tried again.
-    pub retry_exceptions: Option<bool>,
+    /// Which failures of user code are tried again.
+    pub retry_exceptions: Option<RetryExceptions>,
+    /// Runs after which a worker leaves; 0 for never.
+    pub max_calls: Option<u32>,
     /// The name in logs.
     pub name: Option<&'static str>,
     /// The concurrency group of a method.
@@ -82,6 +123,7 @@ impl TaskDefaults {
         resources: &[],
         max_retries: None,
         retry_exceptions: None,
+        max_calls: None,
         name: None,
         concurrency_group: None,
         backpressure: None,

@@ -23,8 +23,8 @@ pub use hosting::{
     Constructed, HostedOn, OneThread, SharedByThreads, assert_constructed, assert_threaded,
 };
 pub use methods::{
-    ActorClass, ActorDefaults, ActorMode, Invoke, METHODS, Method, Table, TaskDefaults,
-    assert_group, method_id, ready_method, table,
+    ActorClass, ActorDefaults, ActorMode, Invoke, METHODS, Method, RetryExceptions, Table,
+    TaskDefaults, assert_group, cause_layout, method_id, ready_method, table,
 };
 pub use options::{ActorOptions, TaskOptions};
 pub(crate) use options::{Settled, check_backpressure, check_tries};

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use ray_engine::{
-    failure::Failure,
+    env::RuntimeEnv,
+    failure::{Failure, RetryOn},
     resources::Resources,
     spec::{BundleRef, Placement, Strategy},
 };
 
-use crate::{PlacementGroup, placement_group::Inside, worker::submit::Shape};
+use crate::{Data, PlacementGroup, placement_group::Inside, worker::submit::Shape};
 
 /// Overrides for one submission of a task.
 #[derive(Clone, Debug, Default)]
@@ -19,7 +20,7 @@ pub struct TaskOptions {
     pub(crate) resources: Vec<(String, f64)>,
     pub(crate) name: Option<String>,
     pub(crate) max_retries: Option<i32>,
-    pub(crate) retry_exceptions: Option<bool>,
+    pub(crate) retry_exceptions: Option<RetryOn>,
     pub(crate) backpressure: Option<u32>,
     pub(crate) terms: Terms,
     pub(crate) error: Option<Failure>,
@@ -53,6 +54,8 @@ pub(crate) struct Terms {
     group: Option<(PlacementGroup, Option<u32>)>,
     /// Whether children run in the group too, when that was said.
     captures: Option<bool>,
+    /// What it says of its environment.
+    env: Option<RuntimeEnv>,
 }
 
 /// What work is asked as, and the group that it runs in.
@@ -79,14 +82,19 @@ impl Terms {
 
     /// Returns whether nothing is said.
     fn is_silent(&self) -> bool {
-        self.strategy.is_none() && self.group.is_none() && self.captures.is_none()
+        self.strategy.is_none()
+            && self.group.is_none()
+            && self.captures.is_none()
+            && self.env.is_none()
     }
 
-    /// Returns what work of this size is asked as by a call that runs inside `caller`.
+    /// Returns what work of this size is asked as by a call that runs inside `caller` and in the environment `env`.
     pub(crate) fn settle(
         &self,
         resources: Resources,
         caller: Option<&Arc<Inside>>,
+        env: &RuntimeEnv,
+        runs_once: bool,
     ) -> Result<Settled, Failure> {
         let refuse = |option: &str, reason: String| {
             Err(Failure::InvalidOption {
@@ -149,9 +157,17 @@ impl Terms {
             group: inside.group.id(),
             index,
         });
+        let env = match &self.env {
+            None => env.clone(),
+            Some(own) => own.clone().over(env),
+        };
+        // Each part may be small enough, and all of them too much.
+        env.check()?;
         let placement = Placement {
             strategy: self.strategy.clone().unwrap_or_default(),
             bundle,
+            env,
+            runs_once,
         };
         Ok(Settled {
             shape: Shape {
@@ -243,6 +259,12 @@ macro_rules! resource_setters {
             self.terms.captures = Some(value);
         }
 
+        /// Sets what its process is started with.
+        pub fn runtime_env(&mut self, value: RuntimeEnv) {
+            self.error = self.error.take().or_else(|| value.check().err());
+            self.terms.env = Some(value);
+        }
+
         /// Sets the name.
         pub fn name(&mut self, value: &str) {
             if value.is_empty() {
@@ -267,7 +289,13 @@ impl TaskOptions {
 
     /// Sets whether failures of user code are tried again.
     pub fn retry_exceptions(&mut self, value: bool) {
-        self.retry_exceptions = Some(value);
+        self.retry_exceptions = Some(value.into());
+    }
+
+    /// Adds a type of returned errors that are tried again, and no others but those added before.
+    pub fn retry_exceptions_of<E: Data>(&mut self) {
+        let before = self.retry_exceptions.take().unwrap_or_default();
+        self.retry_exceptions = Some(before.with_cause(super::cause_layout::<E>()));
     }
 
     /// Sets how many items of a stream may wait for its consumer.
@@ -359,12 +387,16 @@ macro_rules! __ray_task_options {
             pub fn placement_group(mut self, group: &$crate::PlacementGroup, bundle: i32) -> Self { self.0.placement_group(group, bundle); self }
             /// Sets whether what it submits runs in its placement group too, unless that says where it runs.
             pub fn capture_child_tasks(mut self, value: bool) -> Self { self.0.capture_child_tasks(value); self }
+            /// Runs in a process with these variables and this folder, over those of the submitter.
+            pub fn runtime_env(mut self, value: $crate::RuntimeEnv) -> Self { self.0.runtime_env(value); self }
             /// Sets the name in logs.
             pub fn name(mut self, value: &str) -> Self { self.0.name(value); self }
             /// Sets the tries after a crash; -1 for no limit.
             pub fn max_retries(mut self, value: i32) -> Self { self.0.max_retries(value); self }
             /// Sets whether failures of user code are tried again.
             pub fn retry_exceptions(mut self, value: bool) -> Self { self.0.retry_exceptions(value); self }
+            /// Tries again when the function returns an error of this type, and after no other failure of user code; say it once a type.
+            pub fn retry_exceptions_of<E: $crate::Data>(mut self) -> Self { self.0.retry_exceptions_of::<E>(); self }
             /// Sets how many items of its stream may wait for the consumer; by default any number.
             pub fn backpressure(mut self, value: u32) -> Self { self.0.backpressure(value); self }
         }
@@ -397,6 +429,8 @@ macro_rules! __ray_actor_options {
             pub fn placement_group(mut self, group: &$crate::PlacementGroup, bundle: i32) -> Self { self.0.placement_group(group, bundle); self }
             /// Sets whether what it submits runs in its placement group too, unless that says where it runs.
             pub fn capture_child_tasks(mut self, value: bool) -> Self { self.0.capture_child_tasks(value); self }
+            /// Runs in a process with these variables and this folder, over those of the submitter.
+            pub fn runtime_env(mut self, value: $crate::RuntimeEnv) -> Self { self.0.runtime_env(value); self }
             /// Sets the name under which others find it.
             pub fn name(mut self, value: &str) -> Self { self.0.name(value); self }
             /// Sets the namespace of the name.

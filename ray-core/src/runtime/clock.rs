@@ -121,6 +121,7 @@ impl Runtime {
         self.report_dropped_copies();
         if let Some(node) = &self.node_role {
             node.on_tick(self);
+            node.watch_memory(self);
         }
         if let Some(control) = &self.control_role {
             control.on_tick(self);

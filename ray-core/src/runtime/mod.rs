@@ -33,6 +33,7 @@ use std::{
 use arc_swap::ArcSwapOption;
 use parking_lot::{Mutex, MutexGuard};
 use ray_engine::{
+    env::RuntimeEnv,
     failure::Failure,
     ids::{JobId, NodeId, ObjectId, ProcessId, TaskId},
     time::Time,
@@ -65,6 +66,8 @@ pub(crate) struct Runtime {
     process: ProcessId,
     job: JobId,
     pub(crate) namespace: String,
+    /// What processes are started with that run what this one submits, unless that says more.
+    pub(crate) env: RuntimeEnv,
     node_process: ProcessId,
     control_process: ProcessId,
     /// The address that others reach this process at, when it is not the one it listens on.

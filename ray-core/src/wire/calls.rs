@@ -3,6 +3,7 @@
 use ray_engine::{
     failure::Failure,
     ids::{ActorId, JobId, LeaseId, ObjectId, ProcessId, TaskId},
+    resources::Resources,
 };
 use rkyv::{Archive, Deserialize, Serialize};
 
@@ -30,6 +31,8 @@ pub(crate) struct CallMeta {
     pub devices: Vec<u32>,
     /// The placement group of the lease, for tasks and constructors.
     pub inside: Option<Box<Inside>>,
+    /// What the task, or the actor while it runs, holds of its node; `None` for one CPU and for methods.
+    pub resources: Option<Box<Resources>>,
 }
 
 /// Who runs a call.

@@ -96,6 +96,7 @@ impl Message {
                 | Message::ActorPlaceRefused { .. }
                 | Message::CreateGroup { .. }
                 | Message::RemoveGroup { .. }
+                | Message::LookupGroup { .. }
                 | Message::Bundles(
                     BundleMessage::Prepared { .. }
                         | BundleMessage::Committed { .. }

@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 
 use ray_engine::{
+    env::RuntimeEnv,
     failure::Failure,
-    ids::{ActorId, JobId, LeaseId, ObjectId, ProcessId},
+    ids::{ActorId, GroupId, JobId, LeaseId, ObjectId, ProcessId},
     resources::Resources,
-    spec::Placement,
+    spec::{Placement, PlacementStrategy},
 };
 use rkyv::{Archive, Deserialize, Serialize};
 
@@ -46,12 +47,27 @@ pub(crate) struct ActorCreation {
     pub(crate) limits: CallLimits,
 }
 
+/// A placement group as it is asked for.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct GroupCreation {
+    pub group: GroupId,
+    /// Namespace and name.
+    pub name: Option<(String, String)>,
+    pub bundles: Vec<Resources>,
+    pub strategy: PlacementStrategy,
+    pub job: JobId,
+    /// Whether it outlives its job.
+    pub detached: bool,
+}
+
 /// A constructor call that needs nobody.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug)]
 pub(crate) struct Recipe {
     pub method: u64,
     pub class: u64,
     pub max_concurrency: u32,
+    /// What the actor holds of its node while it runs.
+    pub running: Resources,
     /// The arguments' bytes, each at a multiple of 16.
     pub body: Vec<u8>,
     pub args: Vec<ArgMeta>,
@@ -132,6 +148,8 @@ pub(crate) struct JobSpec {
     pub log_filter: String,
     /// The variables that a submitter gave, which the job's workers get on every node.
     pub env: Variables,
+    /// Tries of a task after its worker was ended for want of memory.
+    pub oom_retries: i32,
 }
 
 /// Variables of an environment; their values may be secrets, so that they are never shown.
@@ -166,4 +184,7 @@ pub(crate) struct WorkerBootstrap {
     pub identity: Vec<u8>,
     pub run_dir: String,
     pub log_filter: String,
+    /// What it was started with, beside what its job gives.
+    pub env: RuntimeEnv,
+    pub oom_retries: i32,
 }

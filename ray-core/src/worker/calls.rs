@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use ray_engine::{
-    failure::Failure,
+    failure::{Failure, RetryOn},
     ids::{ActorId, ObjectId, TaskId},
     owner::{CallSubmit, TaskSubmit},
     resources::{Amount, Resources},
@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     __private::{
-        ActorClass, ActorMode, ActorOptions, ArgSlot, Args, CallOptions, Invoke, Method, Settled,
-        Submitted, TaskOptions,
+        ActorClass, ActorMode, ActorOptions, ArgSlot, Args, CallOptions, Invoke, Method,
+        RetryExceptions, Settled, Submitted, TaskOptions,
     },
     ActorRef,
     actor::CallLimits,
@@ -87,6 +87,14 @@ fn task_shape(method: &Method, options: &TaskOptions) -> Result<Resources, Failu
         options.memory.or(defaults.memory),
         &resources,
     )
+}
+
+/// Returns which failures of user code are tried again.
+fn retry_on(method: &Method, chosen: Option<RetryOn>) -> RetryOn {
+    chosen.unwrap_or_else(|| {
+        let default = method.defaults.retry_exceptions;
+        default.map_or(RetryOn::Nothing, RetryExceptions::to_retry_on)
+    })
 }
 
 /// Returns how many items may wait for the consumer of a call, 0 for any number.
@@ -190,12 +198,20 @@ pub fn submit_task(method: &'static Method, options: TaskOptions, mut args: Args
     };
     let running = context::current();
     let caller = runtime.inside(running.as_ref());
+    let max_retries = options
+        .max_retries
+        .or(method.defaults.max_retries)
+        .unwrap_or(DEFAULT_MAX_RETRIES);
+    let runs_once = max_retries == 0;
     let plain = options.is_plain() && method.defaults.is_one_cpu() && caller.is_none();
     let settled = if plain {
         None
     } else {
-        let settled = task_shape(method, &options)
-            .and_then(|resources| options.terms.settle(resources, caller.as_ref()));
+        let settled = task_shape(method, &options).and_then(|resources| {
+            options
+                .terms
+                .settle(resources, caller.as_ref(), &runtime.env, runs_once)
+        });
         match settled {
             Ok(settled) => Some(settled),
             Err(failure) => return runtime.failed(method, failure),
@@ -204,6 +220,9 @@ pub fn submit_task(method: &'static Method, options: TaskOptions, mut args: Args
     let (shape, inside) = settled
         .map(|settled| (settled.shape, settled.inside))
         .unzip();
+    let resources = shape
+        .as_ref()
+        .map(|shape: &Shape| Box::new(shape.resources.clone()));
     let (dependencies, nested) = references(&args);
     let parent = running.as_ref().map(|running| running.task);
     let payload = Arc::new(Payload {
@@ -215,19 +234,13 @@ pub fn submit_task(method: &'static Method, options: TaskOptions, mut args: Args
         backpressure,
         group: 0,
         inside: inside.flatten(),
+        resources,
     });
-    let max_retries = options
-        .max_retries
-        .or(method.defaults.max_retries)
-        .unwrap_or(DEFAULT_MAX_RETRIES);
-    let retry_failures = options
-        .retry_exceptions
-        .or(method.defaults.retry_exceptions)
-        .unwrap_or(false);
+    let retry_failures = retry_on(method, options.retry_exceptions);
     let (task, token, fullest) = runtime.with_core(|core, now| {
         let fullest = core.fullest_peer(PEER_QUEUE_BYTES_MAX);
         let shape = match &shape {
-            None => core.one_cpu(),
+            None => core.one_cpu(runs_once),
             Some(shape) => core.shape_id(shape),
         };
         let task = core.owner.submit_task(
@@ -285,6 +298,7 @@ pub fn submit_call(actor: &ActorRef, method: &'static Method, mut args: Args) ->
         backpressure,
         group,
         inside: None,
+        resources: None,
     });
     let max_task_retries = options
         .max_retries
@@ -299,10 +313,7 @@ pub fn submit_call(actor: &ActorRef, method: &'static Method, mut args: Args) ->
                 dependencies: &dependencies,
                 nested: &nested,
                 max_task_retries,
-                retry_failures: options
-                    .retry_exceptions
-                    .or(method.defaults.retry_exceptions)
-                    .unwrap_or(false),
+                retry_failures: retry_on(method, options.retry_exceptions.clone()),
                 is_ordered: actor.is_ordered(),
                 max_pending: actor.max_pending_calls(),
                 parent,
@@ -375,9 +386,13 @@ fn try_create(
     let memory = options.memory.or(defaults.memory);
     // Without explicit CPUs an actor is placed like a task and then runs beside others.
     let shape = shape_of(num_cpus.unwrap_or(1.0), gpus, memory, &resources)?;
+    let max_restarts = options.max_restarts.or(defaults.max_restarts).unwrap_or(0);
     let running = context::current();
     let caller = runtime.inside(running.as_ref());
-    let Settled { shape, inside } = options.terms.settle(shape, caller.as_ref())?;
+    let Settled { shape, inside } =
+        options
+            .terms
+            .settle(shape, caller.as_ref(), &runtime.env, max_restarts == 0)?;
     let Shape {
         resources: shape,
         placement,
@@ -412,6 +427,7 @@ fn try_create(
         max_concurrency,
         chain,
         inside,
+        running: running_shape.clone(),
         settled: None,
         has_no_handles: false,
     };
@@ -428,7 +444,7 @@ fn try_create(
         running: running_shape,
         placement,
         job: runtime.job(),
-        max_restarts: options.max_restarts.or(defaults.max_restarts).unwrap_or(0),
+        max_restarts,
         get_if_exists: options.get_if_exists,
         detached: options.detached,
         recipe: None,

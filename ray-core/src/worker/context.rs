@@ -8,7 +8,10 @@ use std::{
     },
 };
 
-use ray_engine::ids::{ActorId, TaskId};
+use ray_engine::{
+    ids::{ActorId, TaskId},
+    resources::Resources,
+};
 
 use crate::placement_group::Inside;
 
@@ -19,11 +22,15 @@ pub(crate) struct Running {
     pub(crate) attempt: u32,
     pub(crate) function: &'static str,
     pub(crate) actor: Option<ActorId>,
+    /// Which life of the actor this is, from 0.
+    pub(crate) incarnation: u64,
     pub(crate) chain: Arc<[ActorId]>,
     /// The GPUs of a task's or a constructor's lease.
     pub(crate) devices: Arc<[u32]>,
     /// The placement group of a task's or a constructor's lease.
     pub(crate) inside: Option<Arc<Inside>>,
+    /// What a task holds of its node; `None` for one CPU.
+    pub(crate) resources: Option<Arc<Resources>>,
     pub(crate) cancelled: Arc<AtomicBool>,
 }
 

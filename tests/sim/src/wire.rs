@@ -242,6 +242,7 @@ pub enum Message {
     CreateGroup(u64, Box<GroupSpec>),
     RemoveGroup(GroupId),
     GroupReply(u64, Result<(), Failure>),
+    MakeRoom(Vec<Resources>),
     PrepareBundles(GroupId, u64, Vec<(u32, Resources)>),
     BundlesPrepared(GroupId, u64),
     CommitBundles(GroupId, u64),

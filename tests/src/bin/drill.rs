@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ray_core::{
-    Amount, Config, Error, PlacementStrategy, Resources,
+    Amount, Config, Error, Lifetime, PlacementGroup, PlacementStrategy, Resources,
     daemon::{Daemon, HeadConfig, NodeConfig, NodeOptions},
     placement_group,
     prelude::*,
@@ -169,6 +169,16 @@ fn run(what: &str) -> Result<(), Error> {
             group.ready().get()?;
             // An error is an end too.
             let _ended = std::io::stdin().read_line(&mut String::new());
+        }
+        // Leaves a group behind that has a name and holds a CPU.
+        "pool" => {
+            let cpu = Resources::new().with(Resources::CPU, Amount::ONE);
+            let pool = PlacementGroup::options()
+                .name("pool")
+                .namespace("shared")
+                .lifetime(Lifetime::Detached);
+            let pool = pool.create(&[cpu], PlacementStrategy::Pack)?;
+            pool.ready().get()?;
         }
         "output" => {
             let task = speak::remote("hello").get()?;

@@ -9,7 +9,7 @@ use super::{
     tasks::{Kind, Stage, Task},
 };
 use crate::{
-    failure::Failure,
+    failure::{Failure, RetryOn},
     ids::{ActorId, ObjectId, ProcessId, TaskId},
     planted::{Bug, is_planted},
     time::Time,
@@ -27,8 +27,8 @@ pub struct CallSubmit<'a, P> {
     pub nested: &'a [ObjectId],
     /// Tries after a crash of the actor; negative for no limit.
     pub max_task_retries: i32,
-    /// Whether a failure of user code uses up a retry instead of ending the call.
-    pub retry_failures: bool,
+    /// Which failures of user code use up a retry instead of ending the call.
+    pub retry_failures: RetryOn,
     /// Whether later calls wait while this one waits for its arguments.
     pub is_ordered: bool,
     /// How many calls of this process may be pending at the actor; 0 for no limit.
@@ -106,6 +106,8 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             returns: submit.returns,
             attempt: 0,
             retries_left: submit.max_task_retries,
+            may_rerun: submit.max_task_retries != 0,
+            oom_deaths: 0,
             retry_failures: submit.retry_failures,
             held: SmallVec::new(),
             arguments: 0,

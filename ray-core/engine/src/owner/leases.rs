@@ -30,6 +30,8 @@ pub(super) struct Lease {
     /// Tasks sent and not ended, the running one first.
     pub(super) in_flight: VecDeque<u64>,
     pub(super) is_recalled: bool,
+    /// Whether the worker runs nothing more and ends once it is given back.
+    pub(super) retires: bool,
     /// Whether the worker's task blocks or takes long: nothing is sent behind it.
     pub(super) is_blocked: bool,
     pub(super) idle_since: Option<Time>,
@@ -179,13 +181,43 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             self.shapes[lease.shape.0 as usize]
                 .leases
                 .retain(|other| *other != id);
-            self.commands.push_back(Command::ReturnLease { lease: id });
+            self.commands.push_back(match lease.retires {
+                true => Command::RetireWorker { lease: id },
+                false => Command::ReturnLease { lease: id },
+            });
         }
     }
 
-    /// Gives leases back that have been idle for long.
+    /// Gives every lease back, for a process that needs none any more.
+    pub(super) fn give_back_all(&mut self) {
+        let mut held = self.leases.keys().copied().collect::<Vec<_>>();
+        held.sort_unstable();
+        for lease in held {
+            self.give_back(lease);
+        }
+    }
+
+    /// A worker runs nothing after the call that it is about to answer: what was sent behind that one comes
+    /// back unstarted, and the lease is given back for the worker to end.
+    pub fn on_worker_retires(&mut self, worker: ProcessId, now: Time) {
+        self.now = now;
+        let mut held = Vec::new();
+        for (id, lease) in &mut self.leases {
+            if lease.worker == worker {
+                lease.is_recalled = true;
+                lease.retires = true;
+                held.push(*id);
+            }
+        }
+        for lease in held {
+            self.give_back_recalled(lease);
+        }
+    }
+
+    /// Gives leases back that have been idle for long, and tries tasks again for which there was no memory.
     pub fn on_timeout(&mut self, now: Time) {
         self.now = now;
+        self.resume_delayed(now);
         while let Some((since, id)) = self.idle.front().copied() {
             if now.since(since).as_nanos() < u128::from(self.limits.idle_nanos) {
                 return;
@@ -236,6 +268,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
                 shape,
                 in_flight: VecDeque::new(),
                 is_recalled: false,
+                retires: false,
                 is_blocked: false,
                 idle_since: None,
             },
@@ -302,6 +335,8 @@ impl<P: Clone, V: Clone> Owner<P, V> {
                 let was_running = position == 0;
                 if task.is_cancelled {
                     self.fail_task(index, &Arc::new(Failure::Cancelled));
+                } else if was_running && matches!(failure, Failure::OutOfMemory(_)) {
+                    self.on_out_of_memory(index, failure, now);
                 } else if was_running && task.retries_left == 0 {
                     let mut failure = failure.clone();
                     if let Failure::WorkerCrashed(exit) = &mut failure {

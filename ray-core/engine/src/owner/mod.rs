@@ -21,6 +21,7 @@ mod calls;
 mod facts;
 mod leases;
 mod locations;
+mod memory;
 mod near;
 mod object;
 mod outcomes;
@@ -76,6 +77,8 @@ pub struct Limits {
     pub pending_warned: u64,
     /// Arguments of fewer bytes on another node are brought to the task, not the task to them.
     pub near_bytes: u64,
+    /// Tries of a task after its worker was ended for want of memory; negative for no limit.
+    pub oom_retries: i32,
 }
 
 impl Default for Limits {
@@ -87,6 +90,7 @@ impl Default for Limits {
             idle_nanos: 20_000_000,
             pending_warned: 5000,
             near_bytes: 100 << 10,
+            oom_retries: -1,
         }
     }
 }
@@ -104,6 +108,8 @@ pub enum Command<V> {
     CancelLeaseRequest { request: RequestId },
     /// Give the right to a worker back.
     ReturnLease { lease: LeaseId },
+    /// Give it back with a worker that runs nothing more: its node ends it.
+    RetireWorker { lease: LeaseId },
     /// Send a task whose arguments are all there.
     SendTask {
         task: TaskId,
@@ -164,6 +170,8 @@ pub enum Command<V> {
     },
     /// Warn the user that so many calls of this process wait at an actor.
     WarnPending { actor: ActorId, pending: u64 },
+    /// End this process: nobody needs what it owned any more.
+    Leave,
 }
 
 /// What is known of an object.
@@ -194,6 +202,8 @@ pub struct Owner<P, V> {
     leases: FxHashMap<LeaseId, Lease>,
     /// Leases without work and since when, oldest first; stale entries are skipped.
     idle: VecDeque<(Time, LeaseId)>,
+    /// Tasks that wait until there may be memory for them.
+    delayed: BTreeSet<(Time, u64)>,
     actors: FxHashMap<ActorId, ActorQueue>,
     streams: FxHashMap<u64, Stream>,
     locations: Locations,
@@ -202,6 +212,8 @@ pub struct Owner<P, V> {
     borrowers: FxHashSet<ProcessId>,
     /// Processes that are gone; an id is never used twice.
     dead: FxHashSet<ProcessId>,
+    /// Whether the process ends once nobody needs it.
+    is_retiring: bool,
     commands: VecDeque<Command<V>>,
 }
 
@@ -220,25 +232,45 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             shapes: Vec::new(),
             leases: FxHashMap::default(),
             idle: VecDeque::new(),
+            delayed: BTreeSet::new(),
             actors: FxHashMap::default(),
             streams: FxHashMap::default(),
             locations: Locations::default(),
             near: Near::default(),
             borrowers: FxHashSet::default(),
             dead: FxHashSet::default(),
+            is_retiring: false,
             commands: VecDeque::new(),
         }
     }
 
     /// Returns the next wish.
     pub fn poll_command(&mut self) -> Option<Command<V>> {
+        if self.commands.is_empty() && self.is_retiring && !self.is_needed() {
+            // What is only kept for later would end with this process.
+            self.give_back_all();
+            self.commands.push_back(Command::Leave);
+            self.is_retiring = false;
+        }
         self.commands.pop_front()
+    }
+
+    /// Returns whether somebody needs what this process submitted or owns.
+    pub fn is_needed(&self) -> bool {
+        self.pending_tasks() > 0 || self.owned_objects() > 0
+    }
+
+    /// The process runs nothing more: it wishes to end as soon as nobody needs it.
+    pub fn retire(&mut self) {
+        self.is_retiring = true;
     }
 
     /// Returns when [`Owner::on_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Time> {
-        let (since, _) = self.idle.front()?;
-        Some(Time(since.0 + self.limits.idle_nanos))
+        let idle = self.idle.front();
+        let idle = idle.map(|(since, _)| Time(since.0 + self.limits.idle_nanos));
+        let delayed = self.delayed.first().map(|(due, _)| *due);
+        idle.into_iter().chain(delayed).min()
     }
 
     /// Takes `count` indexes of this owner; the first is returned.
@@ -251,6 +283,11 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     /// Returns what a call needs to be sent.
     pub fn payload(&self, task: TaskId) -> Option<&P> {
         self.tasks.get(task.index).map(|task| &task.payload)
+    }
+
+    /// Changes how often a task is tried again after its worker was ended for want of memory.
+    pub fn set_oom_retries(&mut self, retries: i32) {
+        self.limits.oom_retries = retries;
     }
 
     /// Returns how many tasks and calls have not ended.

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::{Command, Owner, ShapeId, object::Owned};
 use crate::{
-    failure::Failure,
+    failure::{Failure, RetryOn},
     ids::{ActorId, LeaseId, ObjectId, ProcessId, TaskId},
     planted::{Bug, is_planted},
     time::Time,
@@ -24,8 +24,8 @@ pub struct TaskSubmit<'a, P> {
     pub nested: &'a [ObjectId],
     /// Tries after a crash of the worker; negative for no limit.
     pub max_retries: i32,
-    /// Whether a failure of user code uses up a retry instead of ending the task.
-    pub retry_failures: bool,
+    /// Which failures of user code use up a retry instead of ending the task.
+    pub retry_failures: RetryOn,
     /// The task that submits it.
     pub parent: Option<TaskId>,
     /// What it needs to be sent.
@@ -37,7 +37,11 @@ pub(super) struct Task<P> {
     pub(super) returns: u16,
     pub(super) attempt: u32,
     pub(super) retries_left: i32,
-    pub(super) retry_failures: bool,
+    /// Whether it may run again when its worker dies, however often it has.
+    pub(super) may_rerun: bool,
+    /// How often its worker was ended for want of memory.
+    pub(super) oom_deaths: u32,
+    pub(super) retry_failures: RetryOn,
     /// Its arguments, then the references inside them.
     pub(super) held: SmallVec<[ObjectId; 1]>,
     /// How many of those are arguments.
@@ -76,6 +80,8 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             returns: submit.returns,
             attempt: 0,
             retries_left: submit.max_retries,
+            may_rerun: submit.max_retries != 0,
+            oom_deaths: 0,
             retry_failures: submit.retry_failures,
             held: SmallVec::new(),
             arguments: 0,
@@ -201,10 +207,11 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             return;
         }
         let kind = found.kind;
-        let retries = found.retry_failures
-            && found.retries_left != 0
+        let retries = found.retries_left != 0
             && !found.is_cancelled
-            && matches!(outcome, Err(Failure::Task(_)));
+            && outcome
+                .as_ref()
+                .is_err_and(|failure| found.retry_failures.covers(failure));
         if retries {
             found.attempt += 1;
             found.retries_left -= i32::from(found.retries_left > 0);

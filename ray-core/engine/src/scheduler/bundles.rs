@@ -112,6 +112,31 @@ impl NodeScheduler {
         Ok(())
     }
 
+    /// A placement group waits for room: leases of tasks go back as soon as nothing runs under them, which is at
+    /// once when their holders only keep them for what comes next.
+    pub fn make_room(&mut self, bundles: &[Resources], _now: Time) {
+        let mut left = self.pool.clone();
+        let mut leases = self.leases.iter_mut().filter(|(_, lease)| {
+            lease.actor.is_none() && lease.source.bundle.is_none() && !lease.held.is_empty()
+        });
+        for bundle in bundles {
+            while !left.fits(bundle) {
+                let Some((id, lease)) = leases.next() else {
+                    return;
+                };
+                left.give(&lease.held, &lease.source.devices);
+                if !lease.is_recalled {
+                    lease.is_recalled = true;
+                    self.commands.push_back(Command::RecallLease {
+                        requester: lease.requester,
+                        lease: *id,
+                    });
+                }
+            }
+            left.take(bundle);
+        }
+    }
+
     /// The control process makes an attempt final; saying so again changes nothing.
     ///
     /// # Errors

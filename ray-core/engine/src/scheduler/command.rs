@@ -2,6 +2,7 @@
 
 use super::terms::{Arrival, Notice};
 use crate::{
+    env::RuntimeEnv,
     failure::Failure,
     ids::{ActorId, GroupId, JobId, LeaseId, ProcessId, RequestId},
     resources::Resources,
@@ -75,6 +76,8 @@ pub enum Command {
         job: JobId,
         /// The GPUs that it sees for its life, in ascending order.
         gpus: Vec<u32>,
+        /// What it is started with.
+        env: RuntimeEnv,
     },
     /// Ask the holder to give a lease back soon.
     RecallLease {

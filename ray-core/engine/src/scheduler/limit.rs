@@ -1,10 +1,10 @@
 //! How many worker processes there are at most, and what happens when nobody there can go on.
 //!
 //! Processes that host actors do not count: an actor may idle for as long as it likes, and must not keep
-//! tasks from running. At the limit an idle process of other work makes place. When every process that
-//! counts waits for results of others, an actor may yet have the answer: as long as one is there the
-//! limit gives way, by one process at a time after a delay that doubles. Without one nobody would ever
-//! run the rest, and it is refused.
+//! tasks from running. Nor do those that only wait for what they own to be done with. At the limit an idle process of
+//! other work makes place. When every process that counts waits for results of others, an actor may yet have the
+//! answer: as long as one is there the limit gives way, by one process at a time after a delay that doubles.
+//! Without one nobody would ever run the rest, and it is refused.
 
 use std::time::Duration;
 
@@ -29,8 +29,10 @@ impl NodeScheduler {
     pub(super) fn room_for_workers(&self, actors: usize) -> usize {
         let counted = self
             .workers
-            .keys()
-            .filter(|process| !self.hosts_actor(**process))
+            .iter()
+            .filter(|(process, worker)| {
+                worker.state != WorkerState::Retired && !self.hosts_actor(**process)
+            })
             .count();
         // Those of the actors count until the actors have them.
         (self.workers_allowed() + actors).saturating_sub(counted + self.spawning.len())
@@ -55,7 +57,7 @@ impl NodeScheduler {
         for (process, worker) in &self.workers {
             if self.hosts_actor(*process) {
                 has_actor = true;
-            } else {
+            } else if worker.state != WorkerState::Retired {
                 goes_on |= worker.blocked == 0;
             }
         }

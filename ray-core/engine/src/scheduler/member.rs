@@ -119,6 +119,8 @@ impl NodeScheduler {
             bundle: demand.bundle,
             strategy: demand.strategy,
             locality: demand.locality,
+            env: demand.env,
+            runs_once: demand.runs_once,
         };
         let request = Request {
             requester,
@@ -272,6 +274,8 @@ impl NodeScheduler {
                 actor,
                 bundle: waiting.terms.bundle,
                 origin: self.member.as_ref().map(|member| member.config.node),
+                env: waiting.terms.env,
+                runs_once: waiting.terms.runs_once,
             };
             Notice::Spill {
                 requester,

@@ -11,10 +11,12 @@ pub mod cluster;
 mod command;
 mod limit;
 mod member;
+mod memory;
 mod placements;
 pub mod policy;
 mod pool;
 mod report;
+mod retired;
 mod schedule;
 mod sharing;
 mod terms;
@@ -36,6 +38,7 @@ pub use placements::{Placements, Shared};
 pub use terms::{Arrival, MemberConfig, Notice, SpillReason};
 
 use crate::{
+    env::RuntimeEnv,
     ids::{ActorId, GroupId, JobId, LeaseId, ProcessId, RequestId},
     planted::{Bug, is_planted},
     resources::Resources,
@@ -48,6 +51,8 @@ enum WorkerState {
     Idle(Time),
     Leased(LeaseId),
     Stopping,
+    /// It runs nothing more and ends once nobody needs what it owns.
+    Retired,
 }
 
 struct Worker {
@@ -55,6 +60,8 @@ struct Worker {
     job: JobId,
     /// The GPUs that it sees; it runs only what is granted just these.
     gpus: Vec<u32>,
+    /// What it was started with; it runs only what asks for just this.
+    env: RuntimeEnv,
     state: WorkerState,
     /// How many of its calls block.
     blocked: u32,
@@ -99,7 +106,7 @@ pub struct NodeScheduler {
     requests: VecDeque<Request>,
     next_lease: u64,
     /// Workers asked for and not yet named, in the order in which they were.
-    spawning: VecDeque<(JobId, Vec<u32>)>,
+    spawning: VecDeque<(JobId, Vec<u32>, RuntimeEnv)>,
     failed_starts: u32,
     /// Jobs that are over and have actors here that live on.
     ended_jobs: BTreeSet<JobId>,

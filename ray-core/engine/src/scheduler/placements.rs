@@ -7,7 +7,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::{Arrival, LeaseKind, NodeScheduler};
+use super::{Arrival, NodeScheduler};
 use crate::{
     ids::{JobId, ProcessId, RequestId},
     planted::{Bug, is_planted},
@@ -94,8 +94,13 @@ impl Placements {
                     && (scheduler.waiting_requests() < LOCAL_QUEUE_MAX
                         || scheduler.available().covers(shape))));
         if is_local {
-            let kind = LeaseKind::Task;
-            scheduler.request_lease(requester, request, job, shape.clone(), kind, now);
+            let demand = Demand {
+                job,
+                env: placement.env.clone(),
+                runs_once: placement.runs_once,
+                ..Demand::task(shape.clone())
+            };
+            scheduler.request(requester, request, demand, Arrival::Local, now);
         }
         !is_local
     }

@@ -1,7 +1,8 @@
 //! Which request gets which worker, who is started for the rest and what is recalled for it.
 //!
 //! A worker sees the same GPUs for its whole life, since a running process cannot be told of others. So a
-//! worker fits a request when it has the job's code and sees just the GPUs that the request would hold.
+//! worker fits a request when it has the job's code, was started with the environment that is asked for, and sees
+//! just the GPUs that the request would hold.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -10,6 +11,7 @@ use super::{
     pool::Pool,
 };
 use crate::{
+    env::RuntimeEnv,
     ids::{JobId, LeaseId, ProcessId},
     resources::{Amount, Resources},
     spec::DeviceShare,
@@ -52,7 +54,7 @@ impl NodeScheduler {
             }
             let suitable = self.suitable(&request, &idle);
             let Some((position, devices)) = suitable.filter(|_| !is_task || room > 0) else {
-                if is_plain && self.is_worker_coming(request.job) {
+                if is_plain && self.is_worker_coming(&request) {
                     let left = left.get_or_insert_with(|| self.pool.clone());
                     left.take(&request.shape);
                 }
@@ -73,13 +75,19 @@ impl NodeScheduler {
         self.recall();
     }
 
-    /// Returns whether a worker with the code of a job is on its way, or may be started.
-    fn is_worker_coming(&self, job: JobId) -> bool {
-        let is_starting =
-            |worker: &super::Worker| worker.job == job && worker.state == WorkerState::Starting;
+    /// Returns whether a worker for a request is on its way, or may be started.
+    fn is_worker_coming(&self, request: &Request) -> bool {
+        let is_alike =
+            |job: JobId, env: &RuntimeEnv| job == request.job && *env == request.terms.env;
+        let is_starting = |worker: &super::Worker| {
+            worker.state == WorkerState::Starting && is_alike(worker.job, &worker.env)
+        };
         self.room_for_workers(0) > 0
             || self.workers.values().any(is_starting)
-            || self.spawning.iter().any(|(of, _)| *of == job)
+            || self
+                .spawning
+                .iter()
+                .any(|(job, _, env)| is_alike(*job, env))
     }
 
     /// Returns the pool that a request draws from now.
@@ -104,8 +112,11 @@ impl NodeScheduler {
         let find = |is_meant: &dyn Fn(&[u32]) -> bool| {
             idle.iter().rposition(|(_, process)| {
                 let worker = self.workers.get(process);
-                worker.is_some_and(|worker| worker.job == request.job && is_meant(&worker.gpus))
-                    && !request.is_from(*process)
+                worker.is_some_and(|worker| {
+                    worker.job == request.job
+                        && worker.env == request.terms.env
+                        && is_meant(&worker.gpus)
+                }) && !request.is_from(*process)
             })
         };
         let devices = pool.devices_for(&request.shape)?;
@@ -141,6 +152,7 @@ impl NodeScheduler {
             bundle,
             devices: devices.clone(),
             since: now,
+            runs_once: terms.runs_once,
         };
         let actor = match kind {
             LeaseKind::Task => None,
@@ -179,7 +191,7 @@ impl NodeScheduler {
     fn spawn_for(&mut self, lacks_worker: &[bool], now: Time) {
         // Only as many as the free resources can really run at once.
         let mut pools = BTreeMap::new();
-        let mut wanted = BTreeMap::<(JobId, Vec<u32>), Wanted>::new();
+        let mut wanted = BTreeMap::<(JobId, Vec<u32>, RuntimeEnv), Wanted>::new();
         for (request, _) in self
             .requests
             .iter()
@@ -199,7 +211,8 @@ impl NodeScheduler {
             });
             if let Some(devices) = devices {
                 let gpus = devices.iter().map(|share| share.index).collect();
-                let wanted = wanted.entry((request.job, gpus)).or_default();
+                let kind = (request.job, gpus, request.terms.env.clone());
+                let wanted = wanted.entry(kind).or_default();
                 match request.kind {
                     LeaseKind::Task => wanted.tasks += 1,
                     LeaseKind::Actor { .. } => wanted.actors += 1,
@@ -208,22 +221,24 @@ impl NodeScheduler {
         }
         self.is_short = false;
         let actors = wanted.values().map(|wanted| wanted.actors).sum();
-        for ((job, gpus), wanted) in wanted {
-            let is_alike = |of: JobId, sees: &[u32]| of == job && *sees == *gpus;
+        for ((job, gpus, env), wanted) in wanted {
+            let is_alike = |of: JobId, sees: &[u32], has: &RuntimeEnv| {
+                of == job && *sees == *gpus && *has == env
+            };
             let is_starting = |worker: &&super::Worker| worker.state == WorkerState::Starting;
             let starting = self.workers.values().filter(is_starting);
             let starting = starting
-                .filter(|worker| is_alike(worker.job, &worker.gpus))
+                .filter(|worker| is_alike(worker.job, &worker.gpus, &worker.env))
                 .count()
                 + self
                     .spawning
                     .iter()
-                    .filter(|(of, sees)| is_alike(*of, sees))
+                    .filter(|(of, sees, has)| is_alike(*of, sees, has))
                     .count();
             let room = self.room_for_workers(actors);
             let lacking = (wanted.tasks + wanted.actors).saturating_sub(starting);
             for _ in 0..lacking.min(room) {
-                self.spawn(job, gpus.clone());
+                self.spawn(job, gpus.clone(), env.clone());
             }
             self.is_short |= room < lacking;
         }

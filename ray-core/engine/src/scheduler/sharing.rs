@@ -44,6 +44,8 @@ impl NodeScheduler {
                     strategy: request.terms.strategy,
                     locality: request.terms.locality,
                     actor,
+                    env: request.terms.env,
+                    runs_once: request.terms.runs_once,
                     ..Demand::default()
                 };
                 taken.push((request.requester, request.request, demand));

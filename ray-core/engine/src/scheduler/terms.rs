@@ -7,6 +7,7 @@ use super::{
     bundles::{BUNDLE_LEASE, BundleKey},
 };
 use crate::{
+    env::RuntimeEnv,
     ids::{NodeId, ProcessId, RequestId},
     spec::{BundleRef, Demand, DeviceShare, Labels, Strategy},
     time::Time,
@@ -113,6 +114,8 @@ pub(super) struct Terms {
     pub(super) bundle: Option<BundleRef>,
     pub(super) strategy: Strategy,
     pub(super) locality: Vec<(NodeId, u64)>,
+    pub(super) env: RuntimeEnv,
+    pub(super) runs_once: bool,
 }
 
 impl Terms {
@@ -138,4 +141,6 @@ pub(super) struct Source {
     pub(super) bundle: Option<BundleKey>,
     pub(super) devices: Vec<DeviceShare>,
     pub(super) since: Time,
+    /// Whether what runs under it is lost when its process ends.
+    pub(super) runs_once: bool,
 }

@@ -1,7 +1,10 @@
 //! Worker processes: their start, their blocks, their end.
 
-use super::{Command, NodeScheduler, Worker, WorkerState};
+use std::collections::VecDeque;
+
+use super::{Command, NodeScheduler, Request, Worker, WorkerState};
 use crate::{
+    env::RuntimeEnv,
     failure::Failure,
     ids::{JobId, ProcessId},
     resources::Resources,
@@ -28,27 +31,29 @@ impl NodeScheduler {
     }
 
     /// Starts workers before anybody asks.
-    pub fn prestart(&mut self, job: JobId, count: usize, _now: Time) {
+    pub fn prestart(&mut self, job: JobId, env: &RuntimeEnv, count: usize, _now: Time) {
         for _ in 0..count {
-            self.spawn(job, Vec::new());
+            self.spawn(job, Vec::new(), env.clone());
         }
     }
 
-    pub(super) fn spawn(&mut self, job: JobId, gpus: Vec<u32>) {
-        self.spawning.push_back((job, gpus.clone()));
-        self.commands.push_back(Command::SpawnWorker { job, gpus });
+    pub(super) fn spawn(&mut self, job: JobId, gpus: Vec<u32>, env: RuntimeEnv) {
+        self.spawning.push_back((job, gpus.clone(), env.clone()));
+        self.commands
+            .push_back(Command::SpawnWorker { job, gpus, env });
     }
 
     /// The process that the oldest spawn command of the job led to.
     pub fn on_spawn_started(&mut self, process: ProcessId, job: JobId, _now: Time) {
-        let asked = self.spawning.iter().position(|(other, _)| *other == job);
+        let asked = self.spawning.iter().position(|(other, ..)| *other == job);
         let asked = asked.and_then(|position| self.spawning.remove(position));
-        let gpus = asked.map_or_else(Vec::new, |(_, gpus)| gpus);
+        let (_, gpus, env) = asked.unwrap_or_default();
         self.workers.insert(
             process,
             Worker {
                 job,
                 gpus,
+                env,
                 state: WorkerState::Starting,
                 blocked: 0,
             },
@@ -72,6 +77,24 @@ impl NodeScheduler {
                         The worker logs in the run directory say more";
             self.refuse(request, Failure::System(text.into()));
         }
+    }
+
+    /// The environment that a worker was to be started with cannot be had on this node: who waits for one like
+    /// it is refused.
+    pub fn on_env_failed(&mut self, process: ProcessId, failure: Failure, now: Time) {
+        let Some(worker) = self.workers.remove(&process) else {
+            return;
+        };
+        let is_meant =
+            |waiting: &Request| waiting.job == worker.job && waiting.terms.env == worker.env;
+        let (refused, rest): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.requests)
+            .into_iter()
+            .partition(is_meant);
+        self.requests = rest;
+        for request in refused {
+            self.refuse(request, failure.clone());
+        }
+        self.schedule(now);
     }
 
     /// A worker is connected and idle.
@@ -112,7 +135,7 @@ impl NodeScheduler {
                 }
             }
             WorkerState::Starting => return self.on_failed_start(now),
-            WorkerState::Idle(_) | WorkerState::Stopping => {}
+            WorkerState::Idle(_) | WorkerState::Stopping | WorkerState::Retired => {}
         }
         self.schedule(now);
     }

@@ -126,6 +126,7 @@ impl Runtime {
                 meta.devices.into()
             },
             inside: meta.inside.map(|inside| Arc::new(*inside)),
+            resources: meta.resources.map(|resources| Arc::new(*resources)),
             call: failure.map_or_else(|| Ok(Call::new(body, args, inline_limit)), Err),
             held,
             cancelled: Arc::new(AtomicBool::new(false)),

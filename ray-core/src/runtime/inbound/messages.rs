@@ -95,6 +95,7 @@ impl Runtime {
             Message::RecallLease { lease } => {
                 self.with_core(|core, now| core.owner.on_lease_recalled(lease, now))
             }
+            Message::Retires => self.with_core(|core, now| core.owner.on_worker_retires(from, now)),
             Message::HandedBack { task, attempt } => self.with_core(|core, now| {
                 core.on_call_back(from);
                 core.owner.on_task_handed_back(task, attempt, from, now);
@@ -207,10 +208,10 @@ impl Runtime {
             }
             Message::Shutdown => self.end_worker(&this, "the job ended"),
             Message::StopIdle => {
-                let is_needed = self.with_core(|core, _| {
-                    core.owner.pending_tasks() > 0 || core.owner.owned_objects() > 0
-                });
-                if is_needed {
+                let executor = self.executor.as_ref();
+                if executor.is_some_and(|executor| executor.is_retired()) {
+                    self.with_core(|core, _| core.owner.retire());
+                } else if self.with_core(|core, _| core.owner.is_needed()) {
                     self.send_to_node(Message::StayedBusy);
                 } else {
                     self.end_worker(&this, "it was idle");
@@ -271,6 +272,7 @@ impl Runtime {
             | Message::Look(LookMessage::LogRead { request, .. })
             | Message::LookupActorReply { request, .. }
             | Message::GroupReply { request, .. }
+            | Message::GroupFound { request, .. }
             | Message::SegmentsGranted { request, .. }
             | Message::Fetched { request, .. }
             | Message::Resources { request, .. }

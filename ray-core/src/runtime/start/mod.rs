@@ -138,6 +138,7 @@ fn start_driver(config: &Config) -> Result<Arc<Runtime>> {
         log_filter: filter,
         // What a submitter gave, the head knows and adds.
         env: Variables::default(),
+        oom_retries: config.oom_retries()?,
     };
     let settings = NodeSettings {
         gpus: VisibleGpus::of_this_process(),
@@ -151,6 +152,7 @@ fn start_driver(config: &Config) -> Result<Arc<Runtime>> {
         spills: is_joined,
         cache: Executables::new(run_dir.join("executables"), config.cache_limit),
         spill_dir: config.spill_folder(&run_dir)?,
+        memory: config.memory_watch()?,
     };
     let runtime = start_node(NodePlan {
         membership,
@@ -166,7 +168,9 @@ fn start_driver(config: &Config) -> Result<Arc<Runtime>> {
         port: 0,
         life: 0,
         control: (!is_joined).then(|| ControlRole::new(Some(Duration::ZERO), random_u64(), 0)),
+        env: config.env(is_joined)?,
     })?;
+    runtime.with_core(|core, _| core.owner.set_oom_retries(spec.oom_retries));
     if is_joined {
         runtime.send_to_control(Message::JobUp { job: spec });
     }

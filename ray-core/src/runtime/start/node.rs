@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use ray_engine::{ids::JobId, scheduler::SchedulerConfig};
+use ray_engine::{env::RuntimeEnv, ids::JobId, scheduler::SchedulerConfig};
 use ray_shm::{Arena, ArenaOwner};
 
 use super::{
@@ -40,6 +40,8 @@ pub(crate) struct NodePlan {
     pub(crate) port: u16,
     /// Which life of this node it is; ids of processes and leases of different lives differ.
     pub(crate) life: u64,
+    /// What processes are started with that run what this one submits.
+    pub(crate) env: RuntimeEnv,
 }
 
 /// Bits of a process's index that count within one life of its node.
@@ -61,6 +63,7 @@ pub(crate) fn start_node(plan: NodePlan) -> Result<Arc<Runtime>> {
         patience,
         port,
         life,
+        env,
     } = plan;
     let first_index = (life % NODE_LIVES) << NODE_LIFE_BITS;
     let Membership {
@@ -151,6 +154,7 @@ pub(crate) fn start_node(plan: NodePlan) -> Result<Arc<Runtime>> {
             first_index,
             role: role.ok(),
             control,
+            env,
         })
     });
     if runtime.node_role.is_none() {

@@ -10,7 +10,10 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use ray_engine::ids::{JobId, ProcessId};
+use ray_engine::{
+    env::RuntimeEnv,
+    ids::{JobId, ProcessId},
+};
 use ray_net::{Net, NetConfig, Waiter, tls::Identity};
 use ray_shm::{Arena, Writer};
 
@@ -43,6 +46,8 @@ pub(super) struct Parts {
     pub(super) first_index: u64,
     pub(super) role: Option<NodeRole>,
     pub(super) control: Option<ControlRole>,
+    /// What processes are started with that run what this one submits.
+    pub(super) env: RuntimeEnv,
 }
 
 impl Runtime {
@@ -62,6 +67,7 @@ impl Runtime {
             first_index,
             role,
             control,
+            env,
         } = parts;
         Runtime {
             process,
@@ -71,6 +77,7 @@ impl Runtime {
             control_addr,
             advertise,
             namespace,
+            env: env.clone(),
             started: Instant::now(),
             core: Mutex::new(Core::new(
                 process,
@@ -78,6 +85,7 @@ impl Runtime {
                 control_process,
                 net.clone(),
                 arena.clone(),
+                env,
             )),
             dropped: Mutex::default(),
             mail: Mutex::default(),

@@ -76,7 +76,9 @@ fn start_worker() -> Result<Arc<Runtime>> {
         first_index: 0,
         role: None,
         control: None,
+        env: given.env,
     }));
+    runtime.with_core(|core, _| core.owner.set_oom_retries(given.oom_retries));
     inbound.attach(&runtime);
     CURRENT.store(Some(runtime.clone()));
     clock::start(&runtime).map_err(|error| system("could not start a thread")(&error))?;

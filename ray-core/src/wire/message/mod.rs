@@ -15,7 +15,7 @@ use ray_engine::{
     failure::{ExitKind, Failure, WorkerExit},
     ids::{ActorId, GroupId, JobId, LeaseId, NodeId, ObjectId, ProcessId, TaskId},
     resources::Resources,
-    spec::{Demand, NodeReport, Placement, PlacementStrategy},
+    spec::{Demand, NodeReport, Placement},
 };
 use rkyv::{Archive, Deserialize, Serialize, rancor};
 
@@ -25,8 +25,8 @@ pub(crate) use self::{
     reunion::ReunionMessage,
 };
 use super::{
-    ActorCreation, ActorStatus, FetchFor, JobSpec, Location, NodeRow, Recipe, StoreRow, WaitStep,
-    WantedObject, WorkerRow,
+    ActorCreation, ActorStatus, FetchFor, GroupCreation, JobSpec, Location, NodeRow, Recipe,
+    StoreRow, WaitStep, WantedObject, WorkerRow,
 };
 use crate::actor::CallLimits;
 
@@ -93,6 +93,10 @@ pub(crate) enum Message {
     ReturnLease {
         lease: LeaseId,
     },
+    /// The same with a worker that runs nothing more: the node ends it.
+    RetireWorker {
+        lease: LeaseId,
+    },
     // The node answers.
     LeaseGranted {
         request: u64,
@@ -133,6 +137,8 @@ pub(crate) enum Message {
         failure: Failure,
     },
     // An executor tells the owner.
+    /// It runs nothing after the call whose end follows.
+    Retires,
     HandedBack {
         task: TaskId,
         attempt: u32,
@@ -249,10 +255,16 @@ pub(crate) enum Message {
     // Placement groups.
     CreateGroup {
         request: u64,
-        group: GroupId,
-        bundles: Vec<Resources>,
-        strategy: PlacementStrategy,
-        job: JobId,
+        creation: GroupCreation,
+    },
+    LookupGroup {
+        request: u64,
+        namespace: String,
+        name: String,
+    },
+    GroupFound {
+        request: u64,
+        outcome: Result<(GroupId, Vec<Resources>), Failure>,
     },
     RemoveGroup {
         request: u64,
@@ -261,6 +273,10 @@ pub(crate) enum Message {
     GroupReply {
         request: u64,
         outcome: Result<(), Failure>,
+    },
+    /// A group waits: the node calls back what work there only keeps for later, for these bundles.
+    MakeRoom {
+        bundles: Vec<Resources>,
     },
     Bundles(BundleMessage),
     Collective(CollectiveMessage),

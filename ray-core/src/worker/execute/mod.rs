@@ -23,6 +23,7 @@ use ray_engine::{
     failure::Failure,
     groups::GroupQueue,
     ids::{ActorId, ProcessId, TaskId},
+    resources::{Amount, Resources},
 };
 use ray_net::{Peer, Waiter};
 use rustc_hash::FxHashMap;
@@ -57,6 +58,8 @@ pub(crate) struct Execution {
     pub(crate) devices: Arc<[u32]>,
     /// The placement group of the lease.
     pub(crate) inside: Option<Arc<Inside>>,
+    /// What a task or a constructor's actor holds of its node; `None` for one CPU.
+    pub(crate) resources: Option<Arc<Resources>>,
     /// The decoded arguments, or why they cannot be used.
     pub(crate) call: Result<Call, Failure>,
     /// The references that came with the arguments, held while the call runs.
@@ -102,6 +105,7 @@ pub(crate) struct Executor {
 struct Held {
     gpus: Arc<[u32]>,
     inside: Option<Arc<Inside>>,
+    resources: Option<Arc<Resources>>,
 }
 
 pub(super) struct State {
@@ -117,6 +121,10 @@ pub(super) struct State {
     /// What has run.
     events: Events,
     stopping: Option<Stop>,
+    /// How often functions ran that a worker may run only so often, by their ids.
+    runs: FxHashMap<u64, u32>,
+    /// Whether one of them ran as often as it may: nothing more is run here.
+    is_retired: bool,
 }
 
 pub(super) struct RunningCall {
@@ -155,6 +163,8 @@ impl Executor {
                 waits: Vec::new(),
                 events: Events::new(),
                 stopping: None,
+                runs: FxHashMap::default(),
+                is_retired: false,
             }),
             leader: Waiter::new(),
             actor_holds: OnceLock::new(),
@@ -179,7 +189,9 @@ impl Executor {
                         Stop::Graceful(cause) | Stop::Now(cause) => cause.clone(),
                     };
                     refused.push((execution, cause));
-                } else if is_task && (state.blocked > 0 || state.has_long_task()) {
+                } else if is_task
+                    && (state.is_retired || state.blocked > 0 || state.has_long_task())
+                {
                     back.push((execution.caller.clone(), execution.task, execution.attempt));
                 } else {
                     if execution.is_system() {
@@ -245,6 +257,21 @@ impl Executor {
         }
     }
 
+    /// Returns what a running call, or its actor, holds of its node.
+    pub(crate) fn resources_of(&self, running: &Running) -> Resources {
+        let held = match running.actor {
+            Some(_) => self
+                .actor_holds
+                .get()
+                .and_then(|held| held.resources.as_ref()),
+            None => running.resources.as_ref(),
+        };
+        match held {
+            Some(resources) => Resources::clone(resources),
+            None => Resources::new().with(Resources::CPU, Amount::ONE),
+        }
+    }
+
     /// Runs calls on this thread until the process is told to end.
     pub(crate) fn lead(self: &Arc<Self>, runtime: &Arc<Runtime>) {
         let waiter = self.leader.clone();
@@ -258,6 +285,7 @@ impl Executor {
                         self.actor_holds.get_or_init(|| Held {
                             gpus: execution.devices.clone(),
                             inside: execution.inside.clone(),
+                            resources: execution.resources.clone(),
                         });
                         let is_async = execution.method.is_some_and(|method| {
                             matches!(&method.invoke, Invoke::Create(create)
@@ -333,6 +361,11 @@ impl Executor {
         Next::Wait
     }
 
+    /// Returns whether this process runs nothing more.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.state.lock().is_retired
+    }
+
     /// Returns whether tasks wait behind a running one.
     pub(crate) fn has_waiting(&self) -> bool {
         !self.state.lock().ready.is_empty()
@@ -378,6 +411,14 @@ impl State {
                 self.events.end(task, begun, has_failed, took);
             }
         }
+    }
+
+    /// A function of which a worker runs `limit` calls at most has run; returns whether that was the last.
+    fn count_run(&mut self, function: u64, limit: u32) -> bool {
+        let runs = self.runs.entry(function).or_default();
+        *runs += 1;
+        self.is_retired |= *runs >= limit;
+        self.is_retired
     }
 
     fn has_long_task(&self) -> bool {

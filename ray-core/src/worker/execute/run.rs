@@ -13,7 +13,7 @@ use super::{Execution, Executor, LAST_PRINTED, LOCAL_ACTOR, Stop};
 use crate::{
     __private::{Call, CallError, Invoke, Method, Results},
     runtime::Runtime,
-    wire::{CallTarget, FetchFor},
+    wire::{CallTarget, FetchFor, Message},
     worker::{
         context::{self, Running},
         items::Items,
@@ -43,6 +43,7 @@ impl Executor {
             true => FetchFor::Arguments,
             false => FetchFor::MethodArguments,
         };
+        let mut has_run = false;
         let outcome = if execution.cancelled.load(Ordering::Acquire) {
             Err(Ended::Error(CallError::Failure(Failure::Cancelled)))
         } else {
@@ -50,6 +51,7 @@ impl Executor {
                 Err(failure) => Err(Ended::Error(CallError::Failure(failure.clone()))),
                 Ok(call) => fetch_arguments(runtime, call, purpose).and_then(|()| {
                     let running = running_of(&execution, method);
+                    has_run = true;
                     context::enter(running, || {
                         guard(method.name, || self.invoke(method, call, &mut results))
                     })
@@ -59,10 +61,19 @@ impl Executor {
         let took = started.map(|started| started.elapsed());
         let exec_nanos = took.map_or(0, |took| u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
         execution.held.clear();
-        let flush = {
+        let calls_max = match is_task && has_run {
+            true => method.calls_max(&execution.devices),
+            false => 0,
+        };
+        let mut back = Vec::new();
+        let (flush, retires) = {
             let mut state = self.state.lock();
             state.end(execution.task, outcome.is_err(), took);
-            state.ready.is_empty()
+            let retires = calls_max > 0 && state.count_run(method.id, calls_max);
+            if retires {
+                back = state.take_unstarted();
+            }
+            (state.ready.is_empty(), retires)
         };
         let was_cancelled = execution.cancelled.load(Ordering::Acquire);
         let restart = matches!(outcome, Err(Ended::Panic { .. }))
@@ -78,6 +89,10 @@ impl Executor {
             Ok(()) => Ok(results.take()),
             Err(ended) => Err(self.failure_of(runtime, method.name, execution.attempt, ended)),
         };
+        if retires {
+            // It comes before the answer, so that the caller sends nothing more.
+            runtime.send_to_peer(&execution.caller, &Message::Retires);
+        }
         runtime.reply(
             &execution.caller,
             execution.task,
@@ -86,6 +101,7 @@ impl Executor {
             outcome,
             flush,
         );
+        self.send_back(runtime, back);
         if exits {
             self.stop(Stop::Now("it called exit_actor".into()), runtime);
         } else if restart {
@@ -204,18 +220,25 @@ pub(in crate::worker) enum Ended {
 }
 
 pub(in crate::worker) fn running_of(execution: &Execution, method: &'static Method) -> Running {
-    let actor = match execution.target {
-        CallTarget::Task { .. } => None,
-        CallTarget::Method { actor, .. } | CallTarget::Create { actor, .. } => Some(actor),
+    let (actor, incarnation) = match execution.target {
+        CallTarget::Task { .. } => (None, 0),
+        CallTarget::Method {
+            actor, incarnation, ..
+        }
+        | CallTarget::Create {
+            actor, incarnation, ..
+        } => (Some(actor), incarnation),
     };
     Running {
         task: execution.task,
         attempt: execution.attempt,
         function: method.name,
         actor,
+        incarnation,
         chain: execution.chain.clone(),
         devices: execution.devices.clone(),
         inside: execution.inside.clone(),
+        resources: execution.resources.clone(),
         cancelled: execution.cancelled.clone(),
     }
 }

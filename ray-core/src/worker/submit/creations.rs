@@ -6,6 +6,7 @@ use ray_engine::{
     failure::Failure,
     ids::{ActorId, ObjectId, ProcessId, TaskId},
     owner::{ActorState, ObjectState},
+    resources::Resources,
     time::Time,
 };
 use ray_net::HeaderFields;
@@ -26,6 +27,8 @@ pub(crate) struct Creation {
     pub(crate) chain: Arc<[ActorId]>,
     /// The placement group that it draws from.
     pub(crate) inside: Option<Arc<Inside>>,
+    /// What it holds of its node while it runs.
+    pub(crate) running: Resources,
     /// What the directory was told of it, once it was.
     pub(crate) settled: Option<Box<ActorCreation>>,
     /// Whether nobody holds a handle any more.
@@ -108,6 +111,7 @@ impl Core {
             (creation.args.clone(), creation.constructor, creation.class);
         let (max_concurrency, chain) = (creation.max_concurrency, creation.chain.to_vec());
         let inside = creation.inside.as_deref().cloned().map(Box::new);
+        let resources = Some(Box::new(creation.running.clone()));
         self.on_address(worker, addr);
         let Some(peer) = self.peers.get(&worker).cloned() else {
             return;
@@ -135,6 +139,7 @@ impl Core {
             chain,
             devices,
             inside,
+            resources,
         };
         let header = HeaderFields {
             kind: kind::CALL,

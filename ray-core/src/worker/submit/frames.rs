@@ -57,6 +57,7 @@ impl Core {
                 _ => Vec::new(),
             },
             inside: payload.inside.as_deref().cloned().map(Box::new),
+            resources: payload.resources.clone(),
         };
         let incarnation = match target {
             CallTarget::Method { incarnation, .. } | CallTarget::Create { incarnation, .. } => {

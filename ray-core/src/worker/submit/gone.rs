@@ -40,9 +40,10 @@ impl Core {
         self.peers.remove(&process);
         let granted = self.granted.remove(&process);
         let removed = granted.and_then(|granted| granted.group.filter(|_| granted.is_removed));
-        let failure = match exit.evicted_from.or(removed) {
-            Some(group) => Failure::PlacementGroupRemoved(group),
-            None => why.unwrap_or(Failure::WorkerCrashed(exit)),
+        let failure = match (exit.evicted_from.or(removed), exit.out_of_memory.clone()) {
+            (Some(group), _) => Failure::PlacementGroupRemoved(group),
+            (None, Some(text)) => Failure::OutOfMemory(text),
+            (None, None) => why.unwrap_or(Failure::WorkerCrashed(exit)),
         };
         self.owner.on_process_died(process, failure, now);
         self.lose_unreachable(now);

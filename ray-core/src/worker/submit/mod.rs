@@ -18,6 +18,7 @@ use std::{
 };
 
 use ray_engine::{
+    env::RuntimeEnv,
     evacuation::Evacuation,
     failure::{Failure, WorkerExit},
     ids::{ActorId, GroupId, JobId, LeaseId, NodeId, ObjectId, ProcessId, TaskId},
@@ -31,14 +32,13 @@ use smallvec::SmallVec;
 
 pub(crate) use creations::Creation;
 pub(crate) use frames::{push_frame, push_message};
-pub(crate) use resume::OwnGroup;
 
 use crate::{
     __private::{Args, Method},
     placement_group::Inside,
     runtime::waiters::{Resolved, Waiters},
     store::Value,
-    wire::{ActorCreation, CallTarget, Message},
+    wire::{ActorCreation, CallTarget, GroupCreation, Message},
 };
 
 /// What a submitted call needs until its end.
@@ -55,6 +55,8 @@ pub(crate) struct Payload {
     pub(crate) group: u16,
     /// The placement group that a task draws from.
     pub(crate) inside: Option<Arc<Inside>>,
+    /// What a task holds of its node, when that is not one CPU.
+    pub(crate) resources: Option<Box<Resources>>,
 }
 
 /// What tasks of one kind take, and where they are to run.
@@ -107,7 +109,7 @@ pub(crate) struct Core {
     /// What it is told then, while it is put together.
     outgoing: Vec<Message>,
     /// The placement groups that this process made.
-    own_groups: FxHashMap<GroupId, OwnGroup>,
+    own_groups: FxHashMap<GroupId, GroupCreation>,
     /// Requests for a place that the control role chooses, and the groups that they name.
     placed: FxHashMap<u64, Option<GroupId>>,
     /// The workers whose leases came with something.
@@ -128,7 +130,10 @@ pub(crate) struct Core {
     dead: FxHashMap<ProcessId, WorkerExit>,
     /// Creations whose arguments are not there yet.
     unready: Vec<(ActorCreation, Vec<ObjectId>)>,
-    one_cpu: Option<ShapeId>,
+    /// The shape of plain tasks, and of those among them that run once at most.
+    one_cpu: [Option<ShapeId>; 2],
+    /// What processes of plain tasks are started with.
+    env: RuntimeEnv,
     /// Actors at which many calls are pending, and how many; told after the lock is given back.
     pub(crate) warnings: Vec<(ActorId, u64)>,
     /// What is moved from nodes that leave.
@@ -142,6 +147,7 @@ impl Core {
         control_process: ProcessId,
         net: Net,
         arena: ray_shm::Arena,
+        env: RuntimeEnv,
     ) -> Core {
         let mut owner = Owner::new(process, ray_engine::owner::Limits::default());
         owner.locate_with(place_of);
@@ -179,7 +185,8 @@ impl Core {
             sent: FxHashMap::default(),
             dead: FxHashMap::default(),
             unready: Vec::new(),
-            one_cpu: None,
+            one_cpu: [None; 2],
+            env,
             warnings: Vec::new(),
             evacuations: BTreeMap::new(),
         }
@@ -205,15 +212,19 @@ impl Core {
     }
 
     /// Returns the number of the shape that tasks have by default.
-    pub(crate) fn one_cpu(&mut self) -> ShapeId {
-        if let Some(shape) = self.one_cpu {
+    pub(crate) fn one_cpu(&mut self, runs_once: bool) -> ShapeId {
+        if let Some(shape) = self.one_cpu[usize::from(runs_once)] {
             return shape;
         }
         let shape = self.shape_id(&Shape {
             resources: Resources::new().with(Resources::CPU, Amount::ONE),
-            placement: Placement::default(),
+            placement: Placement {
+                env: self.env.clone(),
+                runs_once,
+                ..Placement::default()
+            },
         });
-        self.one_cpu = Some(shape);
+        self.one_cpu[usize::from(runs_once)] = Some(shape);
         shape
     }
 
@@ -358,11 +369,18 @@ impl Core {
                         was_placed,
                     });
                 }
-                Command::ReturnLease { lease, .. } => {
+                Command::ReturnLease { lease } => {
                     let node = self.lease_nodes.remove(&lease);
                     self.send(
                         node.unwrap_or(self.node_process),
                         Message::ReturnLease { lease },
+                    )
+                }
+                Command::RetireWorker { lease } => {
+                    let node = self.lease_nodes.remove(&lease);
+                    self.send(
+                        node.unwrap_or(self.node_process),
+                        Message::RetireWorker { lease },
                     )
                 }
                 Command::WatchActor { actor } => {
@@ -374,6 +392,7 @@ impl Core {
                     taken,
                 } => self.send(worker, Message::StreamTaken { task, taken }),
                 Command::WarnPending { actor, pending } => self.warnings.push((actor, pending)),
+                Command::Leave => self.local.push_back(Message::Shutdown),
             }
         }
     }

@@ -88,6 +88,7 @@ impl Core {
             method: made.constructor.id,
             class: made.class,
             max_concurrency: made.max_concurrency,
+            running: made.running.clone(),
             body,
             args,
         })
@@ -128,6 +129,7 @@ impl Core {
             devices,
             // Its group went with its creator.
             inside: None,
+            resources: Some(Box::new(recipe.running)),
         };
         let header = HeaderFields {
             kind: kind::CALL,

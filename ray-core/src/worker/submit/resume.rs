@@ -6,22 +6,16 @@
 
 use ray_engine::{
     failure::{Failure, WorkerExit},
-    ids::{GroupId, ProcessId},
+    ids::ProcessId,
     owner::ActorState,
-    resources::Resources,
-    spec::PlacementStrategy,
     time::Time,
 };
 use ray_net::Peer;
 
 use super::{Core, Shape};
-use crate::wire::{ActorClaim, ActorStatus, CertificateMessage, Message, ReunionMessage};
-
-/// A placement group that this process made.
-pub(crate) struct OwnGroup {
-    pub(crate) bundles: Vec<Resources>,
-    pub(crate) strategy: PlacementStrategy,
-}
+use crate::wire::{
+    ActorClaim, ActorStatus, CertificateMessage, GroupCreation, Message, ReunionMessage,
+};
 
 impl Core {
     /// The connection to the control role is gone; what is said next dials it again.
@@ -79,14 +73,10 @@ impl Core {
     pub(crate) fn resume(&mut self) {
         self.stop_waiting_for_control();
         let states = self.owner.watched_actors();
-        for (group, made) in &self.own_groups {
-            let group = *group;
+        for creation in self.own_groups.values() {
             let message = Message::CreateGroup {
                 request: 0,
-                group,
-                bundles: made.bundles.clone(),
-                strategy: made.strategy,
-                job: self.job,
+                creation: creation.clone(),
             };
             self.outgoing.push(message);
         }
@@ -228,8 +218,8 @@ impl Core {
     }
 
     /// Notes a group that this process has made, so that a head that comes back hears of it.
-    pub(crate) fn keep_group(&mut self, group: GroupId, made: OwnGroup) {
-        self.own_groups.insert(group, made);
+    pub(crate) fn keep_group(&mut self, made: GroupCreation) {
+        self.own_groups.insert(made.group, made);
     }
 }
 

@@ -44,7 +44,7 @@ impl fmt::Display for ParseError {
     }
 }
 
-#[remote]
+#[remote(retry_exceptions = [ParseError, String])]
 fn parse(text: String) -> Result<Config, ParseError> {
     match text.parse() {
         Ok(rate) => Ok(Config { rate }),
@@ -143,6 +143,10 @@ fn types_of_stubs() {
         .max_retries(3)
         .retry_exceptions(false)
         .remote(&vec![1.0], &2.0);
+    let _: ObjectRef<Config> = parse::options()
+        .retry_exceptions_of::<ParseError>()
+        .retry_exceptions_of::<String>()
+        .remote("0.5");
     let config: ObjectRef<Config> = parse::remote("0.5");
     let _: ObjectRef<Config> = parse::remote(String::new());
     let _: ray_core::Result<Config> = config.get();

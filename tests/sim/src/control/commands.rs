@@ -65,6 +65,9 @@ impl World {
                 group,
                 attempt,
             } => self.send(HEAD, node.process(), Message::ReturnBundles(group, attempt)),
+            GroupCommand::MakeRoom { node, bundles } => {
+                self.send(HEAD, node.process(), Message::MakeRoom(bundles));
+            }
             GroupCommand::Publish {
                 group,
                 state,

@@ -184,6 +184,7 @@ impl World {
                 };
                 self.send(at, from, answer);
             }
+            Message::MakeRoom(bundles) => scheduler.make_room(&bundles, now),
             Message::CommitBundles(group, attempt) => {
                 placements.on_bundles();
                 let answer = match scheduler.commit_bundles(group, attempt, now) {

@@ -409,13 +409,13 @@ impl World {
                 let was_placed = self.process(at).placed.remove(&request).is_some();
                 self.send_to_node(at, Message::CancelLeaseRequest(request, was_placed));
             }
-            Command::ReturnLease { lease } => {
+            Command::ReturnLease { lease } | Command::RetireWorker { lease } => {
                 let node = self.process(at).lease_nodes.remove(&lease);
                 let node = node.unwrap_or(at.node_process());
                 self.send(at, node, Message::ReturnLease(lease));
             }
-            // Streams are not played here, and a warning changes nothing.
-            Command::ReportTaken { .. } | Command::WarnPending { .. } => {}
+            // Streams are not played here, nor limits of calls, and a warning changes nothing.
+            Command::ReportTaken { .. } | Command::WarnPending { .. } | Command::Leave => {}
             Command::WatchActor { actor } => self.send(at, HEAD, Message::WatchActor(actor)),
         }
     }

@@ -50,7 +50,7 @@ impl World {
             dependencies: &dependencies,
             nested: &nested,
             max_task_retries: plan.max_retries,
-            retry_failures: plan.retry_failures,
+            retry_failures: plan.retry_failures.into(),
             is_ordered: handle.limits.is_ordered,
             max_pending: handle.limits.max_pending,
             parent: task_of(context),

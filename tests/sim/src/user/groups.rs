@@ -40,7 +40,7 @@ impl World {
         let ids = workers.map(|(id, _)| id.node()).collect::<Vec<NodeId>>();
         Placement {
             strategy: scenario::some_strategy(&mut self.chance, &ids),
-            bundle: None,
+            ..Placement::default()
         }
     }
 

@@ -264,7 +264,7 @@ impl World {
             dependencies: &dependencies,
             nested: &nested,
             max_retries: plan.max_retries,
-            retry_failures: plan.retry_failures,
+            retry_failures: plan.retry_failures.into(),
             parent: task_of(context),
             payload,
         };

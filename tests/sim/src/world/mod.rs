@@ -11,6 +11,7 @@ use std::{
 };
 
 use ray_engine::{
+    env::RuntimeEnv,
     ids::{ActorId, GroupId, JobId, ProcessId},
     resources::Resources,
     time::Time,
@@ -148,7 +149,9 @@ impl World {
                 self.join(&head, Some(JobId(1)), false);
                 let kept = self.profile.scheduler.workers_kept;
                 let now = self.now;
-                self.node(HEAD).scheduler.prestart(JobId(1), kept, now);
+                self.node(HEAD)
+                    .scheduler
+                    .prestart(JobId(1), &RuntimeEnv::default(), kept, now);
                 self.settle_node(HEAD);
             }
             Some(cluster) => {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use ray_engine::{
     control::groups::{GroupSpec, GroupState, Lifetime},
-    failure::Failure,
+    failure::{Failure, RetryOn},
     ids::{GroupId, NodeId, ObjectId, ProcessId},
     owner::{ObjectState, TaskSubmit},
     resources::{Amount, Resources},
@@ -71,7 +71,7 @@ impl World {
         let one_cpu = Resources::new().with(Resources::CPU, Amount::ONE);
         let tied = |node| Placement {
             strategy: Strategy::NodeAffinity { node, soft: false },
-            bundle: None,
+            ..Placement::default()
         };
         for node in &nodes {
             let object = self.probe_task(one_cpu.clone(), tied(node.node()));
@@ -116,7 +116,7 @@ impl World {
             dependencies: &[],
             nested: &[],
             max_retries: 0,
-            retry_failures: false,
+            retry_failures: RetryOn::Nothing,
             parent: None,
             payload,
         };

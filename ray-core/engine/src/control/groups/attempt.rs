@@ -185,12 +185,13 @@ impl PlacementGroups {
             .filter(|(_, view)| !view.is_exhausted)
             .map(|(node, view)| (node, view.available.clone()))
             .collect::<Vec<_>>();
-        let Some(chosen) = (!unplaced.is_empty())
-            .then(|| choose(group, &nodes))
-            .flatten()
-        else {
+        if unplaced.is_empty() {
             return;
+        }
+        let Some(chosen) = choose(group, &nodes) else {
+            return self.ask_for_room(id);
         };
+        group.has_asked = false;
         let number = self.next_attempt;
         self.next_attempt += 1;
         let mut shares = BTreeMap::new();
@@ -223,6 +224,25 @@ impl PlacementGroups {
             is_committing: false,
             asked: now,
         });
+    }
+
+    /// Has nodes call back what work there only keeps for later, once each time that a group begins to wait.
+    fn ask_for_room(&mut self, id: GroupId) {
+        let Some(group) = self.groups.get_mut(&id).filter(|group| !group.has_asked) else {
+            return;
+        };
+        group.has_asked = true;
+        let unplaced = group.unplaced();
+        for (node, view) in self.view.usable() {
+            let bundles = unplaced
+                .iter()
+                .map(|index| &group.spec.bundles[*index as usize]);
+            let bundles = bundles.filter(|bundle| view.total.covers(bundle));
+            let bundles = bundles.cloned().collect::<Vec<_>>();
+            if !bundles.is_empty() {
+                self.commands.push_back(Command::MakeRoom { node, bundles });
+            }
+        }
     }
 }
 

@@ -124,6 +124,13 @@ pub enum Command {
         /// In which attempt.
         attempt: u64,
     },
+    /// A group waits for room: have a node call back what work there only keeps for later, for these bundles.
+    MakeRoom {
+        /// Whom.
+        node: NodeId,
+        /// What of the group it could hold, were nothing else there.
+        bundles: Vec<Resources>,
+    },
     /// Tell the scheduler and whoever waits how a group is.
     Publish {
         /// Which.
@@ -141,6 +148,8 @@ struct Group {
     /// Where each bundle is and in which attempt it got there.
     places: Vec<Option<(NodeId, u64)>>,
     attempt: Option<Attempt>,
+    /// Whether nodes were asked to make room since it began to wait.
+    has_asked: bool,
 }
 
 impl Group {
@@ -219,9 +228,10 @@ impl PlacementGroups {
     }
 
     /// Returns the group of a name.
-    pub fn lookup(&self, namespace: &str, name: &str) -> Option<GroupId> {
+    pub fn lookup(&self, namespace: &str, name: &str) -> Option<&GroupSpec> {
         let name = (namespace.to_owned(), name.to_owned());
-        self.names.get(&name).copied()
+        let group = self.groups.get(self.names.get(&name)?)?;
+        Some(&group.spec)
     }
 
     /// Returns the groups in the order in which they were asked for.
@@ -246,7 +256,8 @@ impl PlacementGroups {
     /// Notes a group and looks for places; asking again for the same one changes nothing.
     ///
     /// # Errors
-    /// `InvalidOption` for no bundles, an empty or an impossible one; `NameTaken`; `System` at the limit.
+    /// `InvalidOption` for no bundles, an empty or an impossible one, and for an empty name; `NameTaken`; `System` at
+    /// the limit.
     pub fn create(&mut self, spec: GroupSpec, now: Time) -> Result<(), Failure> {
         let id = spec.group;
         if self.state(id).is_some() {
@@ -264,6 +275,7 @@ impl PlacementGroups {
             spec,
             state: GroupState::Pending,
             attempt: None,
+            has_asked: false,
         };
         self.groups.insert(id, group);
         self.order.push_back(id);
@@ -272,6 +284,12 @@ impl PlacementGroups {
     }
 
     fn check(&self, spec: &GroupSpec) -> Result<(), Failure> {
+        if spec.name.as_ref().is_some_and(|(_, name)| name.is_empty()) {
+            return Err(Failure::InvalidOption {
+                option: "name".into(),
+                reason: "it is empty".into(),
+            });
+        }
         let reason = if spec.bundles.is_empty() {
             "a placement group has at least one bundle".to_owned()
         } else if spec.bundles.len() > self.config.bundles_max {

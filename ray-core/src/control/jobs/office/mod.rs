@@ -16,7 +16,7 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 use ray_engine::{
     control::jobs::JobState,
-    ids::{ActorId, JobId, ProcessId},
+    ids::{ActorId, GroupId, JobId, ProcessId},
 };
 use rustix::process::Signal;
 
@@ -40,7 +40,7 @@ use crate::{
         Runtime,
         executables::{ExecutableUse, Executables},
     },
-    wire::Variables,
+    wire::{GroupCreation, Variables},
 };
 
 /// What the control role wants done about a submitted job.
@@ -53,6 +53,9 @@ pub(crate) enum Wish {
     /// A detached actor runs, and must be found again by the next head.
     KeepActor(Box<ActorOnRecord>),
     ForgetActor(ActorId),
+    /// A detached placement group must be found again by the next head.
+    KeepGroup(Box<GroupCreation>),
+    ForgetGroup(GroupId),
     /// A node is gone for good.
     ForgetNode(ProcessId),
     /// The thread ends.
@@ -151,6 +154,12 @@ impl JobOffice {
                         }
                         Wish::ForgetActor(actor) => {
                             office.kept("an actor", office.roster.forget_actor(actor))
+                        }
+                        Wish::KeepGroup(group) => {
+                            office.kept("a placement group", office.roster.keep_group(&group))
+                        }
+                        Wish::ForgetGroup(group) => {
+                            office.kept("a placement group", office.roster.forget_group(group))
                         }
                         Wish::ForgetNode(node) => {
                             office.kept("a node", office.roster.forget_node(node))
