@@ -30,7 +30,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
 pub(crate) use creations::Creation;
-pub(crate) use frames::{push_frame, push_message};
+pub(crate) use frames::{push_frame, push_frame_whole, push_message};
 pub(crate) use resume::OwnGroup;
 
 use crate::{
