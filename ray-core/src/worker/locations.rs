@@ -40,6 +40,23 @@ impl Core {
         Ok(holders)
     }
 
+    /// A node has parts of an object of this process, or all of it.
+    ///
+    /// One that has parts hears who else has, so that those who fetch the object together serve each other.
+    pub(crate) fn on_copy_held(&mut self, object: ObjectId, node: NodeId, held: Held) {
+        let is_partial = held.is_some();
+        if !self.owner.on_holder(object, node, held) {
+            return self.send(node.process(), Message::DropCopy { object });
+        }
+        self.keep_last_copy(object);
+        let mut others = self.owner.holders(object);
+        others.retain(|(other, _)| *other != node);
+        if is_partial && !others.is_empty() {
+            let outcome = Ok(others);
+            self.send(node.process(), Message::ObjectLocated { object, outcome });
+        }
+    }
+
     /// A node has no copy of an object of this process any more.
     pub(crate) fn on_copy_dropped(&mut self, object: ObjectId, node: NodeId) {
         self.owner.on_holder_gone(object, node);

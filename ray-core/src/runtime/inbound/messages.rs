@@ -302,13 +302,9 @@ impl Runtime {
             Message::LocateObject { object } => {
                 self.with_core(|core, _| core.locate_object(object, from));
             }
-            Message::CopyHeld { object, held } => self.with_core(|core, _| {
-                if core.owner.on_holder(object, from.node(), held) {
-                    core.keep_last_copy(object);
-                } else {
-                    core.send(from, Message::DropCopy { object });
-                }
-            }),
+            Message::CopyHeld { object, held } => {
+                self.with_core(|core, _| core.on_copy_held(object, from.node(), held));
+            }
             Message::CopyDropped { object } => {
                 self.with_core(|core, _| core.on_copy_dropped(object, from.node()));
             }
