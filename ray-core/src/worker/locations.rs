@@ -18,7 +18,7 @@ impl Core {
 
     /// Returns the nodes that have an object, or parts of it.
     fn holders_of(&self, object: ObjectId) -> Result<Vec<(NodeId, Held)>, Failure> {
-        let value = match self.owner.state(object) {
+        let value = match self.owner.argument(object) {
             ObjectState::Ready(value) => value,
             ObjectState::Failed(failure) => return Err((*failure).clone()),
             ObjectState::Pending | ObjectState::Unknown => {

@@ -275,6 +275,7 @@ impl Runtime {
             | Message::Fetched { request, .. }
             | Message::Resources { request, .. }
             | Message::Store { request, .. }
+            | Message::Objects { request, .. }
             | Message::BroughtBack { request, .. }
             | Message::Nodes { request, .. } => match self.requests.on_reply(request, message) {
                 Some(Message::SegmentsGranted {
@@ -304,6 +305,13 @@ impl Runtime {
             }
             Message::CopyHeld { object, held } => {
                 self.with_core(|core, _| core.on_copy_held(object, from.node(), held));
+            }
+            Message::FreeObject { object } => self.on_free_object(from, object),
+            Message::ObjectLetGo { object } => {
+                self.with_core(|core, _| core.owner.on_let_go(object, from));
+            }
+            Message::QueryObjects { request, objects } => {
+                self.on_objects_asked(from, request, &objects);
             }
             Message::CopyDropped { object } => {
                 self.with_core(|core, _| core.on_copy_dropped(object, from.node()));

@@ -104,7 +104,7 @@ impl Core {
                         contained,
                     }
                 }
-                ArgSlot::Object(reference) => match self.owner.state(reference.id()) {
+                ArgSlot::Object(reference) => match self.owner.argument(reference.id()) {
                     ObjectState::Ready(value) => {
                         let place = self.place_of(reference.id(), value, to, parts);
                         let layout = value.layout();
