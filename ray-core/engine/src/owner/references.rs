@@ -1,6 +1,6 @@
 //! References: handles, credits, and what is freed when there are none.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     Command, Owner,
