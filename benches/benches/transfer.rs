@@ -1,7 +1,9 @@
-//! One object of 1 GiB between two nodes of this machine, and small calls meanwhile.
+//! Objects between nodes of this machine: one of 1 GiB to one node, small calls meanwhile, one of 256 MiB to four.
 //!
-//! Prints a line of JSON a number: `transfer.floor.1GB` and `transfer.1GB` of each round and as medians, their ratio,
-//! and `transfer.call.p50` and `.p99` before and during. The floor is raw quinn between two bare processes.
+//! Prints a line of JSON a number: `transfer.floor.1GB` and `transfer.1GB` of each round, taken in turn, and as medians,
+//! their ratio, `transfer.call.p50` and `.p99` before a transfer and during one, and what of a broadcast its source
+//! serves, in copies. The floor is raw quinn between two bare processes. The first transfer is into a store
+//! whose pages the system has yet to make, and stands apart.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -11,17 +13,23 @@ use std::{
 };
 
 use ray_core::{
-    Config, Error,
+    Config, Error, NodeId, Strategy,
     daemon::{HeadConfig, NodeConfig, NodeOptions},
+    get_all, object_store_stats,
     prelude::*,
     put,
 };
 
 const BYTES: usize = 1 << 30;
+const ROUNDS: usize = 7;
 const STORE: u64 = 5 << 29;
-const ROUNDS: usize = 5;
+const BROADCAST_BYTES: usize = 256 << 20;
+const BROADCAST_NODES: usize = 4;
+const BROADCAST_ROUNDS: usize = 5;
+const BROADCAST_STORE: u64 = 600 << 20;
 
-#[remote(num_cpus = 0)]
+/// Takes a CPU, of which the driver's node has none: it runs elsewhere.
+#[remote]
 fn len_of(bytes: &Archived<Vec<u8>>) -> u64 {
     bytes.len() as u64
 }
@@ -41,11 +49,12 @@ impl Echo {
 }
 
 fn main() -> Result<(), Error> {
-    let mut arguments = std::env::args().skip(1);
-    match arguments.next().as_deref() {
-        Some("head") => {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["head"] => {
             let head = HeadConfig {
-                node: options(0.0),
+                node: options(0.0, STORE),
                 port: 0,
                 ..HeadConfig::default()
             }
@@ -55,11 +64,12 @@ fn main() -> Result<(), Error> {
             head.stop();
             Ok(())
         }
-        Some("node") => {
+        ["node", address, token, store] => {
+            let store = store.parse().map_err(|_| wrong("a store has a size"))?;
             let node = NodeConfig {
-                address: arguments.next().unwrap_or_default(),
-                token: arguments.next().unwrap_or_default(),
-                node: options(2.0),
+                address: (*address).to_owned(),
+                token: (*token).to_owned(),
+                node: options(2.0, store),
                 ..NodeConfig::default()
             }
             .start()?;
@@ -68,30 +78,49 @@ fn main() -> Result<(), Error> {
             node.stop();
             Ok(())
         }
-        Some("drive") => {
-            let address = arguments.next().unwrap_or_default();
-            measure(&address, &arguments.next().unwrap_or_default())
+        ["drive", "transfer", address, token] => transfer(address, token),
+        ["drive", "broadcast", address, token] => broadcast(address, token),
+        ["floor"] => ray_floor::bulk_server().map_err(bare),
+        ["measure-floor"] => floor(ROUNDS).map(drop),
+        // Whoever starts a bench says so.
+        ["--bench"] | [] => {
+            with_nodes("transfer", 1, STORE)?;
+            with_nodes("broadcast", BROADCAST_NODES, BROADCAST_STORE)
         }
-        Some("floor") => ray_floor::bulk_server().map_err(bare),
-        Some("measure-floor") => floor().map(drop),
-        _ => {
-            let (_head, line) = begin(&["head"])?;
-            let (address, token) = line.split_once(' ').unwrap_or_default();
-            let (_node, _) = begin(&["node", address, token])?;
-            let status = Command::new(std::env::current_exe().unwrap_or_default())
-                .args(["drive", address, token])
-                .status();
-            match status {
-                Ok(status) if status.success() => Ok(()),
-                other => Err(Error::System(format!("the driver ended with {other:?}"))),
-            }
-        }
+        ["transfer", ..] => with_nodes("transfer", 1, STORE),
+        ["broadcast", ..] => with_nodes("broadcast", BROADCAST_NODES, BROADCAST_STORE),
+        other => Err(wrong(&format!(
+            "{other:?} is neither `transfer` nor `broadcast`"
+        ))),
     }
 }
 
-fn options(cpus: f64) -> NodeOptions {
+fn wrong(text: &str) -> Error {
+    Error::System(text.to_owned())
+}
+
+/// Runs a driver in a cluster of a head and so many nodes.
+fn with_nodes(what: &str, nodes: usize, store: u64) -> Result<(), Error> {
+    let (_head, line) = begin(&["head"])?;
+    let (address, token) = line.split_once(' ').unwrap_or_default();
+    let store = store.to_string();
+    let begun = (0..nodes).map(|_| begin(&["node", address, token, &store]));
+    let _nodes = begun.collect::<Result<Vec<_>, _>>()?;
+    let status = Command::new(std::env::current_exe().unwrap_or_default())
+        .args(["drive", what, address, token])
+        .status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        other => Err(Error::System(format!("the driver ended with {other:?}"))),
+    }
+}
+
+fn options(cpus: f64, store: u64) -> NodeOptions {
     NodeOptions {
-        config: Config::new().num_cpus(cpus).object_store_memory(STORE),
+        config: Config::new()
+            .num_cpus(cpus)
+            .object_store_memory(store)
+            .log_level("warn"),
         ..NodeOptions::default()
     }
 }
@@ -124,56 +153,120 @@ fn begin(arguments: &[&str]) -> Result<(Daemon, String), Error> {
     Ok((Daemon(child), line.trim().to_owned()))
 }
 
-fn measure(address: &str, token: &str) -> Result<(), Error> {
+fn join(address: &str, token: &str, store: u64) -> Result<ray_core::Ray, Error> {
     // In a worker this does not return.
-    let ray = Config::new()
-        .object_store_memory(STORE)
+    Config::new()
+        .object_store_memory(store)
         .address(address)
         .token(token)
-        .init()?;
-    let floor = floor()?;
-    let echo = Echo::remote();
-    let before = latencies(&echo, &mut |calls| calls < 2000)?;
+        .init()
+}
+
+fn transfer(address: &str, token: &str) -> Result<(), Error> {
+    let ray = join(address, token, STORE)?;
     let source = vec![7_u8; BYTES];
-    let mut rates = Vec::new();
-    for round in 0..ROUNDS {
+    len_of::remote(&put(&vec![0_u8])?).get()?;
+    let once = || -> Result<f64, Error> {
         let object = put(&source)?;
-        let is_done = AtomicBool::new(false);
-        let (seconds, during) = std::thread::scope(|scope| {
-            let transfer = scope.spawn(|| {
-                let start = Instant::now();
-                let len = len_of::remote(&object).get();
-                is_done.store(true, Ordering::Release);
-                len.map(|_| start.elapsed().as_secs_f64())
-            });
-            let during = latencies(&echo, &mut |_| !is_done.load(Ordering::Acquire));
-            (transfer.join(), during)
-        });
-        let seconds = seconds.map_err(|_| Error::System("the transfer panicked".into()))??;
-        rates.push(BYTES as f64 / 1e9 / seconds);
-        print("transfer.1GB", BYTES as f64 / 1e9 / seconds, "GB/s");
-        if round == ROUNDS - 1 {
-            report("before", before.clone());
-            report("during", during?);
-        }
+        let start = Instant::now();
+        len_of::remote(&object).get()?;
+        Ok(BYTES as f64 / 1e9 / start.elapsed().as_secs_f64())
+    };
+    print("transfer.1GB.first", once()?, "GB/s");
+    let (mut floors, mut rates) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        floors.extend(floor(1)?);
+        let rate = once()?;
+        print("transfer.1GB", rate, "GB/s");
+        rates.push(rate);
     }
-    let ours = ray_floor::median(&mut rates);
+    let (floor, ours) = (
+        ray_floor::median(&mut floors),
+        ray_floor::median(&mut rates),
+    );
+    print("transfer.floor.1GB.median", floor, "GB/s");
     print("transfer.1GB.median", ours, "GB/s");
     print("transfer.1GB.ratio", ours / floor, "x of the floor");
+    let echo = Echo::remote();
+    report("before", latencies(&echo, &mut |calls| calls < 2000)?);
+    let is_done = AtomicBool::new(false);
+    let (moved, during) = std::thread::scope(|scope| {
+        let moving = scope.spawn(|| {
+            let moved = once();
+            is_done.store(true, Ordering::Release);
+            moved
+        });
+        let during = latencies(&echo, &mut |_| !is_done.load(Ordering::Acquire));
+        (moving.join(), during)
+    });
+    let rate = moved.map_err(|_| wrong("the transfer panicked"))??;
+    print("transfer.1GB.with_calls", rate, "GB/s");
+    report("during", during?);
     ray.shutdown()
 }
 
-/// Measures raw quinn; returns the median, GB/s.
-fn floor() -> Result<f64, Error> {
+fn broadcast(address: &str, token: &str) -> Result<(), Error> {
+    let ray = join(address, token, BROADCAST_STORE)?;
+    let nodes: Vec<NodeId> = ray_core::nodes()?
+        .into_iter()
+        .filter(|node| node.alive && node.resources.get("CPU") > 0.0)
+        .map(|node| node.id)
+        .collect();
+    let everywhere = |object: &ObjectRef<Vec<u8>>| {
+        let lens: Vec<ObjectRef<u64>> = nodes
+            .iter()
+            .map(|node| {
+                let strategy = Strategy::NodeAffinity {
+                    node: *node,
+                    soft: false,
+                };
+                len_of::options().scheduling(strategy).remote(object)
+            })
+            .collect();
+        get_all(&lens)
+    };
+    everywhere(&put(&vec![0_u8])?)?;
+    let source = vec![7_u8; BROADCAST_BYTES];
+    let (mut served, mut rates) = (Vec::new(), Vec::new());
+    for _ in 0..BROADCAST_ROUNDS {
+        let object = put(&source)?;
+        let before = object_store_stats()?.served_bytes;
+        let start = Instant::now();
+        everywhere(&object)?;
+        let seconds = start.elapsed().as_secs_f64();
+        let copies = (object_store_stats()?.served_bytes - before) as f64;
+        served.push(copies / BROADCAST_BYTES as f64);
+        rates.push((BROADCAST_BYTES * nodes.len()) as f64 / 1e9 / seconds);
+        print(
+            "broadcast.256MB.served_by_source",
+            served[served.len() - 1],
+            "copies",
+        );
+        print("broadcast.256MB", rates[rates.len() - 1], "GB/s to all");
+    }
+    print("broadcast.256MB.nodes", nodes.len() as f64, "nodes");
+    print(
+        "broadcast.256MB.served_by_source.median",
+        ray_floor::median(&mut served),
+        "copies",
+    );
+    print(
+        "broadcast.256MB.median",
+        ray_floor::median(&mut rates),
+        "GB/s to all",
+    );
+    ray.shutdown()
+}
+
+/// Measures raw quinn so many times; GB/s each.
+fn floor(rounds: usize) -> Result<Vec<f64>, Error> {
     let program = std::env::current_exe().map_err(|error| bare(error.into()))?;
     let argv = [program.to_string_lossy().into_owned(), "floor".into()];
-    let mut rates = ray_floor::measure_bulk(&argv, BYTES, ROUNDS).map_err(bare)?;
+    let rates = ray_floor::measure_bulk(&argv, BYTES, rounds).map_err(bare)?;
     for rate in &rates {
         print("transfer.floor.1GB", *rate, "GB/s");
     }
-    let median = ray_floor::median(&mut rates);
-    print("transfer.floor.1GB.median", median, "GB/s");
-    Ok(median)
+    Ok(rates)
 }
 
 fn bare(error: ray_floor::FloorError) -> Error {

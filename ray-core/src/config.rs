@@ -404,6 +404,8 @@ pub const GIVEN_UP_LINGERS: Duration = Duration::from_secs(2);
 pub const CHUNK_BYTES: u64 = 4 << 20;
 /// Nodes that one node sends parts of one object to at a time; others are sent to newer holders.
 pub const SERVED_AT_ONCE: usize = 2;
+/// Nodes that a copy is sent on to at a time while it is still arriving: what they have of it differs.
+pub const RELAYED_AT_ONCE: usize = 4;
 /// A node that asked for nothing this long makes room for another to be served.
 pub const SERVED_PAUSE: Duration = Duration::from_millis(50);
 /// Parts of objects that wait to be sent to one node before the sender waits; bytes.

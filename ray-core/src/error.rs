@@ -77,8 +77,10 @@ pub enum Error {
         /// Why.
         reason: String,
     },
-    /// The object was freed before it was read; keep a reference to it for longer.
-    #[error("object {0} was already freed; keep a reference to it until it has been read")]
+    /// The object was freed before it was read; keep a reference to it for longer, and `free` it later.
+    #[error(
+        "object {0} was already freed; keep a reference to it, and do not `free` it, until it has been read"
+    )]
     ObjectFreed(ObjectId),
     /// The value does not fit; split it.
     #[error(

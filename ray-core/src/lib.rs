@@ -65,7 +65,7 @@ pub use rkyv;
 pub use runtime::Ray;
 pub use util::{ActorPool, Queue};
 pub use verbs::{
-    CancelOptions, NodeInfo, ObjectStoreStats, PutOptions, available_resources, cancel,
-    cancel_with, cluster_resources, get_all, init, nodes, object_store_stats, put, put_with, wait,
-    wait_any,
+    CancelOptions, NodeInfo, ObjectLocation, ObjectStoreStats, PutOptions, available_resources,
+    cancel, cancel_with, cluster_resources, free, get_all, init, nodes, object_locations,
+    object_store_stats, put, put_with, wait, wait_any,
 };

@@ -62,6 +62,18 @@ impl AnyRef {
     }
 }
 
+impl AsRef<AnyRef> for AnyRef {
+    fn as_ref(&self) -> &AnyRef {
+        self
+    }
+}
+
+impl<T> AsRef<AnyRef> for ObjectRef<T> {
+    fn as_ref(&self) -> &AnyRef {
+        &self.any
+    }
+}
+
 impl fmt::Debug for AnyRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "AnyRef({})", self.0.id)

@@ -149,6 +149,46 @@ pub fn wait_any(
     Ok((ready, pending))
 }
 
+/// Where a value is, and how large it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ObjectLocation {
+    /// The nodes that have all of it, in the order of their ids; none while it has not been made, or when it failed
+    /// or was freed.
+    pub nodes: Vec<NodeId>,
+    /// Its size in bytes, once it is there.
+    pub size: Option<u64>,
+}
+
+/// Returns where values are, in the order of the references; it waits for none to be made.
+///
+/// A small value is where its owner is: in that process's memory. Its owner is asked about each.
+///
+/// # Errors
+/// `OwnerDied` when an owner is gone, `System` when it does not answer.
+pub fn object_locations(refs: &[impl AsRef<AnyRef>]) -> Result<Vec<ObjectLocation>> {
+    let ids = refs.iter().map(|any| any.as_ref().id()).collect::<Vec<_>>();
+    let found = runtime::current()?.whereabouts(&ids)?;
+    let locations = found.into_iter();
+    Ok(locations
+        .map(|(nodes, size)| ObjectLocation { nodes, size })
+        .collect())
+}
+
+/// Frees values now, on every node, whoever still refers to them; reading one gives `Error::ObjectFreed` from then on.
+///
+/// Calls that were submitted with it run with it, and its memory comes back when they have ended and nobody
+/// views it any more. What has not been made yet is freed as it comes. It does not wait for other processes to
+/// have heard of it.
+///
+/// # Errors
+/// When the runtime is not running.
+pub fn free(refs: &[impl AsRef<AnyRef>]) -> Result<()> {
+    let ids = refs.iter().map(|any| any.as_ref().id()).collect::<Vec<_>>();
+    runtime::current()?.free(&ids);
+    Ok(())
+}
+
 /// How far a cancel goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -61,9 +61,13 @@ impl Chunks {
 
     /// Returns how many chunks are there.
     pub fn len(&self) -> u32 {
-        (0..self.count)
-            .filter(|chunk| self.contains(*chunk))
-            .count() as u32
+        let words = self.words.iter().zip((0_u32..).step_by(64));
+        let ones = words.map(|(word, first)| {
+            let members = self.count.saturating_sub(first).min(64);
+            let beyond = u64::MAX.checked_shl(members).unwrap_or(0);
+            (word & !beyond).count_ones()
+        });
+        ones.sum()
     }
 
     /// Returns whether no chunk is there.
@@ -93,5 +97,11 @@ mod tests {
         chunks.remove(69);
         assert!(!chunks.contains(69));
         assert!(Chunks::all(70).is_full() && Chunks::none(70).is_empty());
+        assert!(Chunks::all(64).is_full() && Chunks::all(0).is_full());
+        let beyond = Chunks {
+            count: 2,
+            words: vec![u64::MAX, 1],
+        };
+        assert_eq!(beyond.len(), 2, "what is not a member does not count");
     }
 }

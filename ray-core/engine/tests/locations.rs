@@ -41,6 +41,14 @@ fn a_copy_of_a_freed_object_is_of_no_use() {
 }
 
 #[test]
+fn a_copy_that_was_told_of_late_is_of_no_use_when_the_object_was_freed_by_hand() {
+    let (mut owner, object) = owner();
+    owner.free(object);
+    assert!(!owner.on_holder(object, NodeId(3), None));
+    assert_eq!(owner.holders(object), []);
+}
+
+#[test]
 fn what_still_has_copies_is_named_when_a_node_dies() {
     let (mut owner, first) = owner();
     let second = owner.put(8, &[]);

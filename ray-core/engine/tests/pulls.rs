@@ -1,6 +1,9 @@
 //! The pulls' events, one behaviour a test.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 use ray_engine::{
     chunks::Chunks,
@@ -173,6 +176,90 @@ fn a_holder_of_some_chunks_counts_for_those() {
     assert_eq!(fetches(&commands(&mut pulls)), BTreeMap::from([(2, B)]));
     pulls.on_holder(id(1), B, some(3, &[0, 2]), NOW);
     assert_eq!(fetches(&commands(&mut pulls)), BTreeMap::from([(0, B)]));
+}
+
+#[test]
+fn who_has_parts_is_asked_for_them_before_who_has_all() {
+    let mut pulls = pulls_with(config());
+    pulls.on_room(0, NOW);
+    pull(&mut pulls, 1, &[(1, 4)], Priority::Get);
+    pulls.on_holder(id(1), A, Chunks::all(4), NOW);
+    pulls.on_holder(id(1), B, some(4, &[0, 3]), NOW);
+    pulls.on_room(100, NOW);
+    assert_eq!(
+        fetches(&commands(&mut pulls)),
+        BTreeMap::from([(0, B), (1, A), (2, A), (3, B)])
+    );
+}
+
+#[test]
+fn who_has_all_is_asked_for_little_that_others_have_too() {
+    let limited = PullConfig {
+        per_holder_max: 2,
+        ..config()
+    };
+    let mut pulls = pulls_with(limited);
+    pulls.on_room(0, NOW);
+    pull(&mut pulls, 1, &[(1, 8)], Priority::Get);
+    pulls.on_holder(id(1), A, Chunks::all(8), NOW);
+    pulls.on_holder(id(1), B, some(8, &[0, 1, 2, 3, 4, 5, 6]), NOW);
+    pulls.on_room(100, NOW);
+    let asked = fetches(&commands(&mut pulls));
+    assert_eq!(asked.get(&7), Some(&A), "what nobody else has comes first");
+    assert_eq!(asked.values().filter(|from| **from == B).count(), 2);
+    assert_eq!(asked.len(), 3, "{asked:?}");
+    pulls.on_chunk(id(1), 7, A, NOW);
+    assert_eq!(
+        fetches(&commands(&mut pulls)).len(),
+        0,
+        "the rest comes from B"
+    );
+    // B is slow: one chunk at a time comes from who has all.
+    let slow = NOW + config().slow_after;
+    assert_eq!(pulls.poll_timeout(), Some(slow));
+    pulls.on_timeout(slow);
+    let next = fetches(&commands(&mut pulls));
+    assert_eq!(next.into_values().collect::<Vec<_>>(), [A]);
+    assert_ne!(pulls.poll_timeout(), Some(slow), "that is done");
+}
+
+#[test]
+fn what_a_busy_holder_of_parts_has_is_asked_of_who_has_all() {
+    let mut pulls = one(config(), 2);
+    pulls.on_holder(id(1), B, some(2, &[0, 1]), NOW);
+    commands(&mut pulls);
+    pulls.on_holder(id(1), B, some(2, &[0]), NOW);
+    pulls.on_holder_busy(id(1), 0, B, NOW);
+    pulls.on_holder_busy(id(1), 1, B, NOW);
+    commands(&mut pulls);
+    pulls.on_holder(id(1), A, Chunks::all(2), NOW);
+    assert_eq!(
+        fetches(&commands(&mut pulls)),
+        BTreeMap::from([(0, A), (1, A)])
+    );
+}
+
+#[test]
+fn what_is_here_is_told_at_first_and_then_every_few_chunks() {
+    let mut pulls = pulls_with(config());
+    pulls.on_room(10_000, NOW);
+    pull(&mut pulls, 1, &[(1, 256)], Priority::Get);
+    pulls.on_holder(id(1), A, Chunks::all(256), NOW);
+    let mut asked = VecDeque::from_iter(fetches(&commands(&mut pulls)).into_keys());
+    let mut told = Vec::new();
+    for have in 1..=24 {
+        let chunk = asked.pop_front().expect("more is asked for");
+        pulls.on_chunk(id(1), chunk, A, NOW);
+        let news = commands(&mut pulls);
+        asked.extend(fetches(&news).into_keys());
+        if news
+            .iter()
+            .any(|news| matches!(news, Command::Announce { .. }))
+        {
+            told.push(have);
+        }
+    }
+    assert_eq!(told, [1, 2, 4, 8, 12, 16, 20, 24]);
 }
 
 #[test]
@@ -521,4 +608,75 @@ fn a_broadcast_ends_with_every_puller_serving_others() {
             }
         }
     }
+}
+
+#[test]
+fn the_source_of_a_broadcast_gives_each_chunk_away_about_once() {
+    // Every node sends one chunk a tick and says what it has at the end of each; the source serves two at a time.
+    let (count, pullers) = (64_u32, 4_u64);
+    let object = id(1);
+    let source = NodeId(0);
+    let roomy = PullConfig {
+        in_flight_bytes_max: 1_000,
+        per_holder_max: 4,
+        ..config()
+    };
+    let mut nodes = (1..=pullers)
+        .map(|node| {
+            let mut pulls = Pulls::new(roomy, node);
+            pulls.on_room(1_000, NOW);
+            pull(&mut pulls, 1, &[(1, 64)], Priority::Get);
+            pulls.on_holder(object, source, Chunks::all(count), NOW);
+            (NodeId(node), pulls)
+        })
+        .collect::<Vec<_>>();
+    let mut queues = BTreeMap::<NodeId, VecDeque<(NodeId, u32)>>::new();
+    let (mut given_by_source, mut done, mut ticks) = (0, 0, 0);
+    while done < pullers {
+        ticks += 1;
+        assert!(ticks < 300, "{done} of {pullers} after {ticks} ticks");
+        let now = NOW + Duration::from_millis(ticks);
+        for (node, pulls) in &mut nodes {
+            for command in commands(pulls) {
+                match command {
+                    Command::Fetch { chunk, from, .. } => {
+                        let queue = queues.entry(from).or_default();
+                        let others = queue.iter().map(|(to, _)| *to).filter(|to| to != node);
+                        let others = others.collect::<std::collections::BTreeSet<_>>();
+                        match from == source && others.len() >= 2 {
+                            true => pulls.on_holder_busy(object, chunk, from, now),
+                            false => queue.push_back((*node, chunk)),
+                        }
+                    }
+                    Command::Done { .. } => done += 1,
+                    _ => {}
+                }
+            }
+            if pulls.poll_timeout().is_some_and(|due| due <= now) {
+                pulls.on_timeout(now);
+            }
+        }
+        for (from, queue) in &mut queues {
+            let Some((to, chunk)) = queue.pop_front() else {
+                continue;
+            };
+            given_by_source += u32::from(*from == source);
+            let (_, pulls) = &mut nodes[to.0 as usize - 1];
+            pulls.on_chunk(object, chunk, *from, now);
+        }
+        let held = nodes.iter().map(|(node, pulls)| {
+            let held = pulls.held_chunks(object).cloned();
+            (*node, held.unwrap_or_else(|| Chunks::all(count)))
+        });
+        let held = held.collect::<Vec<_>>();
+        for (node, pulls) in &mut nodes {
+            for (holder, chunks) in held.iter().filter(|(holder, _)| holder != node) {
+                pulls.on_holder(object, *holder, chunks.clone(), now);
+            }
+        }
+    }
+    assert!(
+        (count..count * 5 / 4).contains(&given_by_source),
+        "the source gave {given_by_source} chunks of {count} away"
+    );
 }

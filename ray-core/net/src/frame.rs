@@ -23,6 +23,8 @@ pub const HEADER_BYTES: usize = 64;
 const OUT_SLAB_BYTES: usize = 32 << 10;
 /// The kind of the first frame each way.
 pub const KIND_HELLO: u8 = 1;
+/// What stands behind metadata and bodies.
+pub(crate) const PADDING: [u8; 16] = [0; 16];
 /// The most bytes that a hello may have.
 pub const HELLO_BYTES_MAX: u32 = 1 << 20;
 
@@ -75,7 +77,7 @@ pub struct Frame<'a> {
     pub body: &'a [u8],
 }
 
-fn padded(len: usize) -> usize {
+pub(crate) fn padded(len: usize) -> usize {
     len.next_multiple_of(16)
 }
 
@@ -88,8 +90,24 @@ pub(crate) fn append(
     meta: &[u8],
     body: &[&[u8]],
 ) {
-    const PADDING: [u8; 16] = [0; 16];
     let body_len: usize = body.iter().map(|part| part.len()).sum();
+    let body_padding = append_head(out, (source, target), fields, meta, body_len, body_len);
+    for part in body {
+        out.extend_from_slice(part);
+    }
+    out.extend_from_slice(&PADDING[..body_padding]);
+}
+
+/// Appends header and metadata of a frame to `out`, where `room` bytes of its body will follow; returns the
+/// length of the body's padding.
+pub(crate) fn append_head(
+    out: &mut BytesMut,
+    (source, target): (u64, u64),
+    fields: &HeaderFields,
+    meta: &[u8],
+    body_len: usize,
+    room: usize,
+) -> usize {
     let len = padded(meta.len()) + padded(body_len);
     let body_padding = padded(body_len) - body_len;
     let mut header = [0; HEADER_BYTES];
@@ -104,16 +122,14 @@ pub(crate) fn append(
     header[32..40].copy_from_slice(&target.to_le_bytes());
     header[40..48].copy_from_slice(&fields.incarnation.to_le_bytes());
     header[48..64].copy_from_slice(&fields.trace.to_le_bytes());
-    if out.capacity() - out.len() < HEADER_BYTES + len {
-        out.reserve((HEADER_BYTES + len).max(OUT_SLAB_BYTES));
+    let here = HEADER_BYTES + padded(meta.len()) + padded(room);
+    if out.capacity() - out.len() < here {
+        out.reserve(here.max(OUT_SLAB_BYTES));
     }
     out.extend_from_slice(&header);
     out.extend_from_slice(meta);
     out.extend_from_slice(&PADDING[..padded(meta.len()) - meta.len()]);
-    for part in body {
-        out.extend_from_slice(part);
-    }
-    out.extend_from_slice(&PADDING[..body_padding]);
+    body_padding
 }
 
 impl Header {
@@ -170,6 +186,12 @@ impl Header {
             return Err("the lengths in a frame's header contradict each other".into());
         }
         Ok(header)
+    }
+
+    /// Returns the bytes of the body, without padding.
+    pub fn body_bytes(&self) -> usize {
+        let meta = padded(self.meta_len as usize);
+        self.len as usize - meta - usize::from(self.body_padding)
     }
 
     /// Returns the bytes of the whole frame.

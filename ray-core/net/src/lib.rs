@@ -14,7 +14,9 @@ pub mod tls;
 
 mod config;
 mod lane;
+mod outgoing;
 mod peer;
+mod pieces;
 mod poll;
 mod transport;
 mod waiter;
@@ -23,6 +25,7 @@ pub use config::{NetConfig, NetError, NetStats, Spin};
 pub use frame::{Frame, FrameBatch, Header, HeaderFields};
 pub use lane::{BrokenLane, LaneReader, LaneWriter, Lanes};
 pub use peer::{Flush, Peer};
+pub use pieces::Piece;
 pub use poll::Net;
 pub use waiter::Waiter;
 
@@ -32,6 +35,13 @@ use std::fmt;
 pub trait Handler: Send + Sync + 'static {
     /// Takes a batch of frames of one peer, in the order in which they were pushed; must not block.
     fn on_frames(&self, peer: &Peer, frames: &mut FrameBatch<'_>);
+
+    /// Takes the next pieces of a peer's frames, in order, at an endpoint for bulk; must not block.
+    ///
+    /// Who starts no such endpoint is never asked.
+    fn on_pieces(&self, peer: &Peer, _pieces: Vec<Piece>) {
+        peer.close("this process takes no frames in pieces");
+    }
 
     /// Judges what the other side says about itself before anything else of it is handled.
     ///

@@ -8,11 +8,12 @@ use std::{
     },
 };
 
-use bytes::BytesMut;
+use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::{
     frame::{self, HeaderFields},
+    outgoing::Outgoing,
     poll::Shared,
 };
 
@@ -34,7 +35,7 @@ pub(crate) struct PeerInner {
     pub(crate) here: u64,
     pub(crate) addr: SocketAddr,
     pub(crate) net: Weak<Shared>,
-    pub(crate) out: Mutex<BytesMut>,
+    pub(crate) out: Mutex<Outgoing>,
     /// Bytes pushed and not yet taken by QUIC.
     pub(crate) queued: AtomicUsize,
     /// Whether the peer is in the list of those with fresh output.
@@ -65,7 +66,7 @@ impl Peer {
             here,
             addr,
             net,
-            out: Mutex::new(BytesMut::new()),
+            out: Mutex::default(),
             queued: AtomicUsize::new(0),
             dirty: AtomicBool::new(false),
             closed: AtomicBool::new(false),
@@ -116,11 +117,36 @@ impl Peer {
         }
         {
             let mut out = self.0.out.lock();
+            let out = out.gathered();
             let before = out.len();
-            frame::append(&mut out, self.0.here, self.0.process, header, meta, body);
+            frame::append(out, self.0.here, self.0.process, header, meta, body);
             self.0
                 .queued
                 .fetch_add(out.len() - before, Ordering::AcqRel);
+        }
+        self.mark_dirty();
+        true
+    }
+
+    /// Appends a frame whose body stays where it is until the other side has it; never blocks and does no IO.
+    ///
+    /// Returns false when the peer is gone and the frame was dropped. Who gave the body hears of its end when
+    /// it is dropped, which may happen under any lock of this crate.
+    pub fn push_whole(&self, header: &HeaderFields, meta: &[u8], body: Bytes) -> bool {
+        if self.is_closed() {
+            return false;
+        }
+        {
+            let mut out = self.0.out.lock();
+            let ends = (self.0.here, self.0.process);
+            let before = out.gathered().len();
+            let padding = frame::append_head(out.gathered(), ends, header, meta, body.len(), 0);
+            let head = out.gathered().len() - before;
+            self.0
+                .queued
+                .fetch_add(head + body.len() + padding, Ordering::AcqRel);
+            out.append_whole(body);
+            out.gathered().extend_from_slice(&frame::PADDING[..padding]);
         }
         self.mark_dirty();
         true

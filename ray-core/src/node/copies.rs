@@ -76,7 +76,11 @@ pub(super) type Landing = Arc<Mutex<Landed>>;
 
 /// How far a copy is.
 pub(super) enum Landed {
-    Open(WriteGuard),
+    Open {
+        guard: WriteGuard,
+        /// Which node's process sends each part that arrives.
+        writers: BTreeMap<u32, ProcessId>,
+    },
     Sealed(Slot),
     /// Nobody wants it any more.
     GivenUp,
@@ -293,7 +297,9 @@ impl NodeState {
             return;
         };
         let (source, writer) = (copy.source, copy.writer);
-        copy.place = Place::Arriving(Arc::new(Mutex::new(Landed::Open(guard))));
+        let writers = BTreeMap::new();
+        let landing = Landed::Open { guard, writers };
+        copy.place = Place::Arriving(Arc::new(Mutex::new(landing)));
         for ask in copy.users.keys().copied().collect::<Vec<_>>() {
             self.begin_pull(object, ask, now);
         }
@@ -389,7 +395,7 @@ impl NodeState {
             return;
         };
         let mut landed = landing.lock();
-        let Landed::Open(guard) = std::mem::replace(&mut *landed, Landed::GivenUp) else {
+        let Landed::Open { guard, .. } = std::mem::replace(&mut *landed, Landed::GivenUp) else {
             return;
         };
         let slot = guard.seal();

@@ -13,7 +13,7 @@ use super::{
     copies::{Landing, Place},
 };
 use crate::{
-    config::{CHUNK_BYTES, SERVED_AT_ONCE, SERVED_PAUSE},
+    config::{CHUNK_BYTES, RELAYED_AT_ONCE, SERVED_AT_ONCE, SERVED_PAUSE},
     wire::Message,
 };
 
@@ -73,11 +73,11 @@ fn refused(object: ObjectId, chunk: u32, is_busy: bool) -> Message {
 }
 
 impl Serving {
-    /// Lets a node in, unless enough others are served this object.
-    fn admit(&mut self, object: ObjectId, node: NodeId, now: Time) -> bool {
+    /// Lets a node in, unless `enough` others are served this object.
+    fn admit(&mut self, object: ObjectId, node: NodeId, enough: usize, now: Time) -> bool {
         let served = self.0.entry(object).or_default();
         served.retain(|_, served| served.parts > 0 || served.last + SERVED_PAUSE > now);
-        if !served.contains_key(&node) && served.len() >= SERVED_AT_ONCE {
+        if !served.contains_key(&node) && served.len() >= enough {
             return false;
         }
         let served = served.entry(node).or_insert(Served {
@@ -122,7 +122,12 @@ impl NodeState {
         let end = start.saturating_add(CHUNK_BYTES).min(len);
         let range = usize::try_from(start).ok()?..usize::try_from(end).ok()?;
         let is_inside = range.start < range.end || (len == 0 && chunk == 0);
-        if !is_inside || !self.copies.serving.admit(object, from.node(), now) {
+        let enough = match source {
+            Source::Whole(_) => SERVED_AT_ONCE,
+            Source::Arriving(_) => RELAYED_AT_ONCE,
+        };
+        let serving = &mut self.copies.serving;
+        if !is_inside || !serving.admit(object, from.node(), enough, now) {
             out.push((from, refused(object, chunk, is_inside)));
             return None;
         }
@@ -190,28 +195,35 @@ mod tests {
     #[test]
     fn so_many_nodes_are_served_one_object_at_a_time() {
         let mut serving = Serving::default();
-        for node in 0..SERVED_AT_ONCE as u64 {
-            assert!(serving.admit(OBJECT, NodeId(node), Time(0)));
+        let admit = |serving: &mut Serving, object, node, now| serving.admit(object, node, 2, now);
+        for node in 0..2 {
+            assert!(admit(&mut serving, OBJECT, NodeId(node), Time(0)));
         }
         let late = NodeId(99);
-        assert!(!serving.admit(OBJECT, late, Time(0)));
-        assert!(serving.admit(OBJECT, NodeId(0), Time(0)), "it goes on");
+        assert!(!admit(&mut serving, OBJECT, late, Time(0)));
+        assert!(
+            admit(&mut serving, OBJECT, NodeId(0), Time(0)),
+            "it goes on"
+        );
         let other = ObjectId { index: 2, ..OBJECT };
-        assert!(serving.admit(other, late, Time(0)));
+        assert!(admit(&mut serving, other, late, Time(0)));
         serving.end(OBJECT, NodeId(1), Time(0));
         let later = Time(0) + SERVED_PAUSE;
-        assert!(serving.admit(OBJECT, late, later), "one has all it wanted");
-        assert!(!serving.admit(OBJECT, NodeId(1), later));
+        assert!(
+            admit(&mut serving, OBJECT, late, later),
+            "one has all it wanted"
+        );
+        assert!(!admit(&mut serving, OBJECT, NodeId(1), later));
     }
 
     #[test]
     fn nothing_is_kept_of_who_was_served() {
         let mut serving = Serving::default();
-        assert!(serving.admit(OBJECT, NodeId(1), Time(0)));
+        assert!(serving.admit(OBJECT, NodeId(1), 2, Time(0)));
         serving.end(OBJECT, NodeId(1), Time(0));
         let other = ObjectId { index: 2, ..OBJECT };
         let later = Time(0) + SERVED_PAUSE;
-        assert!(serving.admit(other, NodeId(1), later));
+        assert!(serving.admit(other, NodeId(1), 2, later));
         serving.end(other, NodeId(1), later + SERVED_PAUSE);
         assert!(serving.0.keys().all(|object| *object == other));
     }

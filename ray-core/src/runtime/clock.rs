@@ -119,6 +119,7 @@ impl Runtime {
         self.renew_in_time();
         self.report_quiesced();
         self.report_dropped_copies();
+        self.report_doomed();
         if let Some(node) = &self.node_role {
             node.on_tick(self);
             node.watch_memory(self);

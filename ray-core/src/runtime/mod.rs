@@ -9,6 +9,7 @@ mod held;
 pub(crate) mod inbound;
 mod lanes;
 pub(crate) mod membership;
+mod objects;
 mod old_runs;
 pub(crate) mod requests;
 mod reunion;
@@ -53,7 +54,7 @@ use crate::{
     control::ControlRole,
     node::NodeRole,
     object_ref::AnyRef,
-    store::{Value, WriterLive},
+    store::{Doom, Value, WriterLive},
     wire::{ArgMeta, DoneMeta, Message, Place, kind},
     worker::{
         execute::Executor,
@@ -100,6 +101,8 @@ pub(crate) struct Runtime {
     awaited: Mutex<FxHashMap<usize, Vec<Waker>>>,
     /// Copies of other nodes' objects that this process reads no more.
     dropped_copies: Mutex<Vec<(ObjectId, u64)>>,
+    /// What follows now that nobody here looks at some freed values any more.
+    doomed: Mutex<Vec<Doom>>,
     segments_wanted: AtomicBool,
     next_process: AtomicU64,
     /// Whether it runs nobody's code of its own: a head or a node that joined one.
@@ -172,6 +175,14 @@ pub(crate) fn on_last_value_of(writer: ProcessId) {
 pub(crate) fn on_copy_dropped(object: ObjectId, request: u64) {
     if let Some(runtime) = &*CURRENT.load() {
         runtime.dropped_copies.lock().push((object, request));
+        runtime.clock.arm(runtime.now());
+    }
+}
+
+/// Notes that nobody here looks at a freed value any more; callable under any lock.
+pub(crate) fn on_doomed_dropped(doom: Doom) {
+    if let Some(runtime) = &*CURRENT.load() {
+        runtime.doomed.lock().push(doom);
         runtime.clock.arm(runtime.now());
     }
 }

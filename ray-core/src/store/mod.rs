@@ -4,4 +4,4 @@ mod local;
 mod value;
 
 pub use value::{AlignedBytes, Value};
-pub(crate) use value::{HeldValue, WriterLive};
+pub(crate) use value::{Doom, HeldValue, WriterLive};

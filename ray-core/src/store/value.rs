@@ -28,6 +28,20 @@ struct Inner {
     bytes: Bytes,
     /// Stands for the type that its maker means, 0 when nothing was said.
     layout: u64,
+    /// What follows once nobody has it, when it was freed while somebody had.
+    doom: OnceLock<Box<Doom>>,
+}
+
+/// What follows once nobody in this process looks at a freed value any more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Doom {
+    /// Its writer has its room back.
+    Free {
+        slot: ray_shm::Slot,
+        writer: ProcessId,
+    },
+    /// Its owner hears of it.
+    LetGo { object: ObjectId },
 }
 
 enum Bytes {
@@ -97,6 +111,9 @@ impl WriterLive {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        if let Some(doom) = self.doom.take() {
+            crate::runtime::on_doomed_dropped(*doom);
+        }
         if let Bytes::Shared {
             copy_of: Some((object, request)),
             ..
@@ -132,6 +149,7 @@ impl Value {
         Value(Arc::new(Inner {
             bytes: Bytes::Heap(bytes),
             layout,
+            doom: OnceLock::new(),
         }))
     }
 
@@ -152,6 +170,7 @@ impl Value {
                 was_brought: AtomicBool::new(false),
             },
             layout,
+            doom: OnceLock::new(),
         }))
     }
 
@@ -183,7 +202,20 @@ impl Value {
                 fault: Mutex::new(None),
             },
             layout,
+            doom: OnceLock::new(),
         }))
+    }
+
+    /// Returns whether this is the only handle of the value.
+    pub(crate) fn is_alone(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
+    }
+
+    /// Says what follows once the last handle of the value is gone.
+    pub(crate) fn doom(&self, doom: Doom) {
+        if self.0.doom.set(Box::new(doom)).is_err() {
+            tracing::error!(?doom, "a value is freed twice");
+        }
     }
 
     /// Returns the archive; nothing of a value of another node that was not fetched.

@@ -23,7 +23,7 @@ pub(crate) use self::{
 };
 
 /// The version of the frames and messages; both sides of a connection must have the same.
-pub(crate) const WIRE_VERSION: u16 = 8;
+pub(crate) const WIRE_VERSION: u16 = 9;
 
 /// Frame kinds that ray-core adds to ray-net's own.
 pub(crate) mod kind {

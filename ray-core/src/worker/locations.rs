@@ -18,7 +18,7 @@ impl Core {
 
     /// Returns the nodes that have an object, or parts of it.
     fn holders_of(&self, object: ObjectId) -> Result<Vec<(NodeId, Held)>, Failure> {
-        let value = match self.owner.state(object) {
+        let value = match self.owner.argument(object) {
             ObjectState::Ready(value) => value,
             ObjectState::Failed(failure) => return Err((*failure).clone()),
             ObjectState::Pending | ObjectState::Unknown => {
@@ -38,6 +38,23 @@ impl Core {
             return Err(Failure::ObjectLost { object, reason });
         }
         Ok(holders)
+    }
+
+    /// A node has parts of an object of this process, or all of it.
+    ///
+    /// One that has parts hears who else has, so that those who fetch the object together serve each other.
+    pub(crate) fn on_copy_held(&mut self, object: ObjectId, node: NodeId, held: Held) {
+        let is_partial = held.is_some();
+        if !self.owner.on_holder(object, node, held) {
+            return self.send(node.process(), Message::DropCopy { object });
+        }
+        self.keep_last_copy(object);
+        let mut others = self.owner.holders(object);
+        others.retain(|(other, _)| *other != node);
+        if is_partial && !others.is_empty() {
+            let outcome = Ok(others);
+            self.send(node.process(), Message::ObjectLocated { object, outcome });
+        }
     }
 
     /// A node has no copy of an object of this process any more.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Owner;
+use super::{ObjectState, Owner};
 use crate::{
     chunks::Chunks,
     ids::{NodeId, ObjectId},
@@ -20,7 +20,8 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     ///
     /// Returns false when the object is gone, and the copy of no use.
     pub fn on_holder(&mut self, object: ObjectId, node: NodeId, held: Held) -> bool {
-        if object.owner != self.process || self.owned.get(object.index).is_none() {
+        let has_value = matches!(self.argument(object), ObjectState::Ready(_));
+        if object.owner != self.process || !has_value {
             return false;
         }
         let holders = self.locations.0.entry(object.index).or_default();

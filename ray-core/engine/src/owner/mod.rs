@@ -19,6 +19,7 @@
 
 mod calls;
 mod facts;
+mod freed;
 mod leases;
 mod locations;
 mod memory;
@@ -51,6 +52,7 @@ pub use streams::NextItem;
 pub use tasks::TaskSubmit;
 
 use calls::ActorQueue;
+use freed::Doomed;
 use leases::{Lease, ShapeQueue};
 use locations::Locations;
 use near::Near;
@@ -130,6 +132,12 @@ pub enum Command<V> {
     Resolved { object: ObjectId },
     /// Free the value of an object that nobody references.
     Free { object: ObjectId, value: V },
+    /// Tell an owner that its object is to be freed, whoever refers to it.
+    ForwardFree { owner: ProcessId, object: ObjectId },
+    /// Tell a borrower that an object is freed; it answers once it looks at it no more.
+    TellFreed { to: ProcessId, object: ObjectId },
+    /// Tell an owner that its freed object is not looked at any more, once nobody here does.
+    LetGo { object: ObjectId, value: Option<V> },
     /// Tell an owner that `receiver` is about to have one more credit.
     OpenCredit {
         owner: ProcessId,
@@ -207,6 +215,7 @@ pub struct Owner<P, V> {
     actors: FxHashMap<ActorId, ActorQueue>,
     streams: FxHashMap<u64, Stream>,
     locations: Locations,
+    doomed: Doomed<V>,
     near: Near<V>,
     /// Processes that ever had a credit of ours.
     borrowers: FxHashSet<ProcessId>,
@@ -236,6 +245,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             actors: FxHashMap::default(),
             streams: FxHashMap::default(),
             locations: Locations::default(),
+            doomed: Doomed::default(),
             near: Near::default(),
             borrowers: FxHashSet::default(),
             dead: FxHashSet::default(),

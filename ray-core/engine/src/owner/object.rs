@@ -1,6 +1,6 @@
 //! What an owner knows of one object, its own or another's.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     failure::Failure,
@@ -41,6 +41,8 @@ pub(super) struct More {
 pub(super) struct Borrowed<V> {
     pub(super) outcome: Option<Outcome<V>>,
     pub(super) local: u32,
+    /// How many of these are of calls of this process.
+    pub(super) dependents: u32,
     pub(super) credits: u32,
     pub(super) contained: Vec<ObjectId>,
     pub(super) is_asked: bool,
@@ -61,6 +63,7 @@ impl<V> Borrowed<V> {
         Borrowed {
             outcome: None,
             local: 0,
+            dependents: 0,
             credits: 0,
             contained: Vec::new(),
             is_asked: false,
@@ -122,6 +125,19 @@ impl<V> Owned<V> {
             None => credits.push((process, count)),
         }
         credits.retain(|(_, sum)| *sum != 0);
+    }
+
+    /// Returns who has credits.
+    pub(super) fn borrowers(&self) -> BTreeSet<ProcessId> {
+        let credits = self.credits().iter().filter(|(_, sum)| *sum > 0);
+        credits.map(|(process, _)| *process).collect()
+    }
+
+    /// Takes out what the value contained.
+    pub(super) fn take_contained(&mut self) -> Vec<ObjectId> {
+        let more = self.more.as_deref_mut();
+        more.map(|more| std::mem::take(&mut more.contained))
+            .unwrap_or_default()
     }
 
     pub(super) fn is_unreferenced(&self) -> bool {

@@ -121,7 +121,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         self.resolve_borrowed(object, outcome);
     }
 
-    fn resolve_borrowed(&mut self, object: ObjectId, outcome: Outcome<V>) {
+    pub(super) fn resolve_borrowed(&mut self, object: ObjectId, outcome: Outcome<V>) {
         let Some(borrowed) = self.borrowed.get_mut(&object) else {
             return;
         };
@@ -180,11 +180,30 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         if !waiting.is_empty() {
             self.wake_tasks(waiting, object);
         }
+        self.free_early(index);
         self.settle(index);
+    }
+
+    /// Returns the outcome of a borrowed object, if it is one.
+    pub(super) fn borrowed_outcome(&mut self, object: ObjectId) -> Option<&mut Option<Outcome<V>>> {
+        let borrowed = self.borrowed.get_mut(&object)?;
+        Some(&mut borrowed.outcome)
+    }
+
+    /// Returns whether calls of this process that have not ended use a borrowed object.
+    pub(super) fn is_borrowed_used(&self, object: ObjectId) -> bool {
+        let borrowed = self.borrowed.get(&object);
+        borrowed.is_some_and(|borrowed| borrowed.dependents > 0)
     }
 
     /// Holds an object for a task; returns whether the task must wait for it, or why it cannot run.
     pub(super) fn depend(&mut self, task: u64, object: ObjectId) -> Result<bool, Arc<Failure>> {
+        if let ObjectState::Failed(failure) = self.state(object)
+            && matches!(*failure, Failure::ObjectFreed(_))
+        {
+            // There is nothing to hold.
+            return Err(failure);
+        }
         if object.owner == self.process {
             let Some(owned) = self.owned.get_mut(object.index) else {
                 return Err(Arc::new(Failure::ObjectFreed(object)));
@@ -202,6 +221,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             return Err(Arc::new(Failure::ObjectFreed(object)));
         };
         borrowed.local += 1;
+        borrowed.dependents += 1;
         match &borrowed.outcome {
             None if is_orphan => return Err(Arc::new(owner_died(object))),
             None => borrowed.waiting.push(task),
@@ -210,6 +230,14 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         }
         self.ask(object);
         Ok(true)
+    }
+
+    /// Counts a borrowed object as used by a call of this process, which holds it.
+    pub(super) fn add_borrowed_dependent(&mut self, object: ObjectId) {
+        self.add_handle(object);
+        if let Some(borrowed) = self.borrowed.get_mut(&object) {
+            borrowed.dependents += 1;
+        }
     }
 
     pub(super) fn add_dependent(&mut self, index: u64) {
@@ -226,6 +254,10 @@ impl<P: Clone, V: Clone> Owner<P, V> {
                 self.settle(object.index);
             }
         } else {
+            if let Some(borrowed) = self.borrowed.get_mut(&object) {
+                borrowed.dependents = borrowed.dependents.saturating_sub(1);
+            }
+            self.end_doomed_borrowed(object);
             self.drop_handle(object);
         }
     }

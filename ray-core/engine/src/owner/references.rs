@@ -86,6 +86,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             return;
         };
         work.extend(borrowed.contained);
+        self.forget_doomed_borrowed(object);
         if borrowed.credits > 0 {
             let owner = object.owner;
             self.commands.push_back(Command::ReleaseCredits {
@@ -117,9 +118,11 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             };
             self.commands.push_back(Command::Free { object, value });
         }
+        self.let_doomed_go(index);
     }
 
     pub(super) fn settle(&mut self, index: u64) {
+        self.end_doomed(index);
         let mut work = Vec::new();
         self.free_if_unreferenced(index, &mut work);
         for object in work {
@@ -182,6 +185,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         }
         if let Some(owned) = self.owned.get_mut(object.index) {
             owned.add_credit(from, -i64::from(credits));
+            self.on_released(object, from);
             self.settle(object.index);
         }
     }
@@ -243,6 +247,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
                 touched.push(index);
             }
         }
+        self.forget_awaited(process);
         touched.sort_unstable();
         for index in touched {
             self.settle(index);

@@ -154,7 +154,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             // Nested references count like arguments, so that `undepend` ends both.
             self.add_dependent(object.index);
         } else {
-            self.add_handle(object);
+            self.add_borrowed_dependent(object);
         }
     }
 

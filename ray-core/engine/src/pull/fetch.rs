@@ -1,5 +1,7 @@
 //! Holders and chunks: whom to ask for what, and what to do when that does not come.
 
+use std::time::Duration;
+
 use super::{Asked, Command, Incoming, Pulls};
 use crate::{
     chunks::Chunks,
@@ -20,6 +22,34 @@ impl Incoming {
             let has = |chunks: &Chunks| chunks.contains(chunk);
             self.is_missing(chunk) && !self.holders.values().any(has)
         })
+    }
+
+    /// Returns what was asked of those who have only parts.
+    fn asked_of_parts(&self) -> impl Iterator<Item = &Asked> {
+        let has_parts = |node| {
+            let held = self.holders.get(node);
+            held.is_some_and(|chunks| !chunks.is_full())
+        };
+        self.asked
+            .values()
+            .filter(move |asked| has_parts(&asked.from))
+    }
+
+    /// Returns when who has all of it may be asked for what others were asked for, those times after `now`.
+    pub(super) fn slow_at(&self, slow_after: Duration, now: Time) -> Option<Time> {
+        let mut missing = self.missing();
+        let times = self.asked_of_parts().map(|asked| asked.at + slow_after);
+        times
+            .filter(|at| *at > now)
+            .min()
+            .filter(|_| missing.next().is_some())
+    }
+
+    /// Returns the missing chunks, in an order that is this node's own.
+    fn missing(&self) -> impl Iterator<Item = u32> {
+        let count = u64::from(self.have.count());
+        let chunks = (0..count).map(move |step| ((self.first + step * self.stride) % count) as u32);
+        chunks.filter(|chunk| self.is_missing(*chunk))
     }
 }
 
@@ -69,7 +99,7 @@ impl Pulls {
             self.room = self.room.saturating_sub(incoming.bytes);
             self.commands.push_back(Command::Seal { object });
             self.complete(object, now);
-        } else if count.is_power_of_two() {
+        } else if is_worth_telling(count, incoming.have.count()) {
             let chunks = incoming.have.clone();
             self.commands
                 .push_back(Command::Announce { object, chunks });
@@ -204,6 +234,7 @@ impl Pulls {
 
     /// Does what can be done now: lets pulls in, asks for chunks, looks for holders.
     pub(super) fn advance(&mut self, now: Time) {
+        self.now = now;
         self.admit();
         self.fetch(now);
         self.locate(now);
@@ -215,17 +246,7 @@ impl Pulls {
             .flat_map(|id| self.pulls[id].left.iter().copied())
             .collect::<Vec<_>>();
         for object in objects {
-            let incoming = &self.objects[&object];
-            let count = incoming.have.count();
-            let first = mix(self.seed ^ mix(object.owner.0 ^ object.index)) % u64::from(count);
-            for step in 0..count {
-                let chunk = ((first + u64::from(step)) % u64::from(count)) as u32;
-                if !self.objects[&object].is_missing(chunk) {
-                    continue;
-                }
-                let Some(from) = self.holder_for(object, chunk) else {
-                    continue;
-                };
+            while let Some((chunk, from)) = self.next_fetch(object, now) {
                 let bytes = self.bytes_of(object, chunk);
                 let is_first = self.in_flight_bytes == 0;
                 if !is_first && self.in_flight_bytes + bytes > self.config.in_flight_bytes_max {
@@ -244,18 +265,51 @@ impl Pulls {
         }
     }
 
-    /// Returns the least loaded holder of a chunk that may be asked for more.
-    fn holder_for(&self, object: ObjectId, chunk: u32) -> Option<NodeId> {
-        let outstanding = |node: &NodeId| self.outstanding.get(node).copied().unwrap_or(0);
+    /// Returns the chunk of an object to ask for next, and whom.
+    ///
+    /// Those who have only parts of it are asked first. Those who have all of it are asked for what nobody else
+    /// has; for the rest one chunk at a time, when nothing is to come of the others or they are slow. So who made an
+    /// object gives each chunk away about once, however many want it.
+    fn next_fetch(&self, object: ObjectId, now: Time) -> Option<(u32, NodeId)> {
+        let incoming = &self.objects[&object];
+        let is_free = |node: &NodeId| !incoming.busy.contains_key(node);
+        let asked = |node: &NodeId| self.outstanding.get(node).copied().unwrap_or(0);
+        let may_be_asked = |node: &NodeId| asked(node) < self.config.per_holder_max;
         let load = |node: &NodeId| self.loads.get(node).copied().unwrap_or(0) as usize;
-        self.objects[&object]
-            .holders
-            .iter()
-            .filter(|(_, chunks)| chunks.contains(chunk))
-            .map(|(node, _)| *node)
-            .filter(|node| !self.objects[&object].busy.contains_key(node))
-            .filter(|node| outstanding(node) < self.config.per_holder_max)
-            .min_by_key(|node| (outstanding(node) + load(node), mix(self.seed ^ node.0)))
+        let order = |node: &NodeId| (asked(node) + load(node), mix(self.seed ^ node.0));
+        let holders = incoming.holders.iter().filter(|(node, _)| is_free(node));
+        let (whole, partial): (Vec<_>, Vec<_>) = holders.partition(|(_, chunks)| chunks.is_full());
+        if partial.iter().any(|(node, _)| may_be_asked(node)) {
+            let found = incoming.missing().find_map(|chunk| {
+                let holders = partial.iter().filter(|(_, held)| held.contains(chunk));
+                let nodes = holders.map(|(node, _)| **node).filter(may_be_asked);
+                Some((chunk, nodes.min_by_key(order)?))
+            });
+            if found.is_some() {
+                return found;
+            }
+        }
+        // What others were asked for and have not told of yet is fetched twice: the less, the fewer are asked for ahead.
+        let most = match partial.is_empty() {
+            true => self.config.per_holder_max,
+            false => (self.config.per_holder_max / 2).max(1),
+        };
+        let nodes = whole.iter().map(|(node, _)| **node);
+        let nodes = nodes.filter(|node| asked(node) < most);
+        let from = nodes.min_by_key(order)?;
+        let is_shared = |chunk: u32| partial.iter().any(|(_, held)| held.contains(chunk));
+        let chunk = match incoming.missing().find(|chunk| !is_shared(*chunk)) {
+            Some(chunk) => chunk,
+            None if asked(&from) > 0 => return None,
+            None if incoming
+                .asked_of_parts()
+                .any(|asked| asked.at + self.config.slow_after > now) =>
+            {
+                return None;
+            }
+            None => incoming.missing().next()?,
+        };
+        Some((chunk, from))
     }
 
     fn locate(&mut self, now: Time) {
@@ -317,3 +371,11 @@ impl Pulls {
         }
     }
 }
+
+/// Returns whether others should hear of so many chunks that are here, of so many in all.
+fn is_worth_telling(have: u32, count: u32) -> bool {
+    have.is_power_of_two() || have.is_multiple_of((count / ANNOUNCEMENTS_MAX).max(2))
+}
+
+/// How often a pull tells how much it has, about.
+const ANNOUNCEMENTS_MAX: u32 = 64;

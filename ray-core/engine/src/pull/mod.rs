@@ -7,9 +7,10 @@
 //! priority out.
 //!
 //! # Fetching
-//! Any holder serves, also one that has only some of the chunks yet: it counts for those. Of the
-//! holders of a chunk the least loaded is asked. Every puller begins elsewhere in the object and says
-//! what it has, so that many who fetch the same object serve each other. A holder that serves enough
+//! Any holder serves, also one that has only some of the chunks yet: it counts for those, and is asked first.
+//! Of several the least loaded is asked. Every puller takes the chunks in an order of its own and says
+//! what it has, and hears then what others have, so that many who fetch the same object serve each other and its
+//! source gives each chunk away about once. A holder that serves enough
 //! others sends the rest away for a moment; they look for newer holders, and so a broadcast becomes a tree.
 //! What has arrived is kept when a holder dies. A holder that sent a chunk that is not right is not asked
 //! for that object again.
@@ -26,6 +27,7 @@ use std::{
 
 use crate::{
     chunks::Chunks,
+    draws::mix,
     failure::Failure,
     ids::{NodeId, ObjectId},
     time::Time,
@@ -49,6 +51,8 @@ pub struct PullConfig {
     pub locate_interval: Duration,
     /// How long a holder that serves enough others already is left alone. Default 20 ms.
     pub busy_for: Duration,
+    /// How long a holder of parts may take before those who have all are asked for the same. Default 200 ms.
+    pub slow_after: Duration,
     /// How long a pull may take to get something. Default 600 s.
     pub fail_after: Duration,
 }
@@ -62,6 +66,7 @@ impl Default for PullConfig {
             retry_after: Duration::from_secs(10),
             locate_interval: Duration::from_secs(1),
             busy_for: Duration::from_millis(20),
+            slow_after: Duration::from_millis(200),
             fail_after: Duration::from_secs(600),
         }
     }
@@ -167,6 +172,9 @@ struct Incoming {
     distrusted: BTreeSet<NodeId>,
     /// Holders that serve enough others, and until when they are left alone.
     busy: BTreeMap<NodeId, Time>,
+    /// The chunk that this node begins with, and how far it is to the next: no other node's way is the same.
+    first: u64,
+    stride: u64,
     pulls: BTreeSet<PullId>,
     /// Whether it has a place in the store.
     is_active: bool,
@@ -195,6 +203,8 @@ pub struct Pulls {
     room: u64,
     short: u64,
     in_flight_bytes: u64,
+    /// When something happened last.
+    now: Time,
     commands: VecDeque<Command>,
 }
 
@@ -214,6 +224,7 @@ impl Pulls {
             room: 0,
             short: 0,
             in_flight_bytes: 0,
+            now: Time::default(),
             commands: VecDeque::new(),
         }
     }
@@ -242,7 +253,11 @@ impl Pulls {
             .objects
             .values()
             .flat_map(|incoming| incoming.busy.values().copied());
-        retries.chain(locates).chain(failures).chain(busy).min()
+        let incoming = self.objects.values();
+        let slow =
+            incoming.filter_map(|incoming| incoming.slow_at(self.config.slow_after, self.now));
+        let all = retries.chain(locates).chain(failures).chain(busy);
+        all.chain(slow).min()
     }
 
     /// Returns how many chunks an object of this size has.
@@ -277,6 +292,7 @@ impl Pulls {
         }
         for Wanted { object, bytes } in wanted {
             let count = self.chunk_count(*bytes);
+            let way = mix(self.seed ^ mix(object.owner.0 ^ object.index));
             let commands = &mut self.commands;
             let incoming = self.objects.entry(*object).or_insert_with(|| {
                 commands.push_back(Command::Locate { object: *object });
@@ -287,6 +303,8 @@ impl Pulls {
                     holders: BTreeMap::new(),
                     distrusted: BTreeSet::new(),
                     busy: BTreeMap::new(),
+                    first: way % u64::from(count),
+                    stride: stride(mix(way), u64::from(count)),
                     pulls: BTreeSet::new(),
                     is_active: false,
                     located: now,
@@ -459,4 +477,17 @@ impl Pulls {
             }
         }
     }
+}
+
+/// Returns a step that comes by each of `count` numbers before it comes back.
+fn stride(wish: u64, count: u64) -> u64 {
+    let common_divisor = |mut a: u64, mut b: u64| {
+        while b > 0 {
+            (a, b) = (b, a % b);
+        }
+        a
+    };
+    let steps = (0..count).map(|more| 1 + (wish + more) % count);
+    let mut coprime = steps.filter(|step| common_divisor(*step, count) == 1);
+    coprime.next().unwrap_or(1)
 }

@@ -198,7 +198,9 @@ impl Shared {
     pub(super) fn drive_looking(&self, look: Look) -> bool {
         self.activity.fetch_add(1, Ordering::Relaxed);
         let mut progress = false;
+        let mut turns = 0;
         loop {
+            turns += 1;
             self.pump_wanted.store(true, Ordering::SeqCst);
             let Some(mut transport) = self.transport.try_lock() else {
                 return progress;
@@ -206,12 +208,15 @@ impl Shared {
             self.pump_wanted.store(false, Ordering::SeqCst);
             let mut dirty = std::mem::take(&mut *self.dirty.lock());
             progress |= transport.pump(&mut dirty, look);
+            let has_more = transport.has_more();
             if !transport.arrivals.is_empty() {
                 self.arrivals.lock().append(&mut transport.arrivals);
             }
             drop(transport);
             self.dispatch();
-            if !self.pump_wanted.load(Ordering::SeqCst) {
+            // Who only wanted to send is not kept for what others send; who polls sees that there is more.
+            let goes_on = has_more && turns < TURNS_MAX;
+            if !goes_on && !self.pump_wanted.load(Ordering::SeqCst) {
                 return progress;
             }
         }
@@ -248,6 +253,11 @@ impl Shared {
                                 .on_frames(&peer, &mut FrameBatch::new(&bytes, self.limit));
                         }
                         self.recycle(bytes);
+                    }
+                    Some(Arrival::Pieces(peer, pieces)) => {
+                        if peer.0.admitted.load(Ordering::Acquire) {
+                            self.handler.on_pieces(&peer, pieces);
+                        }
                     }
                     Some(Arrival::Hello(peer, hello)) => self.greet(&peer, &hello),
                     Some(Arrival::Closed(peer, reason)) => self.handler.on_closed(&peer, &reason),
@@ -327,3 +337,6 @@ impl Shared {
         }
     }
 }
+
+/// So often one drive goes back to a socket that was left before all was taken.
+const TURNS_MAX: u32 = 16;

@@ -14,6 +14,7 @@ use crate::{
     config::NetStats,
     lane::{LaneIn, LaneOut},
     peer::Peer,
+    pieces::Cutter,
 };
 
 /// What this process knows of one connection.
@@ -36,6 +37,8 @@ pub(super) struct Connection {
     /// Whether the other side's hello was read.
     pub(super) was_greeted: bool,
     pub(super) inbox: AlignedVec<16>,
+    /// Cuts what comes behind the hello into pieces, at endpoints for bulk.
+    pub(super) cutter: Option<Cutter>,
     /// A datagram that the socket had no room for.
     pub(super) unsent: Option<(Transmit, Vec<u8>)>,
     pub(super) closing: Option<CloseReason>,
@@ -67,6 +70,7 @@ impl Connection {
         quic: quinn_proto::Connection,
         peer: Option<Peer>,
         now: Instant,
+        cutter: Option<Cutter>,
     ) -> Box<Connection> {
         Box::new(Connection {
             quic,
@@ -81,6 +85,7 @@ impl Connection {
             has_finished: false,
             was_greeted: false,
             inbox: AlignedVec::new(),
+            cutter,
             unsent: None,
             closing: None,
             timeout: None,
@@ -101,6 +106,11 @@ impl Connection {
             VarInt::from_u32(code),
             Bytes::copy_from_slice(reason.as_bytes()),
         );
+    }
+
+    /// Returns whether nothing of an unfinished frame has come.
+    pub(super) fn is_between_frames(&self) -> bool {
+        self.inbox.is_empty() && self.cutter.as_ref().is_none_or(Cutter::is_between_frames)
     }
 
     /// Writes what is pending into the stream; returns how much it took.

@@ -11,9 +11,12 @@ use quinn_udp::{RecvMeta, UdpSockRef};
 use super::{BELL, RECEIVE_BATCH, Transport, connection::Connection};
 
 impl Transport {
-    /// Takes everything that the socket holds; returns whether there was anything.
+    /// Takes what the socket holds; returns whether there was anything.
+    ///
+    /// At an endpoint for bulk it stops where answers are due: the other side's window would run dry meanwhile.
     pub(super) fn receive(&mut self, now: Instant) -> bool {
         let mut received = false;
+        self.has_more = false;
         loop {
             let mut metas = [RecvMeta::default(); RECEIVE_BATCH];
             let count = {
@@ -79,6 +82,10 @@ impl Transport {
             if count < RECEIVE_BATCH {
                 return received;
             }
+            if self.is_bulk {
+                self.has_more = true;
+                return received;
+            }
         }
     }
 
@@ -94,8 +101,8 @@ impl Transport {
             .accept(incoming, now, &mut self.response, None)
         {
             Ok((handle, quic)) => {
-                self.connections
-                    .insert(handle, Connection::new(quic, None, now));
+                let connection = Connection::new(quic, None, now, self.cutter());
+                self.connections.insert(handle, connection);
             }
             Err(error) => {
                 self.stats.handshake_failures += 1;

@@ -30,6 +30,7 @@ use crate::{
     config::{NetConfig, NetError, NetStats},
     lane::{LaneIn, Lanes},
     peer::Peer,
+    pieces::{Cutter, Piece},
     poll::Shared,
     tls::Identity,
 };
@@ -37,6 +38,7 @@ use crate::{
 /// Something for the handler, in the order in which it happened.
 pub(crate) enum Arrival {
     Frames(Peer, AlignedVec<16>),
+    Pieces(Peer, Vec<Piece>),
     Hello(Peer, Vec<u8>),
     Closed(Peer, CloseReason),
 }
@@ -54,6 +56,9 @@ pub(crate) struct Transport {
     hello: Vec<u8>,
     limit: fn(u8) -> u32,
     handshake_timeout: Duration,
+    is_bulk: bool,
+    /// Whether the socket may hold more than was taken.
+    has_more: bool,
     net: Weak<Shared>,
     lanes: Option<Arc<dyn Lanes>>,
     /// The lanes that this process reads; looked at without the lock as well.
@@ -148,6 +153,8 @@ impl Transport {
             hello: config.hello.clone(),
             limit: config.limit,
             handshake_timeout: config.handshake_timeout,
+            is_bulk: config.is_bulk,
+            has_more: false,
             net: Weak::new(),
             lanes: config.lanes.clone(),
             lanes_in: LanesIn::default(),
@@ -224,12 +231,22 @@ impl Transport {
             .connect(now, client, addr, &self.identity.name_of(process))
         {
             Ok((handle, quic)) => {
-                let connection = Connection::new(quic, Some(peer.clone()), now);
+                let connection = Connection::new(quic, Some(peer.clone()), now, self.cutter());
                 self.connections.insert(handle, connection);
             }
             Err(error) => self.lose(&peer, CloseReason::Lost(error.to_string())),
         }
         peer
+    }
+
+    /// Returns what cuts the stream of a new connection into pieces, where that is done.
+    fn cutter(&self) -> Option<Cutter> {
+        self.is_bulk.then(|| Cutter::new(self.limit))
+    }
+
+    /// Returns whether the socket was left before all was taken; whoever pumps does so again.
+    pub(crate) fn has_more(&self) -> bool {
+        self.has_more
     }
 
     fn lose(&mut self, peer: &Peer, reason: CloseReason) {
@@ -327,10 +344,15 @@ impl Transport {
 
     /// Lets what this process sent itself arrive.
     fn loop_back(&mut self, peer: &Peer) {
-        let out = peer.0.out.lock().split();
         let mut frames = self.spare.pop().unwrap_or_default();
-        frames.extend_from_slice(&out);
-        peer.0.queued.fetch_sub(out.len(), Ordering::AcqRel);
+        loop {
+            let out = peer.0.out.lock().take();
+            if out.is_empty() {
+                break;
+            }
+            frames.extend_from_slice(&out);
+        }
+        peer.0.queued.fetch_sub(frames.len(), Ordering::AcqRel);
         self.arrivals
             .push_back(Arrival::Frames(peer.clone(), frames));
     }

@@ -222,11 +222,11 @@ impl Transport {
     pub(super) fn write_out(&mut self, connection: &mut Connection, peer: &Peer) {
         loop {
             if connection.pending.is_none() {
-                let out = peer.0.out.lock().split();
+                let out = peer.0.out.lock().take();
                 if out.is_empty() {
                     return;
                 }
-                connection.pending = Some(out.freeze());
+                connection.pending = Some(out);
             }
             let was_hello = connection.hello_left;
             let written = if !was_hello && self.may_use_lane(connection) {

@@ -1,5 +1,6 @@
 //! Stream bytes into whole frames, the first of which says who speaks.
 
+use bytes::Bytes;
 use quinn_proto::ReadError;
 use rkyv::util::AlignedVec;
 use rustls::pki_types::CertificateDer;
@@ -8,6 +9,7 @@ use super::{Arrival, Transport, connection::Connection};
 use crate::{
     frame::{self, FrameBatch, KIND_HELLO},
     peer::Peer,
+    pieces::Piece,
 };
 
 /// What is known of the end of a stream.
@@ -25,7 +27,7 @@ impl Transport {
         self.read_lane(connection)?;
         match end {
             StreamEnd::Open => Ok(()),
-            StreamEnd::Finished if connection.inbox.is_empty() => {
+            StreamEnd::Finished if connection.is_between_frames() => {
                 // Everything was said; the other side closes once it knows that it arrived.
                 connection.receive = None;
                 Ok(())
@@ -42,6 +44,9 @@ impl Transport {
         };
         let before = connection.inbox.len();
         let mut end = StreamEnd::Open;
+        let mut pieces = Vec::new();
+        let mut cut_bytes = 0;
+        let mut fault = None;
         {
             let mut receive = connection.quic.recv_stream(stream);
             let Ok(mut chunks) = receive.read(true) else {
@@ -49,7 +54,16 @@ impl Transport {
             };
             loop {
                 match chunks.next(usize::MAX) {
-                    Ok(Some(chunk)) => connection.inbox.extend_from_slice(&chunk.bytes),
+                    Ok(Some(chunk)) => match &mut connection.cutter {
+                        Some(cutter) if connection.was_greeted => {
+                            cut_bytes += chunk.bytes.len() as u64;
+                            if let Err(reason) = cutter.take(chunk.bytes, &mut pieces) {
+                                fault = Some(reason);
+                                break;
+                            }
+                        }
+                        _ => connection.inbox.extend_from_slice(&chunk.bytes),
+                    },
                     Ok(None) => {
                         end = StreamEnd::Finished;
                         break;
@@ -63,16 +77,34 @@ impl Transport {
             }
             let _flow_control = chunks.finalize();
         }
-        let read = (connection.inbox.len() - before) as u64;
+        let read = (connection.inbox.len() - before) as u64 + cut_bytes;
         if read > 0 {
             self.stats.bytes_in += read;
             connection.streamed += read;
             if let Some(lane) = &connection.lane_in {
                 lane.set_streamed(connection.streamed);
             }
-            self.split(connection)?;
         }
-        Ok(end)
+        self.hand_on(connection, pieces);
+        match fault {
+            Some(reason) => Err(reason),
+            None if connection.inbox.len() > before => {
+                self.split(connection)?;
+                Ok(end)
+            }
+            None => Ok(end),
+        }
+    }
+
+    /// Gives pieces of frames to the handler, in their order.
+    fn hand_on(&mut self, connection: &Connection, pieces: Vec<Piece>) {
+        // Nothing follows a close, not even over the pair's other connection.
+        if let Some(peer) = connection.peer.as_ref().filter(|peer| !peer.is_closed())
+            && !pieces.is_empty()
+        {
+            self.arrivals
+                .push_back(Arrival::Pieces(peer.clone(), pieces));
+        }
     }
 
     /// Takes the whole frames out of the inbox.
@@ -82,6 +114,15 @@ impl Transport {
                 return Ok(());
             };
             connection.take_front(len, self.spare.pop());
+            if let Some(cutter) = &mut connection.cutter {
+                // What came together with the hello.
+                let rest = Bytes::copy_from_slice(&connection.inbox);
+                connection.inbox.clear();
+                let mut pieces = Vec::new();
+                let cut = cutter.take(rest, &mut pieces);
+                self.hand_on(connection, pieces);
+                return cut;
+            }
         }
         let (whole, fault) = frame::whole_frames(&connection.inbox, self.limit);
         if whole > 0 {

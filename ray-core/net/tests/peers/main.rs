@@ -1,5 +1,6 @@
 //! What two endpoints promise each other, over loopback and over a relay that loses datagrams, by QUIC and by lanes.
 
+mod bulk;
 mod lane;
 
 use std::{

@@ -277,6 +277,7 @@ impl Runtime {
             | Message::Fetched { request, .. }
             | Message::Resources { request, .. }
             | Message::Store { request, .. }
+            | Message::Objects { request, .. }
             | Message::BroughtBack { request, .. }
             | Message::Nodes { request, .. } => match self.requests.on_reply(request, message) {
                 Some(Message::SegmentsGranted {
@@ -304,13 +305,16 @@ impl Runtime {
             Message::LocateObject { object } => {
                 self.with_core(|core, _| core.locate_object(object, from));
             }
-            Message::CopyHeld { object, held } => self.with_core(|core, _| {
-                if core.owner.on_holder(object, from.node(), held) {
-                    core.keep_last_copy(object);
-                } else {
-                    core.send(from, Message::DropCopy { object });
-                }
-            }),
+            Message::CopyHeld { object, held } => {
+                self.with_core(|core, _| core.on_copy_held(object, from.node(), held));
+            }
+            Message::FreeObject { object } => self.on_free_object(from, object),
+            Message::ObjectLetGo { object } => {
+                self.with_core(|core, _| core.owner.on_let_go(object, from));
+            }
+            Message::QueryObjects { request, objects } => {
+                self.on_objects_asked(from, request, &objects);
+            }
             Message::CopyDropped { object } => {
                 self.with_core(|core, _| core.on_copy_dropped(object, from.node()));
             }

@@ -105,6 +105,7 @@ impl Runtime {
             quiesced: Mutex::default(),
             awaited: Mutex::default(),
             dropped_copies: Mutex::default(),
+            doomed: Mutex::default(),
             segments_wanted: AtomicBool::new(false),
             next_process: AtomicU64::new(first_index),
             is_daemon,

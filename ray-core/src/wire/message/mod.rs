@@ -194,6 +194,24 @@ pub(crate) enum Message {
         offset: u64,
         len: u64,
     },
+    /// Asks an owner to free an object, or tells a borrower that its owner has.
+    FreeObject {
+        object: ObjectId,
+    },
+    /// A borrower looks at a freed object no more.
+    ObjectLetGo {
+        object: ObjectId,
+    },
+    /// A process asks an owner where its objects are.
+    QueryObjects {
+        request: u64,
+        objects: Vec<ObjectId>,
+    },
+    /// The nodes that have all of each, and its size when it has a value.
+    Objects {
+        request: u64,
+        found: Vec<(Vec<NodeId>, Option<u64>)>,
+    },
     // Actors.
     CreateActor {
         request: u64,

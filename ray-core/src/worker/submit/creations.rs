@@ -13,7 +13,7 @@ use ray_net::HeaderFields;
 
 use super::{Core, frames::Parts, push_frame};
 use crate::{
-    __private::{Args, Method},
+    __private::{ArgSlot, Args, Method},
     placement_group::Inside,
     wire::{ActorCreation, ActorStatus, CallMeta, CallTarget, Message, kind},
 };
@@ -116,6 +116,17 @@ impl Core {
         let Some(peer) = self.peers.get(&worker).cloned() else {
             return;
         };
+        let freed = args.slots.iter().find_map(|slot| match slot {
+            ArgSlot::Object(reference) => match self.owner.argument(reference.id()) {
+                ObjectState::Failed(failure) => Some((*failure).clone()),
+                _ => None,
+            },
+            ArgSlot::Inline { .. } => None,
+        });
+        if let Some(failure) = freed {
+            // It was there when the actor was created.
+            return self.send_to_control(Message::ConstructFailed { actor, failure });
+        }
         let mut parts = Parts::new(&args.body);
         let metas = self.arg_metas(&args, worker, &mut parts);
         let meta = CallMeta {

@@ -105,7 +105,7 @@ impl Core {
                         contained,
                     }
                 }
-                ArgSlot::Object(reference) => match self.owner.state(reference.id()) {
+                ArgSlot::Object(reference) => match self.owner.argument(reference.id()) {
                     ObjectState::Ready(value) => {
                         let place = self.place_of(reference.id(), value, to, parts);
                         let layout = value.layout();
@@ -268,11 +268,42 @@ where
             >,
         >,
 {
+    with_archived(meta, |meta| {
+        peer.push(header, meta, body);
+    });
+}
+
+/// Archives `meta` and pushes a frame whose body stays where it is until the other side has it.
+pub(crate) fn push_frame_whole<M>(peer: &Peer, header: &HeaderFields, meta: &M, body: bytes::Bytes)
+where
+    M: for<'a> rkyv::Serialize<
+            rkyv::api::high::HighSerializer<
+                AlignedBytes,
+                rkyv::ser::allocator::ArenaHandle<'a>,
+                rancor::Error,
+            >,
+        >,
+{
+    with_archived(meta, |meta| {
+        peer.push_whole(header, meta, body);
+    });
+}
+
+fn with_archived<M>(meta: &M, push: impl FnOnce(&[u8]))
+where
+    M: for<'a> rkyv::Serialize<
+            rkyv::api::high::HighSerializer<
+                AlignedBytes,
+                rkyv::ser::allocator::ArenaHandle<'a>,
+                rancor::Error,
+            >,
+        >,
+{
     META.with_borrow_mut(|buffer| {
         buffer.clear();
         match rkyv::api::high::to_bytes_in::<_, rancor::Error>(meta, std::mem::take(buffer)) {
             Ok(bytes) => {
-                peer.push(header, &bytes, body);
+                push(&bytes);
                 *buffer = bytes;
             }
             Err(error) => tracing::error!(%error, "could not archive a message"),

@@ -31,13 +31,13 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
 pub(crate) use creations::Creation;
-pub(crate) use frames::{push_frame, push_message};
+pub(crate) use frames::{push_frame, push_frame_whole, push_message};
 
 use crate::{
     __private::{Args, Method},
     placement_group::Inside,
     runtime::waiters::{Resolved, Waiters},
-    store::Value,
+    store::{Doom, Value},
     wire::{ActorCreation, CallTarget, GroupCreation, Message},
 };
 
@@ -192,7 +192,7 @@ impl Core {
         }
     }
 
-    pub(in crate::worker) fn process(&self) -> ProcessId {
+    pub(crate) fn process(&self) -> ProcessId {
         self.process
     }
 
@@ -285,7 +285,19 @@ impl Core {
                         self.create_ready();
                     }
                 }
-                Command::Free { object, value } => self.free(object, &value),
+                Command::Free { object, value } => self.free(object, value),
+                Command::ForwardFree { owner, object } => {
+                    self.send(owner, Message::FreeObject { object });
+                }
+                Command::TellFreed { to, object } => {
+                    self.send(to, Message::FreeObject { object });
+                }
+                Command::LetGo { object, value } => match value {
+                    Some(value) if value.arena().is_some() && !value.is_alone() => {
+                        value.doom(Doom::LetGo { object });
+                    }
+                    _ => self.send(object.owner, Message::ObjectLetGo { object }),
+                },
                 Command::OpenCredit {
                     owner,
                     object,
@@ -397,7 +409,7 @@ impl Core {
         }
     }
 
-    fn free(&mut self, object: ObjectId, value: &Value) {
+    fn free(&mut self, object: ObjectId, value: Value) {
         for node in self.owner.take_holders(object) {
             self.send(node.process(), Message::DropCopy { object });
         }
@@ -410,16 +422,24 @@ impl Core {
             self.send_to_control(Message::HandlesGone { actor });
             self.on_unheld(actor);
         }
-        if let Some((slot, writer)) = value.arena() {
-            let message = Message::FreeSlot {
-                offset: slot.offset,
-                len: slot.len,
-            };
-            if self.dead.contains_key(&writer) {
-                self.send_to_node(message);
-            } else {
-                self.send(writer, message);
-            }
+        match value.arena() {
+            Some((slot, writer)) if value.is_alone() => self.free_slot(slot, writer),
+            // Somebody here still looks at it.
+            Some((slot, writer)) => value.doom(Doom::Free { slot, writer }),
+            None => {}
+        }
+    }
+
+    /// Has the writer of a value take its room back.
+    pub(crate) fn free_slot(&mut self, slot: ray_shm::Slot, writer: ProcessId) {
+        let message = Message::FreeSlot {
+            offset: slot.offset,
+            len: slot.len,
+        };
+        if self.dead.contains_key(&writer) {
+            self.send_to_node(message);
+        } else {
+            self.send(writer, message);
         }
     }
 

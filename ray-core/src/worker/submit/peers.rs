@@ -92,7 +92,7 @@ impl Core {
     }
 
     /// Returns whether a process is known to be gone.
-    pub(in crate::worker) fn is_dead(&self, process: ProcessId) -> bool {
+    pub(crate) fn is_dead(&self, process: ProcessId) -> bool {
         self.dead.contains_key(&process)
     }
 

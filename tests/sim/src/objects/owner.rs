@@ -71,8 +71,16 @@ impl World {
             // It was freed while the copy was made.
             return self.send(at, from, Message::Free(object));
         };
+        let is_partial = held.is_some();
         owned.holders.insert(from, held);
+        let others = owned.holders.iter().filter(|(id, _)| **id != from);
+        let others = others.map(|(id, held)| (id.node(), held.clone()));
+        let others = others.collect::<Holders>();
         self.keep_last_copy(at, object);
+        // Those who fetch an object together hear of each other.
+        if is_partial && !others.is_empty() {
+            self.send(at, from, Message::Located(object, Some(others)));
+        }
     }
 
     /// A node has nothing of an object any more.

@@ -353,6 +353,11 @@ impl World {
                     self.send(at, HEAD, Message::HandlesGone(actor));
                 }
             }
+            Command::ForwardFree { object, .. }
+            | Command::TellFreed { object, .. }
+            | Command::LetGo { object, .. } => {
+                unreachable!("no user of this world frees {object} by hand")
+            }
             Command::OpenCredit {
                 owner,
                 object,
