@@ -8,6 +8,7 @@
 
 mod actors;
 pub(crate) mod api;
+mod arrivals;
 mod audit;
 mod claims;
 pub(crate) mod client;

@@ -421,40 +421,7 @@ impl ControlState {
                     .on_settled(from.node(), runtime.process(), request);
                 state.directory.on_lease_refused(request, failure, now);
             }
-            Message::NodeUp { row } => {
-                // Of those that nobody let in only this process itself comes so far.
-                let only_drives = state.admitted.get(&from) == Some(&true);
-                let is_allowed = row.node.process() == from && (row.is_driver || !only_drives);
-                let is_own = from == runtime.process();
-                if is_allowed && (is_own || state.on_health_joined(&row, now)) {
-                    let (node, total) = (row.node, row.resources.clone());
-                    let labels = row.labels.clone();
-                    let processes = runtime.revoked.all();
-                    if !processes.is_empty() {
-                        out.push((from, Message::Revoked { processes }));
-                    }
-                    for job in state.specs.values() {
-                        out.push((from, Message::JobAnnounced { job: job.clone() }));
-                    }
-                    let runs_work = !row.is_driver;
-                    if state.returning.remove(&from) {
-                        // What it has created, or its workers may have, it says next.
-                        state.lookups.await_claims(&[from]);
-                    }
-                    state.nodes.on_up(row);
-                    if !is_own {
-                        for job in state.outlived_jobs(runtime.process()) {
-                            state.keep_outlived(&job, runtime.process(), out);
-                        }
-                    }
-                    if runs_work {
-                        state
-                            .scheduler
-                            .on_node_joined(node, total.clone(), labels.clone(), now);
-                        state.groups.on_node_joined(node, total, labels, now);
-                    }
-                }
-            }
+            Message::NodeUp { row } => state.on_node_up(runtime, from, row, now, out),
             Message::NodeView { report, workers } => {
                 state.nodes.on_view(from, report.available.clone(), workers);
                 state.check_restored(from, now);
