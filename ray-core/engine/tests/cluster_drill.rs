@@ -34,7 +34,7 @@ fn cpus(count: u64) -> Resources {
 enum Message {
     Notice(Notice),
     Report(NodeReport),
-    Forward(ProcessId, RequestId, Demand, Arrival),
+    Forward(ProcessId, RequestId, Box<Demand>, Arrival),
     Cancel(ProcessId, RequestId),
     Group(groups::Command),
     Prepared(GroupId, u64, bool),
@@ -327,7 +327,7 @@ impl World {
         };
         match message {
             Message::Forward(requester, request, demand, arrival) => {
-                scheduler.request(requester, request, demand, arrival, now);
+                scheduler.request(requester, request, *demand, arrival, now);
             }
             Message::Cancel(requester, request) => {
                 scheduler.cancel_request(requester, request, now);
@@ -419,7 +419,7 @@ impl World {
                     } else {
                         Arrival::Forwarded
                     };
-                    let message = Message::Forward(requester, request, demand, arrival);
+                    let message = Message::Forward(requester, request, Box::new(demand), arrival);
                     self.post(CONTROL, node, message);
                 }
                 cluster::Command::CancelForwarded {
