@@ -169,12 +169,17 @@ fn every_nodes_copy_goes() -> ray_core::Result<()> {
         cluster.join(&["2", &format!("{name}=4")]);
     }
     let ray = cluster.driver().init()?;
-    let object = put(&vec![1_u8; SIZE])?;
+    // More than what is sent in a frame to a process that has not said of which job it is.
+    let object = put(&vec![1_u8; 12 * MIB])?;
     let on = ["a", "b"];
     let sums = on.map(|name| sum_of::options().resource(name, 1.0).remote(&object));
-    assert_eq!(get_all(&sums)?, [SIZE as u64; 2]);
+    assert_eq!(get_all(&sums)?, [12 * MIB as u64; 2]);
     let copies_known = || object_locations(&[&object]).is_ok_and(|found| found[0].nodes.len() == 3);
-    assert!(eventually(copies_known));
+    assert!(
+        eventually(copies_known),
+        "{:?}",
+        object_locations(&[&object])
+    );
     free(&[&object])?;
     let counts = || get_all(&on.map(|name| copies::options().resource(name, 1.0).remote()));
     assert!(eventually(|| counts().is_ok_and(|counts| counts == [0; 2])));
