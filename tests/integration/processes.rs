@@ -162,11 +162,13 @@ fn the_node_tells_what_it_has() -> ray_core::Result<()> {
     let total = ray_core::cluster_resources()?;
     assert_eq!((total.get("CPU"), total.get("gum")), (3.0, 2.5));
     #[remote(num_cpus = 1)]
-    fn during() -> Result<f64, Error> {
-        Ok(ray_core::available_resources()?.get("gum"))
+    fn during() -> bool {
+        let left = || ray_core::available_resources().map(|free| free.get("gum"));
+        // The node's report may come after the task.
+        eventually(|| left().is_ok_and(|gum| gum == 0.5))
     }
-    let inside = during::options().resource("gum", 2.0).remote().get()?;
-    assert_eq!(inside, 0.5);
+    let inside = during::options().resource("gum", 2.0).remote();
+    assert!(inside.get()?, "the task holds what it asked for");
     Ok(())
 }
 
