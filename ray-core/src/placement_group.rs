@@ -38,8 +38,18 @@ pub(crate) struct Inside {
 ///
 /// [`PlacementGroup::options`] gives it a name or a longer life.
 ///
+/// ```no_run
+/// # use ray_core::{PlacementStrategy, Resources, placement_group};
+/// # fn main() -> ray_core::Result<()> {
+/// let bundle = Resources::new().num_cpus(2.0).num_gpus(0.5);
+/// let group = placement_group(&[bundle, Resources::from([("CPU", 1.0)])], PlacementStrategy::Spread)?;
+/// group.ready().get()?;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
-/// `InvalidOption` for no bundles or an empty one; `System` when the cluster does not answer.
+/// `InvalidOption` for no bundles, an empty one or an amount that is none; `System` when the cluster does not answer.
 pub fn placement_group(
     bundles: &[Resources],
     strategy: PlacementStrategy,

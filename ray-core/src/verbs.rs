@@ -26,7 +26,6 @@ pub fn put<T: Data>(value: &T) -> Result<ObjectRef<T>> {
 
 /// How many copies of a value to keep, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct PutOptions {
     /// Copies on different nodes; default 1.
     pub replicas: u32,
@@ -191,7 +190,6 @@ pub fn free(refs: &[impl AsRef<AnyRef>]) -> Result<()> {
 
 /// How far a cancel goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct CancelOptions {
     /// Ends the worker process of a running task; refused for methods of actors. Default not.
     pub force: bool,

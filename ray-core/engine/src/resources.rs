@@ -27,6 +27,9 @@ impl Amount {
     /// Steps in one whole unit.
     pub const ONE: Amount = Amount(10_000);
 
+    /// What stands for a number that is no amount; whoever is given it refuses it.
+    pub const INVALID: Amount = Amount(u64::MAX);
+
     /// Rounds `value` to the nearest step; `None` when it is negative, not finite or too large.
     pub fn from_f64(value: f64) -> Option<Amount> {
         let steps = (value * 10_000.0).round();
@@ -47,6 +50,15 @@ impl Amount {
 )]
 pub struct Resources(pub BTreeMap<String, Amount>);
 
+impl<const N: usize> From<[(&str, f64); N]> for Resources {
+    fn from(amounts: [(&str, f64); N]) -> Resources {
+        let empty = Resources::new();
+        amounts
+            .into_iter()
+            .fold(empty, |set, (name, amount)| set.resource(name, amount))
+    }
+}
+
 impl Resources {
     /// The name of the CPU resource.
     pub const CPU: &str = "CPU";
@@ -58,6 +70,33 @@ impl Resources {
     /// Returns an empty set.
     pub fn new() -> Resources {
         Resources::default()
+    }
+
+    /// Returns the set with so many CPUs.
+    pub fn num_cpus(self, cpus: f64) -> Resources {
+        self.resource(Resources::CPU, cpus)
+    }
+
+    /// Returns the set with so many GPUs.
+    pub fn num_gpus(self, gpus: f64) -> Resources {
+        self.resource(Resources::GPU, gpus)
+    }
+
+    /// Returns the set with so much memory; bytes.
+    pub fn memory(self, bytes: u64) -> Resources {
+        self.resource(Resources::MEMORY, bytes as f64)
+    }
+
+    /// Returns the set with so much of `name`; a number below zero, or none at all, is refused where the set is used.
+    pub fn resource(self, name: &str, amount: f64) -> Resources {
+        self.with(name, Amount::from_f64(amount).unwrap_or(Amount::INVALID))
+    }
+
+    /// Returns the name of an amount that is none.
+    pub fn invalid(&self) -> Option<&str> {
+        let mut amounts = self.0.iter();
+        let found = amounts.find(|(_, amount)| **amount == Amount::INVALID);
+        found.map(|(name, _)| name.as_str())
     }
 
     /// Returns the set with `name` set to `amount`; an amount of zero removes the name.

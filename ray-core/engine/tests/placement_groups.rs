@@ -364,6 +364,28 @@ fn a_name_is_taken_until_its_group_ends() {
 }
 
 #[test]
+fn an_amount_that_is_none_is_refused_by_name() {
+    let mut groups = groups(&[(A, 4)]);
+    for amount in [-1.0, f64::NAN, f64::INFINITY] {
+        let bundles = vec![cpus(1), Resources::from([("gum", amount)])];
+        let spec = GroupSpec {
+            bundles,
+            ..strict_spread(1, &[])
+        };
+        match groups.create(spec, NOW) {
+            Err(Failure::InvalidOption { option, reason }) => {
+                assert_eq!(option, "bundles");
+                assert!(
+                    reason.contains("bundle 1") && reason.contains("`gum`"),
+                    "{reason}"
+                );
+            }
+            other => panic!("{amount} gave {other:?}"),
+        }
+    }
+}
+
+#[test]
 fn nonsense_is_refused() {
     let mut groups = groups(&[]);
     for bundles in [&[][..], &[0]] {

@@ -296,6 +296,10 @@ impl PlacementGroups {
             format!("at most {} bundles are allowed", self.config.bundles_max)
         } else if let Some(index) = spec.bundles.iter().position(Resources::is_empty) {
             format!("bundle {index} asks for nothing")
+        } else if let Some((index, name)) = invalid(&spec.bundles) {
+            format!(
+                "bundle {index} asks for an amount of `{name}` that is below zero, too large or no number"
+            )
         } else if self.groups.len() >= self.config.groups_max {
             let limit = self.config.groups_max;
             return Err(Failure::System(format!(
@@ -458,4 +462,10 @@ impl PlacementGroups {
             self.attempt(id, now);
         }
     }
+}
+
+/// Returns the first bundle with an amount that is none, and of what.
+fn invalid(bundles: &[Resources]) -> Option<(usize, &str)> {
+    let mut bundles = bundles.iter().enumerate();
+    bundles.find_map(|(index, bundle)| Some((index, bundle.invalid()?)))
 }
