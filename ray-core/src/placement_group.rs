@@ -18,7 +18,8 @@ use crate::{
 
 /// Bundles of resources that are reserved all together or not at all.
 ///
-/// It ends when it is removed, or with the job that made it unless it is detached; what runs in it ends with it.
+/// It ends when it is removed, or with the job or the detached actor that made it unless it is detached; what runs in it
+/// ends with it.
 /// Handles can be arguments and results.
 #[derive(Clone, Debug, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct PlacementGroup {
@@ -131,9 +132,9 @@ impl PlacementGroup {
     /// Returns options for a group that is to have a name, or to outlive its job.
     ///
     /// ```no_run
-    /// use ray_core::{Amount, Lifetime, PlacementGroup, PlacementStrategy, Resources};
+    /// use ray_core::{Lifetime, PlacementGroup, PlacementStrategy, Resources};
     ///
-    /// let cpu = Resources::new().with("CPU", Amount::ONE);
+    /// let cpu = Resources::new().num_cpus(1.0);
     /// let pool = PlacementGroup::options()
     ///     .name("pool")
     ///     .lifetime(Lifetime::Detached)

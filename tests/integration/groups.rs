@@ -449,3 +449,58 @@ fn works_below(depth: u32) -> Result<u32, Error> {
     ];
     Ok(get_all(&halves)?.into_iter().sum())
 }
+
+/// Reserves for whoever asks.
+#[actor]
+struct Keeper;
+
+#[remote]
+impl Keeper {
+    pub fn new() -> Result<Self, Error> {
+        reserve("first")?;
+        Ok(Keeper)
+    }
+
+    pub fn reserve(&self, name: String) -> Result<(), Error> {
+        reserve(&name)
+    }
+}
+
+fn reserve(name: &str) -> Result<(), Error> {
+    let group = PlacementGroup::options().name(name);
+    let group = group.create(&[cpus(1)], PlacementStrategy::Pack)?;
+    group.ready().get()
+}
+
+#[ray_core::test]
+fn a_detached_actors_groups_live_as_long_as_it_does() -> ray_core::Result<()> {
+    let mut cluster = Cluster::start(DRILL, &["0"]);
+    cluster.join(&["2"]);
+    let ray = cluster.driver().namespace("shared").init()?;
+    let keeper = Keeper::options()
+        .name("keeper")
+        .lifetime(Lifetime::Detached);
+    keeper.remote().ready().get()?;
+    ray.shutdown()?;
+    let is_over = |row: &ray_core::control::Row| {
+        !["PENDING", "RUNNING"].contains(&row.text("status").as_str())
+    };
+    let jobs = || cluster.rows(ray_core::control::Table::Jobs);
+    assert!(
+        eventually(|| jobs().iter().any(is_over)),
+        "its job has ended"
+    );
+    let ray = cluster.driver().namespace("shared").init()?;
+    PlacementGroup::named("first")?;
+    let keeper = KeeperHandle::named("keeper")?;
+    keeper.reserve("second").get()?;
+    PlacementGroup::named("second")?;
+    keeper.kill(KillMode::NoRestart)?;
+    for name in ["first", "second"] {
+        let is_gone = || matches!(PlacementGroup::named(name), Err(Error::NotFound(_)));
+        assert!(eventually(is_gone), "`{name}` is left");
+    }
+    let is_free = || available_resources().is_ok_and(|free| free.get("CPU") == 2.0);
+    assert!(eventually(is_free), "the CPUs come back");
+    ray.shutdown()
+}

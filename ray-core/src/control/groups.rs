@@ -1,9 +1,12 @@
 //! Placement groups as the control role keeps them: what is asked, what the machine wishes.
 
 use ray_engine::{
-    control::groups::{Command, GroupSpec, GroupState, Lifetime},
+    control::{
+        actors::DirectoryState,
+        groups::{Command, GroupSpec, GroupState, Lifetime},
+    },
     failure::Failure,
-    ids::ProcessId,
+    ids::{ActorId, ProcessId},
     spec::PlacementStrategy,
     time::Time,
 };
@@ -28,7 +31,7 @@ impl ControlState {
         let node = from.node();
         match message {
             Message::CreateGroup { request, creation } => {
-                let outcome = self.create_group(creation, now);
+                let outcome = self.create_group(from, creation, now);
                 out.push((from, Message::GroupReply { request, outcome }));
             }
             Message::LookupGroup {
@@ -60,16 +63,46 @@ impl ControlState {
         }
     }
 
-    fn create_group(&mut self, creation: GroupCreation, now: Time) -> Result<(), Failure> {
-        let job = creation.job;
-        if self.is_over(job) {
-            return Err(Failure::System(format!("job {job} has ended")));
+    fn create_group(
+        &mut self,
+        from: ProcessId,
+        creation: GroupCreation,
+        now: Time,
+    ) -> Result<(), Failure> {
+        let mut spec = spec_of(creation.clone());
+        // A detached actor may outlive its job, and what it reserved lives as long as it does.
+        let creator = self.directory.detached_on(from);
+        match creator {
+            Some(actor) if !creation.detached => {
+                spec.lifetime = Lifetime::Actor(actor);
+                self.reserving.insert(actor);
+            }
+            Some(_) => {}
+            None if self.is_over(creation.job) => {
+                return Err(Failure::System(format!("job {} has ended", creation.job)));
+            }
+            None => {}
         }
-        self.groups.create(spec_of(creation.clone()), now)?;
+        self.groups.create(spec, now)?;
         if creation.detached && self.groups_on_record.insert(creation.group) {
             self.wish(Wish::KeepGroup(Box::new(creation)));
         }
         Ok(())
+    }
+
+    /// Ends what detached actors reserved that are dead by now; returns whether there was one.
+    pub(super) fn end_groups_of_the_dead(&mut self, now: Time) -> bool {
+        let is_dead = |actor: &ActorId| {
+            let state = self.directory.state(*actor);
+            state.is_none_or(|state| matches!(state, DirectoryState::Dead { .. }))
+        };
+        let dead = self.reserving.iter().copied().filter(is_dead);
+        let dead = dead.collect::<Vec<_>>();
+        for actor in &dead {
+            self.reserving.remove(actor);
+            self.groups.on_actor_died(*actor, now);
+        }
+        !dead.is_empty()
     }
 
     /// Takes up a detached group of the head before.

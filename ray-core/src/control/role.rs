@@ -78,6 +78,8 @@ pub(super) struct ControlState {
     pub(super) on_record: BTreeSet<ActorId>,
     /// The detached placement groups that it would find.
     pub(super) groups_on_record: BTreeSet<GroupId>,
+    /// Detached actors that have made placement groups.
+    pub(super) reserving: BTreeSet<ActorId>,
     pub(super) jobs: JobDirectory,
     /// What nodes must know of the jobs whose drivers live.
     pub(super) specs: BTreeMap<JobId, JobSpec>,
@@ -137,6 +139,7 @@ impl ControlRole {
                 restored: BTreeSet::new(),
                 on_record: BTreeSet::new(),
                 groups_on_record: BTreeSet::new(),
+                reserving: BTreeSet::new(),
                 jobs: JobDirectory::new(JobsConfig {
                     stop_grace: JOB_STOP_GRACE,
                     ended_max: ENDED_JOBS_MAX,
@@ -470,7 +473,7 @@ impl ControlState {
                 self.run_health_command(command, now, out);
             } else if let Some(command) = self.jobs.poll_command() {
                 self.run_job_command(command, (runtime.process(), now), out);
-            } else {
+            } else if !self.end_groups_of_the_dead(now) {
                 self.answer_lookups(now, out);
                 return self.forget_dead_actors(runtime.process(), out);
             }

@@ -63,6 +63,13 @@ impl ActorDirectory {
         self.actors.get(&actor).map(|actor| &actor.state)
     }
 
+    /// Returns the detached actor whose worker a process is.
+    pub fn detached_on(&self, worker: ProcessId) -> Option<ActorId> {
+        let is_its = |actor: &&Actor| actor.spec.detached && actor.worker == Some(worker);
+        let found = self.actors.values().find(is_its);
+        found.map(|actor| actor.spec.actor)
+    }
+
     /// Returns every actor with what it was created with, how it is, and its life, from 0.
     pub fn actors(&self) -> impl Iterator<Item = (&ActorSpec, &DirectoryState, u64)> {
         self.actors
