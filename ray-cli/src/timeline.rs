@@ -26,7 +26,7 @@ use crate::{
                   Example: ray timeline --output run.json"
 )]
 pub struct Options {
-    /// The file to write, or - for standard output [default: ray-timeline-<time>.json here].
+    /// The file to write, or - for standard output [default: ray-timeline-TIME.json here].
     #[arg(long, short, value_name = "PATH")]
     output: Option<PathBuf>,
     #[command(flatten)]

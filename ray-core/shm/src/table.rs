@@ -40,7 +40,8 @@ const USED: u32 = 1 << 8;
 
 /// How many processes may map an arena at a time.
 const SEATS: usize = 640;
-const PAGE: usize = 4096;
+/// The system's pages; bytes.
+pub(crate) const PAGE: usize = 4096;
 /// Where the words of the header lie; bytes.
 const SEGMENTS: usize = 0;
 const RESIDENT: usize = 4;

@@ -74,6 +74,27 @@ fn ten_gigabytes_pass_through_a_small_arena() {
 }
 
 #[test]
+fn pages_made_ahead_leave_the_bytes_as_they_are() {
+    let (mut owner, arena, writer) = arena_of(2 * SEGMENT_BYTES);
+    writer
+        .add_segments(owner.grant(2 * SEGMENT_BYTES, 1).expect("room"))
+        .expect("mapped");
+    // Neighbours, so that neither begins with a page.
+    let mut first = writer.alloc(100_000).expect("room");
+    let mut second = writer.alloc(100_000).expect("room");
+    first.fill(1);
+    second[..50_000].fill(2);
+    second.populate(10_000..100_000).expect("pages");
+    second.populate(0..0).expect("nothing to make");
+    second[50_000..].fill(3);
+    let slots = [first.seal(), second.seal()];
+    let bytes = slots.map(|slot| arena.slice(slot).expect("inside"));
+    assert!(bytes[0].iter().all(|byte| *byte == 1));
+    assert!(bytes[1][..50_000].iter().all(|byte| *byte == 2));
+    assert!(bytes[1][50_000..].iter().all(|byte| *byte == 3));
+}
+
+#[test]
 fn an_unsealed_object_gives_its_room_back() {
     let (mut owner, _, writer) = arena_of(SEGMENT_BYTES);
     writer

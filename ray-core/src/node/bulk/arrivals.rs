@@ -266,6 +266,10 @@ impl Landed {
             return None;
         };
         let place = place_of(chunk, guard.len())?;
+        if let Err(error) = guard.populate(place.clone()) {
+            // The bytes are written all the same, a page at a time.
+            tracing::warn!(%error, "pages for a part of an object could not be made ahead");
+        }
         writers.insert(chunk, from);
         Some(place)
     }
