@@ -5,7 +5,7 @@
 //! give the same outputs, so the simulator in `tests/sim` can drive thousands of failure schedules.
 //!
 //! Floor 0 is plain data ([`ids`], [`resources`], [`failure`], [`spec`], [`view`], [`chunks`], [`draws`],
-//! [`env`], [`priority`], [`table`], [`time`]); floor 1 is machines, which do not import each other.
+//! [`mod@env`], [`priority`], [`table`], [`time`]); floor 1 is machines, which do not import each other.
 
 pub mod cache;
 pub mod chunks;

@@ -70,7 +70,7 @@ pub enum Command {
         /// How the request came, as for a grant.
         arrival: Arrival,
     },
-    /// Start a worker process and say so with [`NodeScheduler::on_spawn_started`].
+    /// Start a worker process and say so with [`NodeScheduler::on_spawn_started`](super::NodeScheduler::on_spawn_started).
     SpawnWorker {
         /// Whose code it runs.
         job: JobId,
