@@ -33,7 +33,8 @@ pub struct NetConfig {
     pub handshake_timeout: Duration,
     /// Whether waiting threads spin.
     pub spin: Spin,
-    /// Whether it carries much to few: large packets where the way takes them, and frames are handed on in pieces.
+    /// Whether it carries much to few: large packets where the way takes them, frames are handed on in pieces, and the
+    /// watch thread alone drives it.
     pub is_bulk: bool,
     /// What a process that is started again under its id has in common with its earlier lives: by it others
     /// learn at once that their connections went with the life before.

@@ -84,7 +84,8 @@ impl Waiter {
         }
     }
 
-    fn wake(&self) {
+    /// Ends the thread's sleep, or its next one if it does not sleep.
+    pub(crate) fn wake(&self) {
         if let Some(sleeper) = &*self.0.sleeper.lock() {
             sleeper.thread.unpark();
             // A full counter wakes as well as a fresh one.
@@ -166,7 +167,8 @@ impl Waiter {
         }
     }
 
-    fn become_sleeper(&self) {
+    /// Makes this the thread that is woken.
+    pub(crate) fn become_sleeper(&self) {
         SLEEPER.with(|sleeper| self.0.sleeper.lock().clone_from(sleeper));
     }
 

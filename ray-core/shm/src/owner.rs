@@ -119,6 +119,11 @@ impl ArenaOwner {
         self.fd.as_fd()
     }
 
+    /// Returns the writable map of all segments, for whoever in this process writes what it was lent.
+    pub(crate) fn whole_map(&self) -> Arc<Mapping> {
+        self.map.clone()
+    }
+
     /// Returns how much may be in memory at a time; bytes.
     pub fn capacity(&self) -> u64 {
         self.table.layout().resident as u64 * SEGMENT_BYTES

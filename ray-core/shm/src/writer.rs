@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use crate::{
     arena::{Arena, Mapping, Slot},
     heap::Heap,
-    owner::{SEGMENT_BYTES, SegmentRange},
+    owner::{ArenaOwner, SEGMENT_BYTES, SegmentRange},
     table::{PAGE, Pin},
 };
 
@@ -34,13 +34,22 @@ pub struct NotLive(pub Slot);
 pub struct Writer {
     arena: Arena,
     state: Arc<Mutex<State>>,
+    /// The owner's map of all segments, whose pages this process knows already.
+    whole: Option<Arc<Mapping>>,
+}
+
+/// A writable map, and where in the arena it begins.
+#[derive(Clone)]
+struct Writable {
+    map: Arc<Mapping>,
+    offset: u64,
 }
 
 #[derive(Default)]
 struct State {
     heap: Heap,
     /// Lent ranges by offset, and their writable maps; closed ones need none.
-    ranges: BTreeMap<u64, (SegmentRange, Option<Arc<Mapping>>)>,
+    ranges: BTreeMap<u64, (SegmentRange, Option<Writable>)>,
 }
 
 impl State {
@@ -56,6 +65,16 @@ impl Writer {
         Writer {
             arena,
             state: Arc::default(),
+            whole: None,
+        }
+    }
+
+    /// Returns a writer without segments in the process that owns the arena: what it is lent needs no map of its own, and
+    /// no page is looked for twice.
+    pub fn beside(owner: &ArenaOwner, arena: Arena) -> Writer {
+        Writer {
+            whole: Some(owner.whole_map()),
+            ..Writer::new(arena)
         }
     }
 
@@ -68,7 +87,16 @@ impl Writer {
             return Err(io::Error::other("the segments lie outside the arena"));
         }
         let len = usize::try_from(range.len()).map_err(io::Error::other)?;
-        let map = Arc::new(Mapping::new(self.arena.fd(), range.offset(), len, true)?);
+        let map = match &self.whole {
+            Some(map) if range.offset() + range.len() <= map.len() as u64 => Writable {
+                map: map.clone(),
+                offset: 0,
+            },
+            _ => Writable {
+                map: Arc::new(Mapping::new(self.arena.fd(), range.offset(), len, true)?),
+                offset: range.offset(),
+            },
+        };
         let mut state = self.state.lock();
         state.heap.add(range.offset(), range.len());
         state.ranges.insert(range.offset(), (range, Some(map)));
@@ -84,7 +112,7 @@ impl Writer {
             bytes: len.max(1) as u64,
         };
         let mut state = self.state.lock();
-        let (offset, range, map, pin) = loop {
+        let (offset, map, pin) = loop {
             let offset = state.heap.alloc(len as u64).ok_or(needed)?;
             let found = state.range_at(offset);
             let whole = found.filter(|range| offset + len as u64 <= range.offset() + range.len());
@@ -95,20 +123,20 @@ impl Writer {
                 return Err(needed);
             };
             if let Some(pin) = self.arena.pin_open(offset) {
-                break (offset, range, map, pin);
+                break (offset, map, pin);
             }
             // The node has closed the range to write it down.
             state.heap.free(offset);
             state.heap.close(range.offset(), range.len());
             state.ranges.insert(range.offset(), (range, None));
         };
-        let start = (offset - range.offset()) as usize;
+        let start = (offset - map.offset) as usize;
         let slot = Slot {
             offset,
             len: len as u64,
         };
         Ok(WriteGuard {
-            map,
+            map: map.map,
             start,
             slot,
             state: self.state.clone(),

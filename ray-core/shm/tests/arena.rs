@@ -37,6 +37,31 @@ fn a_sealed_object_is_read_in_place_by_another_map() {
 }
 
 #[test]
+fn who_owns_the_arena_writes_into_its_own_map_of_it() {
+    let (mut owner, arena, other) = arena_of(8 * SEGMENT_BYTES);
+    let own = Writer::beside(&owner, arena.clone());
+    // Neither begins where the arena does.
+    for (writer, byte) in [(&other, 1), (&own, 2), (&other, 3), (&own, 4)] {
+        let range = owner.grant(2 * SEGMENT_BYTES, 1).expect("room");
+        writer.add_segments(range).expect("mapped");
+        let mut guard = writer.alloc(SEGMENT_BYTES as usize + 5).expect("room");
+        guard
+            .populate(0..SEGMENT_BYTES as usize + 5)
+            .expect("pages");
+        guard.fill(byte);
+        let slot = guard.seal();
+        assert_eq!(slot.offset, range.offset());
+        let bytes = arena.slice(slot).expect("inside");
+        assert!(bytes.iter().all(|read| *read == byte));
+    }
+    let beyond = SegmentRange {
+        first: 8 * 16,
+        count: 1,
+    };
+    own.add_segments(beyond).expect_err("outside the arena");
+}
+
+#[test]
 fn ten_gigabytes_pass_through_a_small_arena() {
     let (mut owner, arena, writer) = arena_of(64 << 20);
     writer

@@ -130,7 +130,8 @@ impl JobOnNode {
     pub(super) fn mapped(&mut self) -> std::io::Result<&(Arena, Writer)> {
         if self.mapped.is_none() {
             let arena = Arena::map(self.arena_fd.try_clone()?, self.here.0)?;
-            self.mapped = Some((arena.clone(), Writer::new(arena)));
+            let writer = Writer::beside(&self.arena, arena.clone());
+            self.mapped = Some((arena, writer));
         }
         Ok(self.mapped.as_ref().expect("made above"))
     }

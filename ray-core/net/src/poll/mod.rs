@@ -56,8 +56,11 @@ pub(crate) struct Shared {
     spin_credit: AtomicI32,
     waits: AtomicU64,
     limit: fn(u8) -> u32,
+    /// Whether the watch thread alone polls: who has much to send neither waits for others nor drives.
+    is_bulk: bool,
     stopping: AtomicBool,
 }
+
 impl Net {
     /// Listens and starts the watch thread; `handler` hears of everything that arrives.
     ///
@@ -86,6 +89,7 @@ impl Net {
             spin_credit: AtomicI32::new(0),
             waits: AtomicU64::new(0),
             limit: config.limit,
+            is_bulk: config.is_bulk,
             stopping: AtomicBool::new(false),
         });
         shared.transport.lock().attach(Arc::downgrade(&shared));
@@ -135,7 +139,7 @@ impl Net {
     ///
     /// When another thread is at it, it is told to look again and this returns at once.
     pub fn drive(&self) -> bool {
-        self.0.drive_looking(Look::Socket)
+        self.0.drive_unless_bulk(Look::Socket)
     }
 
     /// Handles everything that the socket holds by now, on whichever thread, before it returns.
@@ -191,7 +195,18 @@ impl Shared {
     }
 
     pub(crate) fn drive(&self) -> bool {
-        self.drive_looking(Look::Rarely)
+        self.drive_unless_bulk(Look::Rarely)
+    }
+
+    /// Lets everything act on this thread, or on the watch thread where that alone does: it sleeps until a timer
+    /// that it knows, so nobody else may move one.
+    fn drive_unless_bulk(&self, look: Look) -> bool {
+        if self.is_bulk {
+            self.pump_wanted.store(true, Ordering::SeqCst);
+            self.watcher.wake();
+            return false;
+        }
+        self.drive_looking(look)
     }
 
     /// Lets everything act; `look` says whether the socket must be looked at.

@@ -36,6 +36,9 @@ impl Shared {
             return true;
         }
         self.drive();
+        if self.is_bulk {
+            return self.sleep(waiter, deadline);
+        }
         if waiter.is_notified() || self.spin(waiter, deadline) {
             return true;
         }
@@ -60,6 +63,19 @@ impl Shared {
         };
         self.leave_role(waiter);
         notified
+    }
+
+    /// Waits while the watch thread polls.
+    fn sleep(&self, waiter: &Waiter, deadline: Option<Instant>) -> bool {
+        let is_over = || {
+            self.stopping.load(Ordering::Acquire)
+                || deadline.is_some_and(|deadline| deadline <= Instant::now())
+        };
+        while !waiter.is_notified() && !is_over() {
+            let limit = left(deadline).map_or(SLEEP_MAX, |left| left.min(SLEEP_MAX));
+            waiter.park(Some(limit));
+        }
+        waiter.is_notified()
     }
 
     /// Looks at the socket for a while, when that has paid lately; returns whether the wait is over.
@@ -206,10 +222,17 @@ impl Shared {
             Tick,
             Park,
         }
+        // From here on it can be woken.
+        self.watcher.become_sleeper();
         let mut seen = self.activity.load(Ordering::Relaxed);
         while !self.stopping.load(Ordering::Acquire) {
             if self.pump_wanted.load(Ordering::SeqCst) {
                 self.drive_looking(Look::Socket);
+            }
+            if self.is_bulk {
+                self.lazy_armed.store(false, Ordering::Release);
+                self.poll_once(&self.watcher, None);
+                continue;
             }
             let activity = self.activity.load(Ordering::Relaxed);
             let is_quiet = activity == seen;

@@ -1,8 +1,8 @@
 //! Connections that carry nothing but parts of objects, so that these never delay a call.
 //!
-//! A second endpoint of the node's process, made when it is first needed. Parts are hashed and sent by
-//! a thread of their own, out of the arena where they lie, and checked and stored by whoever polls the endpoint,
-//! its watch thread mostly: neither holds a lock of the node meanwhile.
+//! A second endpoint of the node's process, made when it is first needed. Parts are hashed by a thread of their own
+//! where they lie in the arena, and sent, checked and stored by the endpoint's watch thread: neither holds a
+//! lock of the node meanwhile.
 
 mod arrivals;
 mod sending;

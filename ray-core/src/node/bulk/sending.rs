@@ -47,7 +47,7 @@ pub(super) fn send_parts(queue: &Arc<Queue>, weak: &Weak<Runtime>, net: &Net) {
                 peers.retain(|_, peer| !peer.is_closed());
                 peers.insert(part.to, peer.clone());
                 match node.read_part(&part) {
-                    Some(held) => push(queue, net, &peer, part, held),
+                    Some(held) => push(queue, &peer, part, held),
                     None => {
                         let refusal = (part.to, part.refused());
                         node.with_state(&runtime, |_, out| out.push(refusal));
@@ -161,12 +161,10 @@ impl Drop for OnItsWay {
     }
 }
 
-fn push(queue: &Arc<Queue>, net: &Net, peer: &Peer, part: Part, held: Held) {
+fn push(queue: &Arc<Queue>, peer: &Peer, part: Part, held: Held) {
     let mut hasher = blake3::Hasher::new();
     for step in held.as_ref().chunks(HASH_STEP_BYTES) {
         hasher.update(step);
-        // What the other side has answered meanwhile opens its window.
-        net.drive();
     }
     let header = HeaderFields {
         kind: kind::CHUNK,
