@@ -79,7 +79,7 @@ fn go_on(friends: &[&FriendHandle]) -> ray_core::Result<()> {
 
 #[ray_core::test]
 fn a_call_that_comes_back_to_its_first_actor_is_told() -> ray_core::Result<()> {
-    let ray = Config::new().num_cpus(2.0).init()?;
+    let _ray = Config::new().num_cpus(2.0).init()?;
     let (left, right) = friends();
     let outcome = left.of_other_who_asks(&right, &left).get();
     assert!(is_told(&outcome), "{outcome:?}");
@@ -89,12 +89,12 @@ fn a_call_that_comes_back_to_its_first_actor_is_told() -> ray_core::Result<()> {
         "{text}"
     );
     go_on(&[&left, &right])?;
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
 fn two_actors_that_wait_for_each_other_are_told() -> ray_core::Result<()> {
-    let ray = Config::new().num_cpus(2.0).init()?;
+    let _ray = Config::new().num_cpus(2.0).init()?;
     let (left, right) = friends();
     let (arrived, leave) = (Tokens::new(), Tokens::new());
     let calls = [
@@ -108,22 +108,22 @@ fn two_actors_that_wait_for_each_other_are_told() -> ray_core::Result<()> {
     let outcomes = calls.map(|call| call.get());
     assert!(outcomes.iter().any(is_told), "{outcomes:?}");
     go_on(&[&left, &right])?;
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
 fn a_circle_may_go_through_tasks() -> ray_core::Result<()> {
-    let ray = Config::new().num_cpus(2.0).init()?;
+    let _ray = Config::new().num_cpus(2.0).init()?;
     let (left, right) = friends();
     let outcome = left.of_me_by_a_task(&left).get();
     assert!(is_told(&outcome), "{outcome:?}");
     go_on(&[&left, &right])?;
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
 fn who_waits_for_somebody_that_waits_for_others_is_not_told() -> ray_core::Result<()> {
-    let ray = Config::new().num_cpus(2.0).init()?;
+    let _ray = Config::new().num_cpus(2.0).init()?;
     let (left, right) = friends();
     let (arrived, leave) = (Tokens::new(), Tokens::new());
     let slow = right.value_later(arrived.path(), leave.path());
@@ -138,5 +138,5 @@ fn who_waits_for_somebody_that_waits_for_others_is_not_told() -> ray_core::Resul
     leave.add(1);
     assert_eq!(slow.get()?, 2);
     assert_eq!(ray_core::get_all(&waiting)?, [2, 2]);
-    ray.shutdown()
+    Ok(())
 }

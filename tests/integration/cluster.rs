@@ -85,7 +85,7 @@ fn two_nodes() -> (Cluster, String, String) {
 #[ray_core::test]
 fn a_task_runs_where_its_resources_are() -> ray_core::Result<()> {
     let (cluster, left, right) = two_nodes();
-    let ray = cluster.driver().init()?;
+    let _ray = cluster.driver().init()?;
     assert_eq!(nodes()?.len(), 3);
     assert_eq!(cluster_resources()?.get("CPU"), 4.0);
     assert_eq!(on_the_left::remote().get()?, left);
@@ -94,33 +94,33 @@ fn a_task_runs_where_its_resources_are() -> ray_core::Result<()> {
     for place in get_all(&places)? {
         assert!(place == left || place == right, "{place}");
     }
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
 fn what_no_node_can_run_is_refused() -> ray_core::Result<()> {
     let (cluster, _, _) = two_nodes();
-    let ray = cluster.driver().init()?;
+    let _ray = cluster.driver().init()?;
     let refused = on_no_node::remote().get();
     assert!(
         matches!(refused, Err(Error::Unschedulable { .. })),
         "{refused:?}"
     );
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
 fn a_task_of_one_node_calls_one_of_another() -> ray_core::Result<()> {
     let (cluster, _, right) = two_nodes();
-    let ray = cluster.driver().init()?;
+    let _ray = cluster.driver().init()?;
     assert_eq!(asks_the_right::remote().get()?, right);
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
 fn objects_follow_the_work_from_node_to_node() -> ray_core::Result<()> {
     let (cluster, _, _) = two_nodes();
-    let ray = cluster.driver().init()?;
+    let _ray = cluster.driver().init()?;
     let large = large_on_the_left::remote(3);
     let sums = (0..4)
         .map(|_| sum_on_the_right::remote(&large))
@@ -132,13 +132,13 @@ fn objects_follow_the_work_from_node_to_node() -> ray_core::Result<()> {
     assert_eq!((view.len(), view[0], view[(5 << 20) - 1]), (5 << 20, 3, 3));
     let from_here = put(&vec![2_u8; 3 << 20])?;
     assert_eq!(sum_on_the_right::remote(&from_here).get()?, 2 * (3 << 20));
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
 fn actors_live_on_any_node_and_call_each_other() -> ray_core::Result<()> {
     let (cluster, left, right) = two_nodes();
-    let ray = cluster.driver().init()?;
+    let _ray = cluster.driver().init()?;
     let a = Counter::options().resource("left", 1.0).remote(0);
     let b = Counter::options()
         .resource("right", 1.0)
@@ -151,7 +151,7 @@ fn actors_live_on_any_node_and_call_each_other() -> ray_core::Result<()> {
     assert_eq!(b.len_of(&large).get()?, 5 << 20);
     let values = (0..1000).map(|_| a.add(1)).collect::<Vec<_>>();
     assert_eq!(get_all(&values)?, (1..=1000).collect::<Vec<i64>>());
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
@@ -180,7 +180,7 @@ fn two_jobs_of_different_code_share_a_cluster() {
 fn a_dead_nodes_tasks_run_elsewhere_and_its_actors_are_dead() -> ray_core::Result<()> {
     let mut cluster = Cluster::start(DRILL, &["0"]);
     let left = cluster.join(&["2", "left=2"]);
-    let ray = cluster.driver().init()?;
+    let _ray = cluster.driver().init()?;
     let counter = Counter::options().resource("left", 1.0).remote(0);
     let survivor = Counter::options().max_restarts(1).remote(7);
     assert_eq!(counter.home().get()?, left);
@@ -204,19 +204,19 @@ fn a_dead_nodes_tasks_run_elsewhere_and_its_actors_are_dead() -> ray_core::Resul
     assert!(eventually(|| {
         nodes().is_ok_and(|nodes| nodes.iter().filter(|node| !node.alive).count() == 1)
     }));
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
 fn an_object_whose_node_died_is_lost() -> ray_core::Result<()> {
     let (mut cluster, _, _) = two_nodes();
-    let ray = cluster.driver().init()?;
+    let _ray = cluster.driver().init()?;
     let large = large_on_the_left::remote(9);
     assert!(large.is_ready() || eventually(|| large.is_ready()));
     cluster.kill_node(0);
     let lost = large.get();
     assert!(matches!(lost, Err(Error::ObjectLost { .. })), "{lost:?}");
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
@@ -247,13 +247,13 @@ fn blocks_on_the_left(count: u8) -> impl Iterator<Item = Vec<u8>> {
 #[ray_core::test]
 fn large_items_stream_from_another_node() -> ray_core::Result<()> {
     let (cluster, _, _) = two_nodes();
-    let ray = cluster.driver().init()?;
+    let _ray = cluster.driver().init()?;
     for (fill, block) in blocks_on_the_left::remote(6).enumerate() {
         let sum = sum_on_the_right::remote(&block).get()?;
         assert_eq!(sum, (fill as u64) << 20);
         assert_eq!(usize::from(block.view()?[7]), fill);
     }
-    ray.shutdown()
+    Ok(())
 }
 
 /// Runs beside a [`Counter`] of another job, on the same node.

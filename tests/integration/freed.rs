@@ -73,7 +73,7 @@ fn is_freed<T>(outcome: Result<T, Error>) -> bool {
 
 #[ray_core::test]
 fn memory_comes_back_while_references_stay() -> ray_core::Result<()> {
-    let ray = small_store().init()?;
+    let _ray = small_store().init()?;
     let mut kept = Vec::new();
     for fill in 0..32 {
         let object = put(&vec![fill; SIZE])?;
@@ -87,12 +87,12 @@ fn memory_comes_back_while_references_stay() -> ray_core::Result<()> {
         assert!(is_freed(object.get()), "{object:?}");
         assert!(object.is_ready(), "there is an outcome: a failure");
     }
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
 fn a_view_keeps_what_it_shows() -> ray_core::Result<()> {
-    let ray = small_store().init()?;
+    let _ray = small_store().init()?;
     let object = put(&vec![3_u8; SIZE])?;
     let view = object.view()?;
     free(std::slice::from_ref(&object))?;
@@ -110,12 +110,12 @@ fn a_view_keeps_what_it_shows() -> ray_core::Result<()> {
     // Were it still there, it would have had to go to disk.
     let is_gone = || object_store_stats().is_ok_and(|stats| stats.disk_bytes == 0);
     assert!(eventually(is_gone));
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
 fn calls_that_were_submitted_before_run_and_later_ones_fail() -> ray_core::Result<()> {
-    let ray = small_store().init()?;
+    let _ray = small_store().init()?;
     let gate = Tokens::new();
     let object = put(&vec![2_u8; SIZE])?;
     let before = sum_when_told::remote(&object, gate.path());
@@ -124,12 +124,12 @@ fn calls_that_were_submitted_before_run_and_later_ones_fail() -> ray_core::Resul
     assert!(is_freed(after.get()));
     gate.add(1);
     assert_eq!(before.get()?, 2 * SIZE as u64);
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
 fn a_result_that_is_freed_before_it_is_made_is_never_read() -> ray_core::Result<()> {
-    let ray = small_store().init()?;
+    let _ray = small_store().init()?;
     let gate = Tokens::new();
     let object = make_when_told::remote(gate.path());
     free(&[&object])?;
@@ -138,12 +138,12 @@ fn a_result_that_is_freed_before_it_is_made_is_never_read() -> ray_core::Result<
     assert!(is_freed(object.get()));
     let nowhere = &object_locations(&[&object])?[0];
     assert_eq!((nowhere.nodes.len(), nowhere.size), (0, None));
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
 fn freeing_again_or_what_is_small_or_has_failed_does_no_harm() -> ray_core::Result<()> {
-    let ray = init()?;
+    let _ray = init()?;
     let small = sum_of::remote(vec![1_u8; 10]);
     assert_eq!(small.get()?, 10);
     free(&[&small, &small])?;
@@ -159,7 +159,7 @@ fn freeing_again_or_what_is_small_or_has_failed_does_no_harm() -> ray_core::Resu
     }
     let none: [ray_core::AnyRef; 0] = [];
     free(&none)?;
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
@@ -168,7 +168,7 @@ fn every_nodes_copy_goes() -> ray_core::Result<()> {
     for name in ["a", "b"] {
         cluster.join(&["2", &format!("{name}=4")]);
     }
-    let ray = cluster.driver().init()?;
+    let _ray = cluster.driver().init()?;
     // More than what is sent in a frame to a process that has not said of which job it is.
     let object = put(&vec![1_u8; 12 * MIB])?;
     let on = ["a", "b"];
@@ -185,7 +185,7 @@ fn every_nodes_copy_goes() -> ray_core::Result<()> {
     assert!(eventually(|| counts().is_ok_and(|counts| counts == [0; 2])));
     assert!(is_freed(object.get()));
     assert_eq!(object_locations(&[&object])?[0].nodes, []);
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
@@ -194,7 +194,7 @@ fn borrowers_on_other_nodes_read_nothing_more() -> ray_core::Result<()> {
     for name in ["a", "b"] {
         cluster.join(&["2", &format!("{name}=4")]);
     }
-    let ray = cluster.driver().init()?;
+    let _ray = cluster.driver().init()?;
     let keepers = ["a", "b"].map(|name| Keeper::options().resource(name, 1.0).remote());
     let object = put(&vec![6_u8; SIZE])?;
     for keeper in &keepers {
@@ -211,5 +211,5 @@ fn borrowers_on_other_nodes_read_nothing_more() -> ray_core::Result<()> {
     keepers[0].free().get()?;
     assert!(is_freed(keepers[0].first().get()));
     assert!(eventually(|| is_freed(other.get())));
-    ray.shutdown()
+    Ok(())
 }

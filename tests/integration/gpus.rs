@@ -68,7 +68,7 @@ impl Holder {
 
 #[ray_core::test]
 fn a_process_sees_just_the_gpus_of_its_lease() -> ray_core::Result<()> {
-    let ray = Config::new().num_cpus(4.0).num_gpus(3.0).init()?;
+    let _ray = Config::new().num_cpus(4.0).num_gpus(3.0).init()?;
     assert_eq!(seen::remote().get()?, Seen::just(&[]), "none is none");
     let holder = Holder::options().num_gpus(1.0).remote();
     assert_eq!(holder.at_birth().get()?, Seen::just(&[0]));
@@ -88,12 +88,12 @@ fn a_process_sees_just_the_gpus_of_its_lease() -> ray_core::Result<()> {
         Seen::just(&[]),
         "and none is still none"
     );
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
 fn work_at_the_same_time_sees_different_gpus() -> ray_core::Result<()> {
-    let ray = Config::new().num_cpus(4.0).num_gpus(2.0).init()?;
+    let _ray = Config::new().num_cpus(4.0).num_gpus(2.0).init()?;
     let (arrived, leave) = (Tokens::new(), Tokens::new());
     let both: Vec<_> = (0..2)
         .map(|_| {
@@ -108,24 +108,24 @@ fn work_at_the_same_time_sees_different_gpus() -> ray_core::Result<()> {
     let mut both = get_all(&both)?;
     both.sort();
     assert_eq!(both, [Seen::just(&[0]), Seen::just(&[1])]);
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
 fn fractions_share_one_gpu() -> ray_core::Result<()> {
-    let ray = Config::new().num_cpus(4.0).num_gpus(2.0).init()?;
+    let _ray = Config::new().num_cpus(4.0).num_gpus(2.0).init()?;
     let half = || Holder::options().num_gpus(0.5).remote();
     let (first, second) = (half(), half());
     let third = Holder::options().num_gpus(1.0).remote();
     assert_eq!(first.now().get()?, Seen::just(&[0]));
     assert_eq!(second.now().get()?, Seen::just(&[0]));
     assert_eq!(third.now().get()?, Seen::just(&[1]));
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
 fn bundles_hold_on_to_their_gpus() -> ray_core::Result<()> {
-    let ray = Config::new().num_cpus(4.0).num_gpus(2.0).init()?;
+    let _ray = Config::new().num_cpus(4.0).num_gpus(2.0).init()?;
     let gpu = |count: u64| {
         ray_core::Resources::new()
             .with("CPU", ray_core::Amount::ONE)
@@ -143,7 +143,7 @@ fn bundles_hold_on_to_their_gpus() -> ray_core::Result<()> {
         assert_eq!(first, Seen::just(&[index as u32]));
         assert_eq!(inside().get()?, first, "the same each time");
     }
-    ray.shutdown()
+    Ok(())
 }
 
 /// Runs a driver of one node with two GPUs whose own view is restricted beforehand.

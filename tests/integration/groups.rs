@@ -61,7 +61,7 @@ fn strict_groups_lie_on_one_node_or_on_different_ones_or_wait() -> ray_core::Res
     let mut cluster = Cluster::start(DRILL, &["0"]);
     cluster.join(&["2"]);
     cluster.join(&["2"]);
-    let ray = cluster.driver().init()?;
+    let _ray = cluster.driver().init()?;
     let packed = placement_group(&[cpus(1), cpus(1)], PlacementStrategy::StrictPack)?;
     packed.ready().get()?;
     let places = homes(&packed)?;
@@ -80,28 +80,28 @@ fn strict_groups_lie_on_one_node_or_on_different_ones_or_wait() -> ray_core::Res
         assert!(!group.wait(SHORT)?, "{strategy:?} has no place");
         group.remove()?;
     }
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
 fn a_group_without_room_for_all_holds_nothing() -> ray_core::Result<()> {
     let mut cluster = Cluster::start(DRILL, &["0"]);
     cluster.join(&["1"]);
-    let ray = cluster.driver().init()?;
+    let _ray = cluster.driver().init()?;
     let group = placement_group(&[cpus(1), cpus(1)], PlacementStrategy::Spread)?;
     assert!(!group.wait(SHORT)?);
     assert!(where_am_i::remote().get().is_ok(), "other work can run");
     let newcomer = cluster.join(&["1"]);
     assert!(group.wait(PATIENCE)?, "it is placed when a node joins");
     assert!(homes(&group)?.contains(&newcomer));
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
 fn removal_ends_what_runs_inside() -> ray_core::Result<()> {
     let mut cluster = Cluster::start(DRILL, &["0"]);
     cluster.join(&["3"]);
-    let ray = cluster.driver().init()?;
+    let _ray = cluster.driver().init()?;
     let (arrived, leave) = (Tokens::new(), Tokens::new());
     let group = placement_group(&[cpus(2), cpus(1)], PlacementStrategy::Pack)?;
     let resident = Resident::options()
@@ -133,27 +133,27 @@ fn removal_ends_what_runs_inside() -> ray_core::Result<()> {
     assert!(eventually(|| {
         available_resources().is_ok_and(|free| free.get("CPU") == 3.0)
     }));
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
 fn bundles_of_a_dead_node_move() -> ray_core::Result<()> {
     let mut cluster = Cluster::start(DRILL, &["0"]);
     let first = cluster.join(&["1"]);
-    let ray = cluster.driver().init()?;
+    let _ray = cluster.driver().init()?;
     let group = placement_group(&[cpus(1)], PlacementStrategy::Pack)?;
     assert_eq!(homes(&group)?, [first]);
     let second = cluster.join(&["1"]);
     cluster.kill_node(0);
     assert_eq!(homes(&group)?, [second]);
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
 fn a_group_ends_with_its_job() -> ray_core::Result<()> {
     let mut cluster = Cluster::start(DRILL, &["0"]);
     cluster.join(&["2"]);
-    let ray = cluster.driver().init()?;
+    let _ray = cluster.driver().init()?;
     let mut other = std::process::Command::new(DRILL)
         .arg("group")
         .env("RAY_ADDRESS", cluster.address())
@@ -166,7 +166,7 @@ fn a_group_ends_with_its_job() -> ray_core::Result<()> {
     drop(other.stdin.take());
     assert!(other.wait().expect("a child").success());
     assert!(eventually(|| free(2.0)), "and gives it back at its end");
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
@@ -180,7 +180,7 @@ fn a_detached_group_outlives_its_job_until_another_removes_it() -> ray_core::Res
         .status()
         .expect("the drill runs");
     assert!(made.success());
-    let ray = cluster.driver().namespace("shared").init()?;
+    let _ray = cluster.driver().namespace("shared").init()?;
     let gone = |name: &str| {
         let outcome = PlacementGroup::named(name);
         assert!(
@@ -219,12 +219,12 @@ fn a_detached_group_outlives_its_job_until_another_removes_it() -> ray_core::Res
     pool.remove()?;
     gone("pool");
     assert!(eventually(|| free(2.0)), "and gives it back");
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
 fn names_of_groups_are_of_their_namespace_and_free_again() -> ray_core::Result<()> {
-    let ray = Config::new().num_cpus(2.0).init()?;
+    let _ray = Config::new().num_cpus(2.0).init()?;
     let options = || PlacementGroup::options().name("train");
     let elsewhere = options()
         .namespace("elsewhere")
@@ -247,12 +247,12 @@ fn names_of_groups_are_of_their_namespace_and_free_again() -> ray_core::Result<(
             "{refused:?}"
         );
     }
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
 fn a_single_node_reserves_and_frees() -> ray_core::Result<()> {
-    let ray = Config::new().num_cpus(3.0).init()?;
+    let _ray = Config::new().num_cpus(3.0).init()?;
     let groups = [
         placement_group(&[cpus(1)], PlacementStrategy::Pack)?,
         placement_group(&[cpus(1)], PlacementStrategy::Pack)?,
@@ -277,12 +277,12 @@ fn a_single_node_reserves_and_frees() -> ray_core::Result<()> {
         group.remove()?;
     }
     assert!(large.wait(PATIENCE)?, "it has what the others gave back");
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
 fn what_cannot_fit_fails_at_once_and_names_the_option() -> ray_core::Result<()> {
-    let ray = Config::new().num_cpus(1.0).init()?;
+    let _ray = Config::new().num_cpus(1.0).init()?;
     let named = |outcome: Result<String, Error>, meant: &str| {
         assert!(
             matches!(&outcome, Err(Error::InvalidOption { option, .. }) if option == meant),
@@ -317,7 +317,7 @@ fn what_cannot_fit_fails_at_once_and_names_the_option() -> ray_core::Result<()> 
         matches!(empty, Err(Error::InvalidOption { .. })),
         "{empty:?}"
     );
-    ray.shutdown()
+    Ok(())
 }
 
 #[remote]
@@ -391,7 +391,7 @@ fn children() -> Result<Children, Error> {
 
 #[ray_core::test]
 fn children_are_captured_by_the_group_of_their_caller() -> ray_core::Result<()> {
-    let ray = Config::new().num_cpus(4.0).init()?;
+    let _ray = Config::new().num_cpus(4.0).init()?;
     let group = placement_group(&[cpus(1), cpus(1)], PlacementStrategy::Pack)?;
     let inside = Some(group.clone());
     let actor = Child::options()
@@ -416,12 +416,12 @@ fn children_are_captured_by_the_group_of_their_caller() -> ray_core::Result<()> 
     let task = children::options().placement_group(&group, 0).remote();
     let free = task.get()?;
     assert_eq!([free.task, free.actor, free.grandchild], [None, None, None]);
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
 fn captured_children_draw_from_the_bundles() -> ray_core::Result<()> {
-    let ray = Config::new().num_cpus(2.0).init()?;
+    let _ray = Config::new().num_cpus(2.0).init()?;
     let group = placement_group(&[cpus(1), cpus(1)], PlacementStrategy::Pack)?;
     // Nothing is left outside the group, so they could not run elsewhere.
     let task = works_below::options()
@@ -435,7 +435,7 @@ fn captured_children_draw_from_the_bundles() -> ray_core::Result<()> {
         matches!(&outcome, Err(Error::InvalidOption { option, .. }) if option == "capture_child_tasks"),
         "{outcome:?}"
     );
-    ray.shutdown()
+    Ok(())
 }
 
 #[remote]

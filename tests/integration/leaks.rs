@@ -96,7 +96,7 @@ fn the_last_borrower_reads_what_came_from_one_that_died() -> ray_core::Result<()
 fn arguments_and_results_leave_nothing_behind() -> ray_core::Result<()> {
     let mut cluster = Cluster::start(DRILL, &["0"]);
     cluster.join(&["2"]);
-    let ray = cluster.driver().init()?;
+    let _ray = cluster.driver().init()?;
     let large: Vec<_> = (0..8)
         .map(|_| put(&vec![1_u8; 8 * MIB]).expect("room"))
         .collect();
@@ -108,7 +108,7 @@ fn arguments_and_results_leave_nothing_behind() -> ray_core::Result<()> {
     drop((large, copy));
     let is_empty = eventually(|| cluster.rows(Table::Objects).is_empty());
     assert!(is_empty, "{:?}", cluster.rows(Table::Objects));
-    ray.shutdown()
+    Ok(())
 }
 
 // 30, 170
@@ -116,7 +116,7 @@ fn arguments_and_results_leave_nothing_behind() -> ray_core::Result<()> {
 fn a_driver_killed_while_it_waits_leaves_nothing_and_hurts_nobody() -> ray_core::Result<()> {
     let mut cluster = Cluster::start(DRILL, &["0"]);
     cluster.join(&["3"]);
-    let ray = cluster.driver().namespace("watch").init()?;
+    let _ray = cluster.driver().namespace("watch").init()?;
     assert_eq!(len_of::remote(vec![1_u8; 9]).get()?, 9);
     let arenas = || arenas_of(cluster.node_pid(0));
     let before = arenas();
@@ -176,7 +176,7 @@ fn a_driver_killed_while_it_waits_leaves_nothing_and_hurts_nobody() -> ray_core:
     assert!(eventually(|| living() == 0));
     assert!(eventually(|| arenas() == before), "its arena is left");
     assert_eq!(len_of::remote(vec![1_u8; 9]).get()?, 9, "all goes on");
-    ray.shutdown()
+    Ok(())
 }
 
 /// Counts the shared memories that a node keeps for jobs.

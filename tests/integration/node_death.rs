@@ -81,7 +81,7 @@ fn a_killed_nodes_workers_end_and_its_calls_name_it() -> ray_core::Result<()> {
     let mut cluster = Cluster::start(DRILL, &["0"]);
     let left = cluster.join(&["2", "left=2"]);
     cluster.join(&["2"]);
-    let ray = cluster.driver().init()?;
+    let _ray = cluster.driver().init()?;
     let left_id = id_of(&left);
     let (begun, gate) = (Tokens::new(), Tokens::new());
     let dir = tempfile::tempdir().expect("a folder");
@@ -111,7 +111,7 @@ fn a_killed_nodes_workers_end_and_its_calls_name_it() -> ray_core::Result<()> {
     assert_eq!(rows.len(), 3, "a dead node is still listed");
     let alive = |row: &ray_core::NodeInfo| row.alive != (row.id == left_id);
     assert!(rows.iter().all(alive), "{rows:?}");
-    ray.shutdown()
+    Ok(())
 }
 
 // 92
@@ -119,7 +119,7 @@ fn a_killed_nodes_workers_end_and_its_calls_name_it() -> ray_core::Result<()> {
 fn calls_with_retries_do_not_notice_that_their_actors_node_died() -> ray_core::Result<()> {
     let mut cluster = Cluster::start(DRILL, &["0"]);
     let left = cluster.join(&["1"]);
-    let ray = cluster.driver().init()?;
+    let _ray = cluster.driver().init()?;
     let resident = Resident::options()
         .max_restarts(-1)
         .max_task_retries(-1)
@@ -133,7 +133,7 @@ fn calls_with_retries_do_not_notice_that_their_actors_node_died() -> ray_core::R
     let after = get_all(&after)?;
     assert!(after.is_sorted(), "in order: {after:?}");
     assert_eq!(resident.home().get()?, right);
-    ray.shutdown()
+    Ok(())
 }
 
 // 149
@@ -142,7 +142,7 @@ fn work_stays_where_it_is_submitted_until_half_is_taken() -> ray_core::Result<()
     let mut cluster = Cluster::start(DRILL, &["0"]);
     let left = cluster.join(&["4", "left=1"]);
     cluster.join(&["4", "right=1"]);
-    let ray = cluster.driver().init()?;
+    let _ray = cluster.driver().init()?;
     let resident = Resident::options()
         .num_cpus(0.0)
         .resource("left", 1.0)
@@ -153,7 +153,7 @@ fn work_stays_where_it_is_submitted_until_half_is_taken() -> ray_core::Result<()
     begun.take();
     gate.add(2);
     assert_eq!(homes.get()?, [left.clone(), left.clone()]);
-    ray.shutdown()
+    Ok(())
 }
 
 // 154
@@ -163,7 +163,7 @@ fn a_node_that_empties_gets_neither_tasks_nor_actors_and_ends_when_it_is_empty()
     let mut cluster = Cluster::start(DRILL, &["0"]);
     let left = cluster.join(&["4", "left=1"]);
     let right = cluster.join(&["4", "right=1"]);
-    let ray = cluster.driver().init()?;
+    let _ray = cluster.driver().init()?;
     let left_id = id_of(&left);
     let last = Resident::options().resource("left", 1.0).remote();
     assert_eq!(last.call().get()?, 1);
@@ -197,5 +197,5 @@ fn a_node_that_empties_gets_neither_tasks_nor_actors_and_ends_when_it_is_empty()
     assert_eq!(last.call().get()?, 2, "what was there goes on");
     drop(last);
     assert!(cluster.wait_for_node(0), "it ends in order");
-    ray.shutdown()
+    Ok(())
 }

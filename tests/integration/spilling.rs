@@ -61,7 +61,7 @@ fn store_empties() -> bool {
 #[ray_core::test]
 fn four_times_the_store_is_held_and_read_back() -> ray_core::Result<()> {
     let dir = TempDir::new().expect("a folder");
-    let ray = small_store().spill_dir(dir.path()).init()?;
+    let _ray = small_store().spill_dir(dir.path()).init()?;
     let objects = four_stores(4 * MIB)?;
     let stats = object_store_stats()?;
     assert!(stats.disk_bytes as usize >= 2 * STORE, "{stats:?}");
@@ -76,22 +76,22 @@ fn four_times_the_store_is_held_and_read_back() -> ray_core::Result<()> {
     assert!(object_store_stats()?.restored_bytes as usize >= 2 * STORE);
     drop(objects);
     assert!(store_empties());
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
 fn small_objects_are_spilled_together() -> ray_core::Result<()> {
-    let ray = small_store().init()?;
+    let _ray = small_store().init()?;
     let objects = four_stores(MIB / 5)?;
     expect_each(&objects)?;
     drop(objects);
     assert!(store_empties());
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
 fn results_and_arguments_of_tasks_go_to_disk_and_come_back() -> ray_core::Result<()> {
-    let ray = small_store().init()?;
+    let _ray = small_store().init()?;
     let len = 4 * MIB;
     let count = 4 * STORE / len;
     let objects: Vec<_> = (0..count)
@@ -104,26 +104,26 @@ fn results_and_arguments_of_tasks_go_to_disk_and_come_back() -> ray_core::Result
         .collect();
     assert!(get_all(&checks)?.into_iter().all(|is_right| is_right));
     expect_each(&objects)?;
-    ray.shutdown()
+    Ok(())
 }
 
 // 134
 #[ray_core::test]
 fn what_is_viewed_stays_in_its_place() -> ray_core::Result<()> {
-    let ray = small_store().init()?;
+    let _ray = small_store().init()?;
     let object = put(&vec![77_u8; 8 * MIB])?;
     let view = object.view()?;
     let others = four_stores(4 * MIB)?;
     assert!(is_all(&view, 77));
     expect_each(&others)?;
     assert!(is_all(&view, 77));
-    ray.shutdown()
+    Ok(())
 }
 
 // 136
 #[ray_core::test]
 fn puts_and_gets_under_pressure_end() -> ray_core::Result<()> {
-    let ray = small_store().init()?;
+    let _ray = small_store().init()?;
     let first: Vec<_> = (0..12).map(|at| blob::remote(at, 4 * MIB as u64)).collect();
     let mut last = first.clone();
     for _ in 0..3 {
@@ -132,14 +132,14 @@ fn puts_and_gets_under_pressure_end() -> ray_core::Result<()> {
     for (at, object) in last.iter().enumerate() {
         assert!(is_all(&object.view()?, at as u8 + 3), "object {at}");
     }
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
 fn another_node_reads_what_is_on_disk_here() -> ray_core::Result<()> {
     let mut cluster = Cluster::start(DRILL, &["0"]);
     cluster.join(&["2"]);
-    let ray = cluster.driver().object_store_memory(STORE as u64).init()?;
+    let _ray = cluster.driver().object_store_memory(STORE as u64).init()?;
     let objects = four_stores(4 * MIB)?;
     let checks: Vec<_> = objects
         .iter()
@@ -149,7 +149,7 @@ fn another_node_reads_what_is_on_disk_here() -> ray_core::Result<()> {
     assert!(get_all(&checks)?.into_iter().all(|is_right| is_right));
     let stats = object_store_stats()?;
     assert!(stats.served_bytes as usize >= 4 * STORE, "{stats:?}");
-    ray.shutdown()
+    Ok(())
 }
 
 /// A small file system in memory, gone when dropped.
@@ -185,7 +185,7 @@ fn a_full_disk_is_an_error_that_loses_nothing_and_ends() -> ray_core::Result<()>
         eprintln!("skipped: only root can mount a small disk");
         return Ok(());
     };
-    let ray = small_store().spill_dir(disk.0.path()).init()?;
+    let _ray = small_store().spill_dir(disk.0.path()).init()?;
     let mut objects = Vec::new();
     let error = loop {
         match put(&vec![objects.len() as u8; 4 * MIB]) {
@@ -202,5 +202,5 @@ fn a_full_disk_is_an_error_that_loses_nothing_and_ends() -> ray_core::Result<()>
     let again = put(&vec![200_u8; 4 * MIB])?;
     assert!(is_all(&again.view()?, 200));
     expect_each(&objects)?;
-    ray.shutdown()
+    Ok(())
 }

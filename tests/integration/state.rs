@@ -33,7 +33,7 @@ impl Clerk {
 fn a_tasks_own_name_is_in_the_list() -> ray_core::Result<()> {
     let mut cluster = Cluster::start(DRILL, &["0"]);
     let node = cluster.join(&["2"]);
-    let ray = cluster.driver().init()?;
+    let _ray = cluster.driver().init()?;
     let (begun, gate) = (Tokens::new(), Tokens::new());
     let call = held::options()
         .name("morning shift")
@@ -47,14 +47,14 @@ fn a_tasks_own_name_is_in_the_list() -> ray_core::Result<()> {
     assert_eq!(row.text("node_id"), node);
     gate.add(1);
     assert_eq!(call.get()?.as_deref(), Some("held"));
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
 fn an_actors_life_is_in_the_list() -> ray_core::Result<()> {
     let mut cluster = Cluster::start(DRILL, &["0"]);
     let node = cluster.join(&["2"]);
-    let ray = cluster.driver().namespace("office").init()?;
+    let _ray = cluster.driver().namespace("office").init()?;
     let clerk = Clerk::options().name("clerk").max_task_retries(-1).remote();
     let pid = clerk.pid().get()?;
     let row = || {
@@ -80,14 +80,14 @@ fn an_actors_life_is_in_the_list() -> ray_core::Result<()> {
     clerk.kill(KillMode::NoRestart)?;
     assert!(eventually(|| row().text("state") == "DEAD"));
     assert!(eventually(|| !is_alive(again)));
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
 fn a_groups_states_are_in_the_list() -> ray_core::Result<()> {
     let mut cluster = Cluster::start(DRILL, &["0"]);
     cluster.join(&["1"]);
-    let ray = cluster.driver().init()?;
+    let _ray = cluster.driver().init()?;
     let cpu = Resources::new().with(Resources::CPU, Amount::ONE);
     let first = placement_group(std::slice::from_ref(&cpu), PlacementStrategy::StrictPack)?;
     first.ready().get()?;
@@ -104,5 +104,5 @@ fn a_groups_states_are_in_the_list() -> ray_core::Result<()> {
     first.remove()?;
     assert!(eventually(|| is(&second, "CREATED")));
     assert!(state(&first).is_none_or(|(state, _)| state == "REMOVED"));
-    ray.shutdown()
+    Ok(())
 }

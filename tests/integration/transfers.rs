@@ -84,7 +84,7 @@ fn cluster_of(names: &[&str]) -> Cluster {
 #[ray_core::test]
 fn a_get_goes_on_when_a_holder_dies_midway() -> ray_core::Result<()> {
     let mut cluster = cluster_of(&["a", "b"]);
-    let ray = cluster.driver().init()?;
+    let _ray = cluster.driver().init()?;
     let object = large::options().resource("a", 1.0).remote(SIZE as u64);
     let expected = digest(&pattern(SIZE));
     let on_b = digest_of::options().resource("b", 1.0).remote(&object);
@@ -103,14 +103,14 @@ fn a_get_goes_on_when_a_holder_dies_midway() -> ray_core::Result<()> {
         (SIZE..SIZE + MIB).contains(&(fetched as usize)),
         "what had come was kept: {fetched}"
     );
-    ray.shutdown()
+    Ok(())
 }
 
 // 126
 #[ray_core::test]
 fn a_copy_elsewhere_outlives_the_node_that_made_the_object() -> ray_core::Result<()> {
     let mut cluster = cluster_of(&["a", "b"]);
-    let ray = cluster.driver().init()?;
+    let _ray = cluster.driver().init()?;
     let object = large::options()
         .resource("a", 1.0)
         .max_retries(0)
@@ -119,7 +119,7 @@ fn a_copy_elsewhere_outlives_the_node_that_made_the_object() -> ray_core::Result
     assert_eq!(on_b.get()?, digest(&pattern(8 * MIB)));
     cluster.kill_node(0);
     assert_eq!(digest(&object.view()?), digest(&pattern(8 * MIB)));
-    ray.shutdown()
+    Ok(())
 }
 
 // 139
@@ -127,7 +127,7 @@ fn a_copy_elsewhere_outlives_the_node_that_made_the_object() -> ray_core::Result
 fn a_broadcast_goes_on_from_node_to_node() -> ray_core::Result<()> {
     let names = ["a", "b", "c", "d"];
     let cluster = cluster_of(&names);
-    let ray = cluster.driver().init()?;
+    let _ray = cluster.driver().init()?;
     let bytes = pattern(SIZE);
     let object = put(&bytes)?;
     let everywhere = |object: &ObjectRef<Vec<u8>>| {
@@ -170,13 +170,13 @@ fn a_broadcast_goes_on_from_node_to_node() -> ray_core::Result<()> {
         }),
         "copies go with the last reference"
     );
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
 fn many_readers_of_a_node_fetch_once() -> ray_core::Result<()> {
     let cluster = cluster_of(&["a", "b"]);
-    let ray = cluster.driver().init()?;
+    let _ray = cluster.driver().init()?;
     let object = large::options().resource("a", 1.0).remote(SIZE as u64);
     let digests: Vec<_> = (0..4)
         .map(|_| digest_of::options().resource("b", 1.0).remote(&object))
@@ -187,7 +187,7 @@ fn many_readers_of_a_node_fetch_once() -> ray_core::Result<()> {
         (SIZE..SIZE + MIB).contains(&(fetched as usize)),
         "{fetched}"
     );
-    ray.shutdown()
+    Ok(())
 }
 
 // 150
@@ -195,7 +195,7 @@ fn many_readers_of_a_node_fetch_once() -> ray_core::Result<()> {
 fn a_task_runs_where_its_large_argument_is() -> ray_core::Result<()> {
     let mut cluster = Cluster::start(DRILL, &["0"]);
     let homes = [cluster.join(&["4", "a=4"]), cluster.join(&["4", "b=4"])];
-    let ray = cluster.driver().init()?;
+    let _ray = cluster.driver().init()?;
     for (name, home) in ["a", "b"].into_iter().zip(&homes) {
         let object = large::options().resource(name, 1.0).remote(10 << 20);
         for _ in 0..4 {
@@ -204,13 +204,13 @@ fn a_task_runs_where_its_large_argument_is() -> ray_core::Result<()> {
         let (fetched, _) = traffic::options().resource(name, 1.0).remote().get()?;
         assert_eq!(fetched, 0, "nothing came to {name}");
     }
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
 fn a_dead_writers_room_comes_back_when_nobody_reads_it() -> ray_core::Result<()> {
     let cluster = cluster_of(&["a", "b"]);
-    let ray = cluster.driver().init()?;
+    let _ray = cluster.driver().init()?;
     let maker = Maker::options().resource("a", 1.0).remote();
     let object = maker.make(SIZE as u64);
     let on_b = digest_of::options().resource("b", 1.0).remote(&object);
@@ -223,5 +223,5 @@ fn a_dead_writers_room_comes_back_when_nobody_reads_it() -> ray_core::Result<()>
     assert!(eventually(
         || lent_on_a().is_ok_and(|lent| lent < SIZE as u64)
     ));
-    ray.shutdown()
+    Ok(())
 }

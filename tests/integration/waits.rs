@@ -42,7 +42,7 @@ fn on_a(mib: usize, byte: u8) -> ObjectRef<Vec<u8>> {
 #[ray_core::test]
 fn a_wait_brings_what_it_counts_to_this_node() -> ray_core::Result<()> {
     let cluster = cluster_of(&["a"]);
-    let ray = cluster.driver().init()?;
+    let _ray = cluster.driver().init()?;
     let objects = [on_a(8, 1), on_a(8, 2), on_a(8, 3)];
     let (ready, pending) = wait(&objects, 3, None)?;
     assert_eq!((ready.len(), pending.len()), (3, 0));
@@ -62,13 +62,13 @@ fn a_wait_brings_what_it_counts_to_this_node() -> ray_core::Result<()> {
         fetched,
         "get moves nothing more"
     );
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
 fn a_task_that_waits_has_them_on_its_own_node() -> ray_core::Result<()> {
     let cluster = cluster_of(&["a", "b"]);
-    let ray = cluster.driver().init()?;
+    let _ray = cluster.driver().init()?;
     let objects = vec![on_a(8, 1), on_a(8, 2)];
     let told = wait_for_them::options().resource("b", 1.0).remote(&objects);
     let (after_wait, after_get) = told.get()?;
@@ -79,13 +79,13 @@ fn a_task_that_waits_has_them_on_its_own_node() -> ray_core::Result<()> {
         0,
         "nothing came to the driver"
     );
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
 fn what_is_here_is_ready_and_nothing_is_brought_for_it() -> ray_core::Result<()> {
     let cluster = cluster_of(&["a"]);
-    let ray = cluster.driver().init()?;
+    let _ray = cluster.driver().init()?;
     let far = on_a(8, 1);
     // That it has ended is known here, its value is not.
     assert!(eventually(|| far.is_ready()));
@@ -94,13 +94,13 @@ fn what_is_here_is_ready_and_nothing_is_brought_for_it() -> ray_core::Result<()>
     assert_eq!((ready.len(), pending.len()), (1, 1));
     assert_eq!((ready[0].id(), pending[0].id()), (here.id(), far.id()));
     assert_eq!(object_store_stats()?.fetched_bytes, 0);
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
 fn a_wait_holds_nothing_so_more_than_the_store_can_be_waited_for() -> ray_core::Result<()> {
     let cluster = cluster_of(&["a"]);
-    let ray = cluster.driver().object_store_memory(64 << 20).init()?;
+    let _ray = cluster.driver().object_store_memory(64 << 20).init()?;
     let objects: Vec<_> = (1..=6).map(|byte| on_a(16, byte)).collect();
     let (ready, _) = wait(&objects, 6, None)?;
     assert_eq!(ready.len(), 6);
@@ -109,13 +109,13 @@ fn a_wait_holds_nothing_so_more_than_the_store_can_be_waited_for() -> ray_core::
     for (object, byte) in objects.iter().zip(1..) {
         assert_eq!(object.get()?, vec![byte; 16 * MIB]);
     }
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
 fn who_polls_comes_to_an_end() -> ray_core::Result<()> {
     let cluster = cluster_of(&["a"]);
-    let ray = cluster.driver().init()?;
+    let _ray = cluster.driver().init()?;
     let object = [on_a(48, 7)];
     assert!(eventually(|| {
         wait(&object, 1, Duration::ZERO).is_ok_and(|(ready, _)| ready.len() == 1)
@@ -125,13 +125,13 @@ fn who_polls_comes_to_an_end() -> ray_core::Result<()> {
         (48 * MIB..49 * MIB).contains(&fetched),
         "no part came twice: {fetched}"
     );
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
 fn a_wait_that_ends_gives_up_what_nobody_else_wants() -> ray_core::Result<()> {
     let cluster = cluster_of(&["a"]);
-    let ray = cluster.driver().object_store_memory(64 << 20).init()?;
+    let _ray = cluster.driver().object_store_memory(64 << 20).init()?;
     // It is read, so it does not make way: there is no room for what is waited for.
     let held = put(&vec![1_u8; 48 * MIB])?;
     let view = held.view()?;
@@ -152,13 +152,13 @@ fn a_wait_that_ends_gives_up_what_nobody_else_wants() -> ray_core::Result<()> {
     drop((view, held));
     let (ready, _) = wait(&far, 1, None)?;
     assert_eq!(ready.len(), 1, "it can be asked for again");
-    ray.shutdown()
+    Ok(())
 }
 
 #[ray_core::test]
 fn a_wait_for_what_is_lost_ends() -> ray_core::Result<()> {
     let mut cluster = cluster_of(&["a"]);
-    let ray = cluster.driver().init()?;
+    let _ray = cluster.driver().init()?;
     let far = filled::options()
         .resource("a", 1.0)
         .max_retries(0)
@@ -172,5 +172,5 @@ fn a_wait_for_what_is_lost_ends() -> ray_core::Result<()> {
         "{:?}",
         far.get()
     );
-    ray.shutdown()
+    Ok(())
 }

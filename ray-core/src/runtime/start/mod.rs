@@ -39,7 +39,9 @@ impl Ray {
     /// # Errors
     /// Nothing at present; the type leaves room for what may fail on the way out.
     pub fn shutdown(self) -> Result<()> {
-        drop(self);
+        if let Some(runtime) = CURRENT.load_full() {
+            runtime.end();
+        }
         Ok(())
     }
 }
@@ -47,6 +49,7 @@ impl Ray {
 impl Drop for Ray {
     fn drop(&mut self) {
         if let Some(runtime) = CURRENT.load_full() {
+            crate::__private::test::look_for_leaks(&runtime);
             runtime.end();
         }
     }
