@@ -13,7 +13,7 @@ use ray_net::HeaderFields;
 
 use super::{Core, frames::Parts, push_frame};
 use crate::{
-    __private::{ArgSlot, Args, Method},
+    __private::{ArgSlot, Arguments, Method},
     placement_group::Inside,
     wire::{ActorCreation, ActorStatus, CallMeta, CallTarget, Message, kind},
 };
@@ -22,7 +22,7 @@ use crate::{
 pub(crate) struct Creation {
     pub(crate) class: u64,
     pub(crate) constructor: &'static Method,
-    pub(crate) args: Arc<Args>,
+    pub(crate) args: Arc<Arguments>,
     pub(crate) max_concurrency: u32,
     pub(crate) chain: Arc<[ActorId]>,
     /// The placement group that it draws from.

@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 
 use super::Core;
 use crate::{
-    __private::{ArgSlot, Args},
+    __private::{ArgSlot, Arguments},
     config::BETWEEN_JOBS_BYTES_MAX,
     object_ref::AnyRef,
     store::{AlignedBytes, Value},
@@ -41,13 +41,15 @@ impl Core {
         };
         let mut parts = Parts::new(&payload.args.body);
         let args = self.arg_metas(&payload.args, to, &mut parts);
+        let inside = payload.inside().cloned();
+        let shape = self.owner.shape(task);
         let meta = CallMeta {
             task,
             job: self.job,
             attempt,
             backpressure: payload.backpressure,
             method: payload.method.id,
-            parent: payload.parent,
+            parent: self.owner.parent(task),
             deadline_ms: 0,
             target,
             args,
@@ -56,8 +58,8 @@ impl Core {
                 CallTarget::Task { .. } => self.devices_of(to),
                 _ => Vec::new(),
             },
-            inside: payload.inside.as_deref().cloned().map(Box::new),
-            resources: payload.resources.clone(),
+            inside: inside.map(Box::new),
+            resources: shape.and_then(|shape| self.resources_of(shape)),
         };
         let incarnation = match target {
             CallTarget::Method { incarnation, .. } | CallTarget::Create { incarnation, .. } => {
@@ -79,7 +81,7 @@ impl Core {
 
     pub(super) fn arg_metas<'a>(
         &mut self,
-        args: &'a Args,
+        args: &'a Arguments,
         to: ProcessId,
         parts: &mut Parts<'a>,
     ) -> Vec<ArgMeta> {
