@@ -417,6 +417,7 @@ fn try_create(
         chain,
         inside,
         running: running_shape.clone(),
+        in_use: Vec::new(),
         settled: None,
         has_no_handles: false,
     };

@@ -149,7 +149,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         )
     }
 
-    fn hold(&mut self, object: ObjectId) {
+    pub(super) fn hold(&mut self, object: ObjectId) {
         if object.owner == self.process {
             // Nested references count like arguments, so that `undepend` ends both.
             self.add_dependent(object.index);

@@ -172,7 +172,9 @@ impl World {
                 return;
             }
             context.slots.pop();
-            self.drop_handle(at, object);
+            if !self.invariants.freed.keep(at, object) {
+                self.drop_handle(at, object);
+            }
             let generation = context.generation;
             self.process(at).contexts.insert(id, context);
             return self.wake_context(at, id, generation, 1);
@@ -190,7 +192,8 @@ impl World {
             8..38 if can_nest => self.submit(at, context),
             38..52 => return self.get_some(at, id, context),
             52..57 => return self.wait_some(at, id, context),
-            57..68 => self.drop_some(at, context),
+            57..65 => self.drop_some(at, context),
+            65..68 => self.free_some(at, context),
             68..74 if can_nest => return self.create(at, id, context),
             74..88 => self.call(at, context),
             88..91 => self.drop_some_handle(at, context),
@@ -305,6 +308,16 @@ impl World {
         if let Some(position) = self.chance.position(context.slots.len()) {
             let object = context.slots.swap_remove(position);
             self.drop_handle(at, object);
+        }
+    }
+
+    /// Frees an object, which may be anybody's and may have no value yet.
+    fn free_some(&mut self, at: ProcessId, context: &Context) {
+        if let Some(position) = self.chance.position(context.slots.len()) {
+            let object = context.slots[position];
+            self.invariants.freed.on_free(object, at);
+            self.process(at).owner.free(object);
+            self.settle(at);
         }
     }
 
