@@ -3,7 +3,7 @@
 use ray_engine::planted::{Bug, plant};
 use ray_sim::{Scale, play, report};
 
-const SEEDS: u64 = 1000;
+const SEEDS: u64 = 200;
 
 /// Returns the first seed that the bug breaks, and what it breaks.
 fn find(scale: Scale, bug: Bug) -> (u64, &'static str) {

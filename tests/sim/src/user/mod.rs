@@ -160,8 +160,11 @@ impl World {
         if matches!(context.role, Role::Call(_)) {
             return self.finish(at, context);
         }
-        // The driver's last act: get everything, then let everything go.
+        // The driver's last act: get everything, unless it is cancelled, then let everything go.
         if let Some(object) = context.slots.last().copied() {
+            if self.chance.percent(30) {
+                self.cancel(at, object);
+            }
             if let Some(next) = self.get(at, id, &mut context, vec![object]) {
                 let is_over = matches!(&context.wait, Some(Wait::Objects { is_over: true, .. }));
                 let generation = context.generation;
@@ -323,14 +326,17 @@ impl World {
 
     fn cancel_some(&mut self, at: ProcessId, context: &Context) {
         if let Some(position) = self.chance.position(context.slots.len()) {
-            let object = context.slots[position];
-            let force = self.chance.percent(20);
-            let recursive = self.chance.percent(50);
-            let now = self.now;
-            // Force is refused for calls of actors.
-            let _refused = self.process(at).owner.cancel(object, force, recursive, now);
-            self.settle(at);
+            self.cancel(at, context.slots[position]);
         }
+    }
+
+    fn cancel(&mut self, at: ProcessId, object: ObjectId) {
+        let force = self.chance.percent(20);
+        let recursive = self.chance.percent(50);
+        let now = self.now;
+        // Force is refused for calls of actors.
+        let _refused = self.process(at).owner.cancel(object, force, recursive, now);
+        self.settle(at);
     }
 }
 
