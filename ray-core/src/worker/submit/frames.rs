@@ -6,7 +6,7 @@ use ray_engine::{
     owner::ObjectState,
 };
 use ray_net::{HeaderFields, Peer};
-use rkyv::rancor;
+use rkyv::{api::high::HighSerializer, rancor, ser::allocator::ArenaHandle};
 use smallvec::SmallVec;
 
 use super::Core;
@@ -259,48 +259,37 @@ thread_local! {
     static META: std::cell::RefCell<AlignedBytes> = std::cell::RefCell::new(AlignedBytes::new());
 }
 
-/// Archives `meta` and pushes the frame onto the peer's outgoing queue.
-pub(crate) fn push_frame<M>(peer: &Peer, header: &HeaderFields, meta: &M, body: &[&[u8]])
-where
-    M: for<'a> rkyv::Serialize<
-            rkyv::api::high::HighSerializer<
-                AlignedBytes,
-                rkyv::ser::allocator::ArenaHandle<'a>,
-                rancor::Error,
-            >,
-        >,
+/// What a frame says beside its body.
+pub(crate) trait Meta:
+    for<'a> rkyv::Serialize<HighSerializer<AlignedBytes, ArenaHandle<'a>, rancor::Error>>
 {
+}
+
+impl<M> Meta for M where
+    M: for<'a> rkyv::Serialize<HighSerializer<AlignedBytes, ArenaHandle<'a>, rancor::Error>>
+{
+}
+
+/// Archives `meta` and pushes the frame onto the peer's outgoing queue.
+pub(crate) fn push_frame(peer: &Peer, header: &HeaderFields, meta: &impl Meta, body: &[&[u8]]) {
     with_archived(meta, |meta| {
         peer.push(header, meta, body);
     });
 }
 
 /// Archives `meta` and pushes a frame whose body stays where it is until the other side has it.
-pub(crate) fn push_frame_whole<M>(peer: &Peer, header: &HeaderFields, meta: &M, body: bytes::Bytes)
-where
-    M: for<'a> rkyv::Serialize<
-            rkyv::api::high::HighSerializer<
-                AlignedBytes,
-                rkyv::ser::allocator::ArenaHandle<'a>,
-                rancor::Error,
-            >,
-        >,
-{
+pub(crate) fn push_frame_whole(
+    peer: &Peer,
+    header: &HeaderFields,
+    meta: &impl Meta,
+    body: bytes::Bytes,
+) {
     with_archived(meta, |meta| {
         peer.push_whole(header, meta, body);
     });
 }
 
-fn with_archived<M>(meta: &M, push: impl FnOnce(&[u8]))
-where
-    M: for<'a> rkyv::Serialize<
-            rkyv::api::high::HighSerializer<
-                AlignedBytes,
-                rkyv::ser::allocator::ArenaHandle<'a>,
-                rancor::Error,
-            >,
-        >,
-{
+fn with_archived(meta: &impl Meta, push: impl FnOnce(&[u8])) {
     META.with_borrow_mut(|buffer| {
         buffer.clear();
         match rkyv::api::high::to_bytes_in::<_, rancor::Error>(meta, std::mem::take(buffer)) {
