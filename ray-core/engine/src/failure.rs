@@ -150,6 +150,9 @@ impl RetryOn {
             RetryOn::Causes(layouts) => layouts,
             RetryOn::Nothing | RetryOn::Everything => &[],
         };
+        if known.contains(&layout) {
+            return self;
+        }
         RetryOn::Causes(known.iter().copied().chain([layout]).collect())
     }
 }

@@ -28,6 +28,8 @@ pub enum Bug {
     SharesKeptOnRefusal,
     /// What ran for a process that has died goes on.
     WorkOfDeadKept,
+    /// A borrower that is told of a free lets go while calls of its own have the value.
+    LetGoWhileUsed,
     /// A store drops copies that exist nowhere else.
     LastCopyDropped,
     /// A copy that became the only one may still be dropped.

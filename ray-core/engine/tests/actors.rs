@@ -219,6 +219,18 @@ fn a_constructor_that_cannot_be_called_ends_even_an_unknown_actor() {
 }
 
 #[test]
+fn the_worker_of_a_constructor_that_cannot_be_called_is_free_for_others() {
+    let mut directory = ActorDirectory::new();
+    create(&mut directory, spec());
+    directory.on_lease_granted(RequestId(1), LeaseId(1), WORKER, NOW);
+    commands(&mut directory);
+    directory.on_not_constructed(ACTOR, Failure::Cancelled, NOW);
+    let given_back = Command::ReturnLease { lease: LeaseId(1) };
+    assert!(commands(&mut directory).contains(&given_back));
+    assert!(is_dead(&directory));
+}
+
+#[test]
 fn a_failed_constructor_takes_an_open_question_back() {
     let mut directory = ActorDirectory::new();
     create(&mut directory, spec());

@@ -252,3 +252,32 @@ fn a_borrower_that_frees_reads_nothing_more_and_tells_the_owner() {
     let value = Some(7);
     assert_eq!(commands(&mut owner), [Command::LetGo { object, value }]);
 }
+
+#[test]
+fn a_borrower_whose_credit_comes_after_the_free_is_told_and_waited_for() {
+    let mut owner = owner();
+    let object = owner.put(7, &[]);
+    owner.send_reference(object, BORROWER);
+    owner.on_ask(object, OTHER);
+    owner.free(object);
+    commands(&mut owner);
+    // What the first borrower passed on had its answer before the credit was known here.
+    owner.on_open_credit(object, OTHER);
+    owner.on_let_go(object, BORROWER);
+    let to = OTHER;
+    assert_eq!(commands(&mut owner), [Command::TellFreed { to, object }]);
+    owner.on_let_go(object, OTHER);
+    assert_eq!(commands(&mut owner), [Command::Free { object, value: 7 }]);
+}
+
+#[test]
+fn an_argument_that_is_held_keeps_its_bytes() {
+    let mut owner = owner();
+    let object = owner.put(7, &[]);
+    owner.hold_argument(object);
+    owner.free(object);
+    assert_eq!(commands(&mut owner), []);
+    assert_eq!(owner.argument(object), ObjectState::Ready(&7));
+    owner.let_argument_go(object);
+    assert_eq!(commands(&mut owner), [Command::Free { object, value: 7 }]);
+}

@@ -327,7 +327,7 @@ impl ControlState {
                 out.push((from, Message::CreateActorReply { request, outcome }));
             }
             Message::ConstructFailed { actor, failure } => {
-                state.directory.on_start_failed(actor, failure, now)
+                state.directory.on_not_constructed(actor, failure, now)
             }
             Message::OfWorker { worker, message } => {
                 if worker.node_process() == from {

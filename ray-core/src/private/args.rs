@@ -9,19 +9,25 @@ use crate::{
     store::AlignedBytes,
 };
 
-/// Everything that a call is given.
+/// Everything that a call is given, while it is put together.
 #[derive(Default)]
 pub struct Args {
-    /// The archives of the small arguments, each at a multiple of 16.
-    pub body: AlignedBytes,
-    /// One a parameter.
-    pub slots: Vec<ArgSlot>,
+    body: AlignedBytes,
+    slots: Vec<ArgSlot>,
     /// Why they cannot be sent, if they cannot.
-    pub error: Option<Failure>,
+    error: Option<Box<Failure>>,
+}
+
+/// Everything that a call was given, kept until its end.
+pub(crate) struct Arguments {
+    /// The archives of the small arguments, each at a multiple of 16.
+    pub(crate) body: AlignedBytes,
+    /// One a parameter.
+    pub(crate) slots: Box<[ArgSlot]>,
 }
 
 /// One argument.
-pub enum ArgSlot {
+pub(crate) enum ArgSlot {
     /// In the body.
     Inline {
         /// Where it begins.
@@ -29,7 +35,7 @@ pub enum ArgSlot {
         /// Its bytes.
         len: u32,
         /// The references inside.
-        contained: Vec<AnyRef>,
+        contained: Box<[AnyRef]>,
         /// Hash of its type's layout: another job may mean another type by the same name.
         layout: u64,
     },
@@ -46,7 +52,25 @@ impl Args {
     /// Adds what was given for a parameter of type `T`.
     pub fn push<T>(&mut self, value: impl IntoArg<T>) {
         if self.error.is_none() {
+            if self.slots.capacity() == 0 {
+                // Most calls have one, and what is queued keeps all the room that was made.
+                self.slots.reserve_exact(1);
+            }
             value.add_to(self);
+        }
+    }
+
+    /// Returns what is sent.
+    ///
+    /// # Errors
+    /// Why it cannot be.
+    pub(crate) fn finish(self) -> Result<Arguments, Failure> {
+        match self.error {
+            Some(failure) => Err(*failure),
+            None => Ok(Arguments {
+                body: self.body,
+                slots: self.slots.into_boxed_slice(),
+            }),
         }
     }
 
@@ -62,15 +86,15 @@ impl Args {
                 self.slots.push(ArgSlot::Inline {
                     offset,
                     len,
-                    contained,
+                    contained: contained.into(),
                     layout: data::layout::<T>(),
                 });
             }
             Ok(data::Appended::Apart(encoded)) => match put(encoded) {
                 Ok(reference) => self.slots.push(ArgSlot::Object(reference)),
-                Err(failure) => self.error = Some(failure),
+                Err(failure) => self.error = Some(Box::new(failure)),
             },
-            Err(failure) => self.error = Some(failure),
+            Err(failure) => self.error = Some(Box::new(failure)),
         }
     }
 }

@@ -13,7 +13,8 @@ pub use ray_macros::discard;
 pub use rkyv;
 
 pub use crate::data::{Encoded, EncodedValue, LAYOUTS, SegmentSource, TypeLayout};
-pub use args::{ArgSlot, Args, IntoArg};
+pub(crate) use args::{ArgSlot, Arguments};
+pub use args::{Args, IntoArg};
 pub use call::{
     ArgData, Call, CallError, Constructor, Create, LocalFuture, MethodBody, MethodForms, Receiver,
     Results, ThreadedConstructor, ThreadedConstructorDefault, ThreadedMethod,

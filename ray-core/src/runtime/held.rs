@@ -102,7 +102,7 @@ fn tasks_of(core: &Core) -> (Vec<TaskRow>, usize) {
     let rows = facts.into_iter().map(|(facts, payload)| TaskRow {
         task: facts.task,
         attempt: facts.attempt,
-        name: cut(payload.name.as_deref().unwrap_or(payload.method.name)),
+        name: cut(payload.name()),
         function: cut(payload.method.name),
         parent: facts.parent,
         actor: facts.actor,

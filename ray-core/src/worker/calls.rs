@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     __private::{
-        ActorClass, ActorMode, ActorOptions, ArgSlot, Args, CallOptions, Invoke, Method,
+        ActorClass, ActorMode, ActorOptions, ArgSlot, Args, Arguments, CallOptions, Invoke, Method,
         RetryExceptions, Settled, Submitted, TaskOptions,
     },
     ActorRef,
@@ -36,7 +36,7 @@ const DEFAULT_MAX_RETRIES: i32 = 3;
 const DIRECTORY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Splits references of arguments into those to wait for and those that travel inside values.
-fn references(args: &Args) -> (Vec<ObjectId>, SmallVec<[ObjectId; 1]>) {
+fn references(args: &Arguments) -> (Vec<ObjectId>, SmallVec<[ObjectId; 1]>) {
     let mut dependencies = Vec::new();
     let mut nested = SmallVec::new();
     for slot in &args.slots {
@@ -185,16 +185,19 @@ impl Runtime {
 }
 
 /// Submits a task; never blocks on resources.
-pub fn submit_task(method: &'static Method, options: TaskOptions, mut args: Args) -> Submitted {
+pub fn submit_task(method: &'static Method, options: TaskOptions, args: Args) -> Submitted {
     let Ok(runtime) = runtime::current() else {
         return not_running(method);
     };
     let returns = method.returns;
-    let backpressure = backpressure(method, options.backpressure);
-    let refused = options.error.clone().or_else(|| args.error.take());
-    let backpressure = match (refused, backpressure) {
-        (Some(failure), _) | (None, Err(failure)) => return runtime.failed(method, failure),
-        (None, Ok(backpressure)) => backpressure,
+    let args = match options.error.clone() {
+        Some(failure) => Err(failure),
+        None => args.finish(),
+    };
+    let checked = args.and_then(|args| Ok((args, backpressure(method, options.backpressure)?)));
+    let (args, backpressure) = match checked {
+        Ok(checked) => checked,
+        Err(failure) => return runtime.failed(method, failure),
     };
     let running = context::current();
     let caller = runtime.inside(running.as_ref());
@@ -220,22 +223,12 @@ pub fn submit_task(method: &'static Method, options: TaskOptions, mut args: Args
     let (shape, inside) = settled
         .map(|settled| (settled.shape, settled.inside))
         .unzip();
-    let resources = shape
-        .as_ref()
-        .map(|shape: &Shape| Box::new(shape.resources.clone()));
     let (dependencies, nested) = references(&args);
     let parent = running.as_ref().map(|running| running.task);
-    let payload = Arc::new(Payload {
-        method,
-        name: options.name.as_deref().map(Box::from),
-        args,
-        parent: parent.unwrap_or_default(),
-        chain: running.map_or_else(context::no_chain, |running| running.chain),
-        backpressure,
-        group: 0,
-        inside: inside.flatten(),
-        resources,
-    });
+    let chain = running.map_or_else(context::no_chain, |running| running.chain);
+    let mut payload = Payload::new(method, args, chain);
+    payload.backpressure = backpressure;
+    payload.set_special(options.name, inside.flatten());
     let retry_failures = retry_on(method, options.retry_exceptions);
     let (task, token, fullest) = runtime.with_core(|core, now| {
         let fullest = core.fullest_peer(PEER_QUEUE_BYTES_MAX);
@@ -252,7 +245,7 @@ pub fn submit_task(method: &'static Method, options: TaskOptions, mut args: Args
                 max_retries,
                 retry_failures,
                 parent,
-                payload,
+                payload: Arc::new(payload),
             },
             now,
         );
@@ -263,18 +256,21 @@ pub fn submit_task(method: &'static Method, options: TaskOptions, mut args: Args
 }
 
 /// Submits a method call; calls of one handle holder reach the actor in this order.
-pub fn submit_call(actor: &ActorRef, method: &'static Method, mut args: Args) -> Submitted {
+pub fn submit_call(actor: &ActorRef, method: &'static Method, args: Args) -> Submitted {
     let Ok(runtime) = runtime::current() else {
         return not_running(method);
     };
     let returns = method.returns;
     let plain = CallOptions::default();
     let options = actor.options().unwrap_or(&plain);
-    let chosen = call_choice(method, options);
-    let refused = options.error.clone().or_else(|| args.error.take());
-    let (group, backpressure) = match (refused, chosen) {
-        (Some(failure), _) | (None, Err(failure)) => return runtime.failed(method, failure),
-        (None, Ok(chosen)) => chosen,
+    let args = match options.error.clone() {
+        Some(failure) => Err(failure),
+        None => args.finish(),
+    };
+    let checked = args.and_then(|args| Ok((args, call_choice(method, options)?)));
+    let (args, (group, backpressure)) = match checked {
+        Ok(checked) => checked,
+        Err(failure) => return runtime.failed(method, failure),
     };
     let running = context::current();
     let (dependencies, mut nested) = references(&args);
@@ -289,17 +285,9 @@ pub fn submit_call(actor: &ActorRef, method: &'static Method, mut args: Args) ->
         }
         None => context::no_chain(),
     };
-    let payload = Arc::new(Payload {
-        method,
-        name: None,
-        args,
-        parent: parent.unwrap_or_default(),
-        chain,
-        backpressure,
-        group,
-        inside: None,
-        resources: None,
-    });
+    let mut payload = Payload::new(method, args, chain);
+    payload.backpressure = backpressure;
+    payload.group = group;
     let max_task_retries = options
         .max_retries
         .or(method.defaults.max_retries)
@@ -317,7 +305,7 @@ pub fn submit_call(actor: &ActorRef, method: &'static Method, mut args: Args) ->
                 is_ordered: actor.is_ordered(),
                 max_pending: actor.max_pending_calls(),
                 parent,
-                payload,
+                payload: Arc::new(payload),
             },
             now,
         );
@@ -332,12 +320,12 @@ pub fn create_actor(
     class: &'static ActorClass,
     constructor: &'static Method,
     options: ActorOptions,
-    mut args: Args,
+    args: Args,
 ) -> ActorRef {
     let Ok(runtime) = runtime::current() else {
         return ActorRef::of_nobody();
     };
-    match try_create(&runtime, class, constructor, &options, &mut args) {
+    match try_create(&runtime, class, constructor, &options, args) {
         Ok(actor) => actor,
         Err(failure) => {
             // A handle of an actor that is dead from the start carries the reason to every call.
@@ -362,11 +350,12 @@ fn try_create(
     class: &'static ActorClass,
     constructor: &'static Method,
     options: &ActorOptions,
-    args: &mut Args,
+    args: Args,
 ) -> Result<ActorRef, Failure> {
-    if let Some(failure) = options.error.clone().or_else(|| args.error.take()) {
+    if let Some(failure) = options.error.clone() {
         return Err(failure);
     }
+    let args = args.finish()?;
     if options.get_if_exists && options.name.is_none() {
         return Err(Failure::InvalidOption {
             option: "get_if_exists".into(),
@@ -418,16 +407,17 @@ fn try_create(
         });
     }
     let max_concurrency = asked.unwrap_or(if mode == ActorMode::Async { 1000 } else { 1 });
-    let (dependencies, _) = references(args);
+    let (dependencies, _) = references(&args);
     let chain = running.map_or_else(context::no_chain, |running| running.chain);
     let creation = Creation {
         class: class.id,
         constructor,
-        args: Arc::new(std::mem::take(args)),
+        args: Arc::new(args),
         max_concurrency,
         chain,
         inside,
         running: running_shape.clone(),
+        in_use: Vec::new(),
         settled: None,
         has_no_handles: false,
     };

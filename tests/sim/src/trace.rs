@@ -63,6 +63,8 @@ impl Trace {
             }
             Message::Answer { object, .. }
             | Message::Ask(object)
+            | Message::FreeObject(object)
+            | Message::ObjectLetGo(object)
             | Message::OpenCredit(object, _)
             | Message::ReleaseCredits(object, _) => object.index,
             _ => 0,

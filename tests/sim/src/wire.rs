@@ -264,6 +264,8 @@ pub enum Message {
     OpenCredit(ObjectId, ProcessId),
     ReleaseCredits(ObjectId, u32),
     Ask(ObjectId),
+    FreeObject(ObjectId),
+    ObjectLetGo(ObjectId),
     CancelObject {
         object: ObjectId,
         force: bool,

@@ -108,7 +108,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             retries_left: submit.max_task_retries,
             may_rerun: submit.max_task_retries != 0,
             oom_deaths: 0,
-            retry_failures: submit.retry_failures,
+            retry_failures: self.retries.keep(submit.retry_failures),
             held: SmallVec::new(),
             arguments: 0,
             parent: submit.parent.unwrap_or_default(),

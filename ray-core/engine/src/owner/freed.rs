@@ -13,6 +13,7 @@ use super::{Command, ObjectState, Owner, object::Outcome};
 use crate::{
     failure::Failure,
     ids::{ObjectId, ProcessId},
+    planted::{Bug, is_planted},
 };
 
 /// Values whose bytes go soon.
@@ -83,6 +84,16 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         }
     }
 
+    /// Keeps an argument's bytes for a call that is no task of this owner, as a constructor is.
+    pub fn hold_argument(&mut self, object: ObjectId) {
+        self.hold(object);
+    }
+
+    /// The call that was not a task of this owner has ended.
+    pub fn let_argument_go(&mut self, object: ObjectId) {
+        self.undepend(object);
+    }
+
     fn doom(&mut self, index: u64) {
         let object = ObjectId {
             owner: self.process,
@@ -142,6 +153,24 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             };
             let value = doomed.value;
             self.commands.push_back(Command::Free { object, value });
+        }
+    }
+
+    /// A process has one more credit: with an answer that overtook it, it may look at a value that was freed since.
+    pub(super) fn tell_of_free(&mut self, index: u64, to: ProcessId) {
+        let Some(doomed) = self.doomed.owned.get_mut(&index) else {
+            return;
+        };
+        let is_borrower = self
+            .owned
+            .get(index)
+            .is_some_and(|owned| owned.borrowers().contains(&to));
+        if is_borrower && doomed.awaited.insert(to) {
+            let object = ObjectId {
+                owner: self.process,
+                index,
+            };
+            self.commands.push_back(Command::TellFreed { to, object });
         }
     }
 
@@ -211,7 +240,8 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     /// Lets a doomed value of another process go when no call of this one has it any more.
     pub(super) fn end_doomed_borrowed(&mut self, object: ObjectId) {
         let doomed = self.doomed.borrowed.get(&object);
-        if doomed.is_some_and(|doomed| doomed.is_told) && !self.is_borrowed_used(object) {
+        let is_used = self.is_borrowed_used(object) && !is_planted(Bug::LetGoWhileUsed);
+        if doomed.is_some_and(|doomed| doomed.is_told) && !is_used {
             let doomed = self.doomed.borrowed.remove(&object);
             let value = doomed.map(|doomed| doomed.value);
             self.commands.push_back(Command::LetGo { object, value });

@@ -27,6 +27,7 @@ mod near;
 mod object;
 mod outcomes;
 mod references;
+mod retries;
 mod streams;
 mod tasks;
 
@@ -57,8 +58,9 @@ use leases::{Lease, ShapeQueue};
 use locations::Locations;
 use near::Near;
 use object::{Borrowed, Owned};
+use retries::RetryTable;
 use streams::Stream;
-use tasks::Task;
+use tasks::{Kind, Task};
 
 /// Stands for one set of resources in this owner.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -206,6 +208,7 @@ pub struct Owner<P, V> {
     owned: Table<Owned<V>>,
     borrowed: FxHashMap<ObjectId, Borrowed<V>>,
     tasks: Table<Task<P>>,
+    retries: RetryTable,
     shapes: Vec<ShapeQueue>,
     leases: FxHashMap<LeaseId, Lease>,
     /// Leases without work and since when, oldest first; stale entries are skipped.
@@ -238,6 +241,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
             owned: Table::default(),
             borrowed: FxHashMap::default(),
             tasks: Table::default(),
+            retries: RetryTable::default(),
             shapes: Vec::new(),
             leases: FxHashMap::default(),
             idle: VecDeque::new(),
@@ -293,6 +297,20 @@ impl<P: Clone, V: Clone> Owner<P, V> {
     /// Returns what a call needs to be sent.
     pub fn payload(&self, task: TaskId) -> Option<&P> {
         self.tasks.get(task.index).map(|task| &task.payload)
+    }
+
+    /// Returns who submitted a call; index 0 when no task did.
+    pub fn parent(&self, task: TaskId) -> TaskId {
+        let found = self.tasks.get(task.index);
+        found.map_or_else(TaskId::default, |task| task.parent)
+    }
+
+    /// Returns what a task was submitted as; `None` for a method call.
+    pub fn shape(&self, task: TaskId) -> Option<ShapeId> {
+        match self.tasks.get(task.index)?.kind {
+            Kind::Task { shape, .. } => Some(self.base_of(shape).0),
+            Kind::Call { .. } => None,
+        }
     }
 
     /// Changes how often a task is tried again after its worker was ended for want of memory.

@@ -175,6 +175,7 @@ impl<P: Clone, V: Clone> Owner<P, V> {
         {
             owned.add_credit(receiver, 1);
             self.borrowers.insert(receiver);
+            self.tell_of_free(index, receiver);
         }
     }
 

@@ -13,7 +13,7 @@ use ray_net::HeaderFields;
 
 use super::{Core, frames::Parts, push_frame};
 use crate::{
-    __private::{ArgSlot, Args, Method},
+    __private::{ArgSlot, Arguments, Method},
     placement_group::Inside,
     wire::{ActorCreation, ActorStatus, CallMeta, CallTarget, Message, kind},
 };
@@ -22,13 +22,15 @@ use crate::{
 pub(crate) struct Creation {
     pub(crate) class: u64,
     pub(crate) constructor: &'static Method,
-    pub(crate) args: Arc<Args>,
+    pub(crate) args: Arc<Arguments>,
     pub(crate) max_concurrency: u32,
     pub(crate) chain: Arc<[ActorId]>,
     /// The placement group that it draws from.
     pub(crate) inside: Option<Arc<Inside>>,
     /// What it holds of its node while it runs.
     pub(crate) running: Resources,
+    /// The arguments of a constructor call that may be running.
+    pub(crate) in_use: Vec<ObjectId>,
     /// What the directory was told of it, once it was.
     pub(crate) settled: Option<Box<ActorCreation>>,
     /// Whether nobody holds a handle any more.
@@ -127,6 +129,7 @@ impl Core {
             // It was there when the actor was created.
             return self.send_to_control(Message::ConstructFailed { actor, failure });
         }
+        self.hold_arguments(actor, &args);
         let mut parts = Parts::new(&args.body);
         let metas = self.arg_metas(&args, worker, &mut parts);
         let meta = CallMeta {
@@ -164,6 +167,14 @@ impl Core {
 
     /// An actor's state came from the directory.
     pub(crate) fn on_actor_status(&mut self, actor: ActorId, status: ActorStatus, now: Time) {
+        if !matches!(status, ActorStatus::Pending)
+            && let Some(creation) = self.creations.get_mut(&actor)
+        {
+            // Its constructor does not run any more.
+            for object in std::mem::take(&mut creation.in_use) {
+                self.owner.let_argument_go(object);
+            }
+        }
         let state = match status {
             ActorStatus::Pending => ActorState::Pending,
             ActorStatus::Alive {
@@ -188,6 +199,24 @@ impl Core {
         if is_dead && (actor.owner != self.process || self.unheld.remove(&actor)) {
             // The directory said so, and says so again when it is asked.
             self.owner.forget_actor(actor);
+        }
+    }
+
+    /// Keeps the arguments of a constructor that is about to be called, whoever frees them.
+    fn hold_arguments(&mut self, actor: ActorId, args: &Arguments) {
+        let slots = args.slots.iter().filter_map(|slot| match slot {
+            ArgSlot::Object(reference) => Some(reference.id()),
+            ArgSlot::Inline { .. } => None,
+        });
+        let objects = slots.collect::<Vec<_>>();
+        for object in &objects {
+            self.owner.hold_argument(*object);
+        }
+        let Some(creation) = self.creations.get_mut(&actor) else {
+            return;
+        };
+        for object in std::mem::replace(&mut creation.in_use, objects) {
+            self.owner.let_argument_go(object);
         }
     }
 

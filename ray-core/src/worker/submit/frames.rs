@@ -6,12 +6,12 @@ use ray_engine::{
     owner::ObjectState,
 };
 use ray_net::{HeaderFields, Peer};
-use rkyv::rancor;
+use rkyv::{api::high::HighSerializer, rancor, ser::allocator::ArenaHandle};
 use smallvec::SmallVec;
 
 use super::Core;
 use crate::{
-    __private::{ArgSlot, Args},
+    __private::{ArgSlot, Arguments},
     config::BETWEEN_JOBS_BYTES_MAX,
     object_ref::AnyRef,
     store::{AlignedBytes, Value},
@@ -41,13 +41,15 @@ impl Core {
         };
         let mut parts = Parts::new(&payload.args.body);
         let args = self.arg_metas(&payload.args, to, &mut parts);
+        let inside = payload.inside().cloned();
+        let shape = self.owner.shape(task);
         let meta = CallMeta {
             task,
             job: self.job,
             attempt,
             backpressure: payload.backpressure,
             method: payload.method.id,
-            parent: payload.parent,
+            parent: self.owner.parent(task),
             deadline_ms: 0,
             target,
             args,
@@ -56,8 +58,8 @@ impl Core {
                 CallTarget::Task { .. } => self.devices_of(to),
                 _ => Vec::new(),
             },
-            inside: payload.inside.as_deref().cloned().map(Box::new),
-            resources: payload.resources.clone(),
+            inside: inside.map(Box::new),
+            resources: shape.and_then(|shape| self.resources_of(shape)),
         };
         let incarnation = match target {
             CallTarget::Method { incarnation, .. } | CallTarget::Create { incarnation, .. } => {
@@ -79,7 +81,7 @@ impl Core {
 
     pub(super) fn arg_metas<'a>(
         &mut self,
-        args: &'a Args,
+        args: &'a Arguments,
         to: ProcessId,
         parts: &mut Parts<'a>,
     ) -> Vec<ArgMeta> {
@@ -257,48 +259,37 @@ thread_local! {
     static META: std::cell::RefCell<AlignedBytes> = std::cell::RefCell::new(AlignedBytes::new());
 }
 
-/// Archives `meta` and pushes the frame onto the peer's outgoing queue.
-pub(crate) fn push_frame<M>(peer: &Peer, header: &HeaderFields, meta: &M, body: &[&[u8]])
-where
-    M: for<'a> rkyv::Serialize<
-            rkyv::api::high::HighSerializer<
-                AlignedBytes,
-                rkyv::ser::allocator::ArenaHandle<'a>,
-                rancor::Error,
-            >,
-        >,
+/// What a frame says beside its body.
+pub(crate) trait Meta:
+    for<'a> rkyv::Serialize<HighSerializer<AlignedBytes, ArenaHandle<'a>, rancor::Error>>
 {
+}
+
+impl<M> Meta for M where
+    M: for<'a> rkyv::Serialize<HighSerializer<AlignedBytes, ArenaHandle<'a>, rancor::Error>>
+{
+}
+
+/// Archives `meta` and pushes the frame onto the peer's outgoing queue.
+pub(crate) fn push_frame(peer: &Peer, header: &HeaderFields, meta: &impl Meta, body: &[&[u8]]) {
     with_archived(meta, |meta| {
         peer.push(header, meta, body);
     });
 }
 
 /// Archives `meta` and pushes a frame whose body stays where it is until the other side has it.
-pub(crate) fn push_frame_whole<M>(peer: &Peer, header: &HeaderFields, meta: &M, body: bytes::Bytes)
-where
-    M: for<'a> rkyv::Serialize<
-            rkyv::api::high::HighSerializer<
-                AlignedBytes,
-                rkyv::ser::allocator::ArenaHandle<'a>,
-                rancor::Error,
-            >,
-        >,
-{
+pub(crate) fn push_frame_whole(
+    peer: &Peer,
+    header: &HeaderFields,
+    meta: &impl Meta,
+    body: bytes::Bytes,
+) {
     with_archived(meta, |meta| {
         peer.push_whole(header, meta, body);
     });
 }
 
-fn with_archived<M>(meta: &M, push: impl FnOnce(&[u8]))
-where
-    M: for<'a> rkyv::Serialize<
-            rkyv::api::high::HighSerializer<
-                AlignedBytes,
-                rkyv::ser::allocator::ArenaHandle<'a>,
-                rancor::Error,
-            >,
-        >,
-{
+fn with_archived(meta: &impl Meta, push: impl FnOnce(&[u8])) {
     META.with_borrow_mut(|buffer| {
         buffer.clear();
         match rkyv::api::high::to_bytes_in::<_, rancor::Error>(meta, std::mem::take(buffer)) {

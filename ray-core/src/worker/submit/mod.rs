@@ -7,6 +7,7 @@ mod creations;
 mod frames;
 mod gone;
 mod leases;
+mod payload;
 mod peers;
 mod recipe;
 mod resume;
@@ -21,7 +22,7 @@ use ray_engine::{
     env::RuntimeEnv,
     evacuation::Evacuation,
     failure::{Failure, WorkerExit},
-    ids::{ActorId, GroupId, JobId, LeaseId, NodeId, ObjectId, ProcessId, TaskId},
+    ids::{ActorId, GroupId, JobId, LeaseId, NodeId, ObjectId, ProcessId},
     owner::{Command, ObjectState, Owner, ShapeId},
     resources::{Amount, Resources},
     spec::Placement,
@@ -32,32 +33,13 @@ use smallvec::SmallVec;
 
 pub(crate) use creations::Creation;
 pub(crate) use frames::{push_frame, push_frame_whole, push_message};
+pub(crate) use payload::Payload;
 
 use crate::{
-    __private::{Args, Method},
-    placement_group::Inside,
     runtime::waiters::{Resolved, Waiters},
     store::{Doom, Value},
     wire::{ActorCreation, CallTarget, GroupCreation, Message},
 };
-
-/// What a submitted call needs until its end.
-pub(crate) struct Payload {
-    pub(crate) method: &'static Method,
-    /// What lists call it, when that is not the method's name.
-    pub(crate) name: Option<Box<str>>,
-    pub(crate) args: Args,
-    pub(crate) parent: TaskId,
-    pub(crate) chain: Arc<[ActorId]>,
-    /// Items of a stream that may wait for its consumer; 0 for any number.
-    pub(crate) backpressure: u32,
-    /// The concurrency group of a method, 0 for the default one.
-    pub(crate) group: u16,
-    /// The placement group that a task draws from.
-    pub(crate) inside: Option<Arc<Inside>>,
-    /// What a task holds of its node, when that is not one CPU.
-    pub(crate) resources: Option<Box<Resources>>,
-}
 
 /// What tasks of one kind take, and where they are to run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -226,6 +208,12 @@ impl Core {
         });
         self.one_cpu[usize::from(runs_once)] = Some(shape);
         shape
+    }
+
+    /// Returns what a task of a shape holds of its node; `None` for one CPU.
+    fn resources_of(&self, shape: ShapeId) -> Option<Box<Resources>> {
+        let is_plain = self.one_cpu.contains(&Some(shape));
+        (!is_plain).then(|| Box::new(self.shapes[&shape].resources.clone()))
     }
 
     /// Returns the id of a new placement group of this process.

@@ -109,7 +109,7 @@ impl World {
                 self.send(HEAD, from, Message::CreateActorReply(request, outcome));
             }
             Message::ConstructFailed(actor, failure) => {
-                control.directory.on_start_failed(actor, failure, now);
+                control.directory.on_not_constructed(actor, failure, now);
             }
             Message::OfWorker(worker, message) => self.on_worker_says(worker, *message),
             Message::WorkerDied(process, evicted_from) => {

@@ -32,9 +32,11 @@ impl World {
             target,
             payload,
             held,
+            looks_at,
             is_cancelled,
             started,
         } = execution;
+        self.look_for_call(at, caller, target, &looks_at);
         if let Fate::Crash(attempts) = payload.fate
             && attempt < attempts
         {

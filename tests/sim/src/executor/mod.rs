@@ -8,6 +8,7 @@ mod ends;
 use std::{collections::VecDeque, rc::Rc, time::Duration};
 
 use ray_engine::{
+    control::actors::DirectoryState,
     failure::Failure,
     ids::{ActorId, ObjectId, ProcessId, TaskId},
     time::Time,
@@ -37,6 +38,8 @@ pub struct Execution {
     pub payload: Rc<Payload>,
     /// The references that came with it, held while it runs.
     pub held: Vec<ObjectId>,
+    /// The arguments that are objects, whose bytes it looks at.
+    pub looks_at: Vec<ObjectId>,
     /// Whether its end is not wanted any more.
     pub is_cancelled: bool,
     /// When it began.
@@ -102,6 +105,7 @@ impl World {
         payload: Rc<Payload>,
     ) {
         let mut held = Vec::new();
+        let mut looks_at = Vec::new();
         for arg in &args {
             for object in &arg.contained {
                 self.process(at).owner.receive_reference(*object, 1);
@@ -109,8 +113,10 @@ impl World {
             }
             if let Some((object, value)) = &arg.object {
                 self.check_value(at, *object, value);
+                looks_at.push(*object);
             }
         }
+        self.look_for_call(at, caller, target, &looks_at);
         let execution = Execution {
             caller,
             task,
@@ -118,6 +124,7 @@ impl World {
             target,
             payload,
             held,
+            looks_at,
             is_cancelled: false,
             started: self.now,
         };
@@ -138,6 +145,26 @@ impl World {
                 self.wake_executor(at, self.now + LONG_TASK);
             }
             self.run_next(at);
+        }
+    }
+
+    /// A call reads its arguments; one of a dead actor is about to be ended, and nobody hears its answer.
+    fn look_for_call(
+        &mut self,
+        at: ProcessId,
+        caller: ProcessId,
+        target: Target,
+        objects: &[ObjectId],
+    ) {
+        let is_dead = match target {
+            Target::Method(actor, _) | Target::Create(actor, _) => {
+                let state = self.control.directory.state(actor);
+                matches!(state, Some(DirectoryState::Dead { .. }))
+            }
+            Target::Task(_) => false,
+        };
+        for object in objects.iter().filter(|_| !is_dead) {
+            self.look(*object, (at, caller));
         }
     }
 

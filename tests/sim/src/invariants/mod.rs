@@ -1,5 +1,6 @@
 //! What must hold, one file a promise.
 
+pub mod freed;
 pub mod groups;
 pub mod incarnations;
 pub mod leases;
@@ -23,6 +24,8 @@ pub struct Invariants {
     pub incarnations: incarnations::Incarnations,
     /// What is reachable stays.
     pub references: references::References,
+    /// What is freed goes when nobody looks at it.
+    pub freed: freed::Freed,
     /// A failure has a reason.
     pub reads: reads::Reads,
     /// Held and free make the total.

@@ -7,7 +7,7 @@ use ray_engine::{
     ids::{ObjectId, ProcessId},
 };
 
-use super::references::References;
+use super::{freed::Freed, references::References};
 
 /// What may excuse a failure.
 #[derive(Default)]
@@ -37,12 +37,14 @@ impl Reads {
         at: ProcessId,
         object: ObjectId,
         failure: &Failure,
-        references: &References,
+        (references, freed): (&References, &Freed),
     ) -> Result<(), String> {
         // Whoever lost a connection is about to be ended, and takes the other for dead until then.
         let is_excused = references.has_crashed(at)
             || match failure {
-                Failure::ObjectFreed(freed) => references.may_be_lost(*freed),
+                Failure::ObjectFreed(object) => {
+                    freed.contains(*object) || references.may_be_lost(*object)
+                }
                 Failure::OwnerDied { owner, .. } => {
                     references.has_crashed(*owner) || self.ended.contains(owner)
                 }

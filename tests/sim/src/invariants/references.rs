@@ -57,6 +57,11 @@ impl References {
         self.crashed.contains(&process)
     }
 
+    /// Returns whether the process is no more.
+    pub fn has_ended(&self, process: ProcessId) -> bool {
+        self.ended.contains_key(&process)
+    }
+
     /// Returns whether any process crashed.
     pub fn has_any_crashed(&self) -> bool {
         !self.crashed.is_empty()

@@ -197,8 +197,14 @@ impl World {
     }
 
     fn schedule_at(&mut self, at: Time, event: Event) {
+        let number = self.fresh_number();
+        self.events.insert((at, number), event);
+    }
+
+    /// Returns a number that nothing else has.
+    fn fresh_number(&mut self) -> u64 {
         self.next_number += 1;
-        self.events.insert((at, self.next_number), event);
+        self.next_number
     }
 
     fn fail(&mut self, invariant: &'static str, text: String) {
@@ -225,7 +231,13 @@ impl World {
                     // More than any store has.
                     _ => self.chance.between(5 * CHUNK, OBJECT_BYTES_MAX),
                 };
-                self.put(at, bytes);
+                let nodes = self.nodes.keys().copied().collect::<Vec<_>>();
+                // The result of a task lies where that ran and not where its owner is.
+                let owner = match self.chance.percent(50) {
+                    true => at,
+                    false => nodes[self.chance.below(nodes.len() as u64) as usize],
+                };
+                self.put(at, owner, bytes);
             }
             30..80 => {
                 let known = self.sizes.keys().copied().collect::<Vec<_>>();

@@ -43,6 +43,23 @@ impl World {
             .collect()
     }
 
+    /// An object of this owner was made, perhaps by a node that has ended since.
+    pub(super) fn on_made(&mut self, at: ProcessId, by: ProcessId, object: ObjectId, bytes: u64) {
+        let maker = self.nodes.get(&by);
+        let is_there = maker.is_some_and(|maker| maker.cache.contains(object));
+        let store = self.store(at);
+        if store.dead.contains(&by) {
+            return;
+        }
+        store.owned.insert(object, Owned::at(by));
+        self.sizes.insert(object, bytes);
+        if is_there {
+            self.kept.insert((object, by));
+        } else {
+            self.endangered.insert(object);
+        }
+    }
+
     /// A node asks who has an object of this owner.
     pub(super) fn on_locate(&mut self, at: ProcessId, from: ProcessId, object: ObjectId) {
         let owned = self.store(at).owned.get(&object);

@@ -37,7 +37,8 @@ pub(super) struct Store {
 }
 
 enum Purpose {
-    Put(u64),
+    /// An object of an owner, and its size.
+    Put(ProcessId, u64),
     Copy(ObjectId),
 }
 
@@ -114,11 +115,11 @@ impl Store {
 
 impl World {
     /// User code makes an object.
-    pub(super) fn put(&mut self, at: ProcessId, bytes: u64) {
+    pub(super) fn put(&mut self, at: ProcessId, owner: ProcessId, bytes: u64) {
         let now = self.now;
         let store = self.store(at);
         let room = RoomId(store.fresh());
-        store.rooms.insert(room, Purpose::Put(bytes));
+        store.rooms.insert(room, Purpose::Put(owner, bytes));
         store.cache.need(room, bytes, Priority::Get, now);
     }
 
@@ -263,6 +264,7 @@ impl World {
         let now = self.now;
         let store = self.store(at);
         match message {
+            Message::Made(object, bytes) => self.on_made(at, from, object, bytes),
             Message::Locate(object) => self.on_locate(at, from, object),
             Message::Located(object, Some(holders)) => self.on_located(at, object, holders),
             Message::Located(object, None) => {
@@ -510,17 +512,21 @@ impl World {
         let now = self.now;
         let store = self.store(at);
         match store.rooms.remove(&room) {
-            Some(Purpose::Put(bytes)) => {
-                let object = ObjectId {
-                    owner: at,
-                    index: store.fresh(),
-                };
-                store.owned.insert(object, Owned::at(at));
+            Some(Purpose::Put(owner, _)) if store.dead.contains(&owner) => {
+                store.cache.cancel(room, now);
+            }
+            Some(Purpose::Put(owner, bytes)) => {
+                let index = self.fresh_number();
+                let object = ObjectId { owner, index };
+                let store = self.store(at);
                 store.cached.insert(object);
                 let cache = &mut store.cache;
                 cache.on_created(room, object, bytes, CopyKind::Primary, now);
-                self.sizes.insert(object, bytes);
-                self.kept.insert((object, at));
+                if owner == at {
+                    self.on_made(at, at, object, bytes);
+                } else {
+                    self.send(at, owner, Message::Made(object, bytes));
+                }
             }
             Some(Purpose::Copy(object)) => {
                 let bytes = self.sizes.get(&object).copied();

@@ -10,6 +10,8 @@ use crate::network::{Death, Travels};
 /// Everything that travels; the owner of an object is a node here.
 #[derive(Clone, Debug)]
 pub(super) enum Message {
+    /// Tells the owner that one of its objects was made here, and its size.
+    Made(ObjectId, u64),
     /// Asks the owner who has an object.
     Locate(ObjectId),
     /// The owner's answer, with the chunks of those who have only some; `None` when it is freed or lost.

@@ -70,7 +70,7 @@ impl World {
                 },
                 Arg::Object(object) => {
                     let owner = &self.process(at).owner;
-                    let ObjectState::Ready(value) = owner.state(*object) else {
+                    let ObjectState::Ready(value) = owner.argument(*object) else {
                         let text =
                             format!("{at} sends a call before its argument {object} is there");
                         self.fail("nothing freed while reachable", text);

@@ -7,7 +7,7 @@ use ray_engine::{
 };
 
 use crate::{
-    wire::{Arg, Creation, Message, Target},
+    wire::{Arg, Creation, Message, Payload, Target},
     world::{HEAD, World},
 };
 
@@ -67,11 +67,24 @@ impl World {
         if !self.process(at).peers.contains(&worker) {
             return;
         }
+        let owner = &self.process(at).owner;
+        let freed = payload.args.iter().find_map(|arg| match arg {
+            Arg::Object(object) => match owner.argument(*object) {
+                ObjectState::Failed(failure) => Some((*failure).clone()),
+                _ => None,
+            },
+            Arg::Inline(_) => None,
+        });
+        if let Some(failure) = freed {
+            // It was there when the actor was created.
+            return self.send(at, HEAD, Message::ConstructFailed(actor, failure));
+        }
         let task = TaskId {
             owner: at,
             index: 0,
         };
         if let Some(args) = self.arg_metas(at, &payload, worker) {
+            self.hold_constructor(at, actor, &payload);
             self.post(
                 at,
                 worker,
@@ -85,6 +98,29 @@ impl World {
             );
         }
         self.settle(at);
+    }
+
+    fn hold_constructor(&mut self, at: ProcessId, actor: ActorId, payload: &Payload) {
+        let process = self.process(at);
+        let mut held = Vec::new();
+        for arg in &payload.args {
+            if let Arg::Object(object) = arg {
+                process.owner.hold_argument(*object);
+                held.push(*object);
+            }
+        }
+        let before = process.constructing.insert(actor, held);
+        for object in before.into_iter().flatten() {
+            process.owner.let_argument_go(object);
+        }
+    }
+
+    /// The constructor of an actor does not run any more.
+    pub(super) fn on_constructed(&mut self, at: ProcessId, actor: ActorId) {
+        let process = self.process(at);
+        for object in process.constructing.remove(&actor).into_iter().flatten() {
+            process.owner.let_argument_go(object);
+        }
     }
 
     /// Drops the constructor of an actor and the handles of its arguments.

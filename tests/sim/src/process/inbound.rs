@@ -29,6 +29,9 @@ impl World {
                 ActorState::Dead(std::sync::Arc::new(failure))
             }
         };
+        if state != ActorState::Pending {
+            self.on_constructed(at, actor);
+        }
         self.process(at).owner.on_actor_state(actor, state, now);
         self.settle(at);
     }
@@ -139,6 +142,9 @@ impl World {
                 owner.on_release_credits(object, from, credits);
             }
             Message::Ask(object) => owner.on_ask(object, from),
+            Message::FreeObject(object) if object.owner == at => owner.free(object),
+            Message::FreeObject(object) => owner.on_freed(object),
+            Message::ObjectLetGo(object) => owner.on_let_go(object, from),
             Message::CancelObject {
                 object,
                 force,

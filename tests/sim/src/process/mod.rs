@@ -68,6 +68,8 @@ pub struct Process {
     pub dead: BTreeSet<ProcessId>,
     /// Constructors of the actors that it created, with handles of their arguments.
     pub creations: BTreeMap<ActorId, Rc<Payload>>,
+    /// The arguments of constructors that may be running.
+    constructing: BTreeMap<ActorId, Vec<ObjectId>>,
     /// The objects whose end means that nobody holds a handle of the actor any more.
     pub actor_holds: BTreeMap<ObjectId, ActorId>,
     /// Creations whose arguments are not there yet.
@@ -106,6 +108,7 @@ impl Process {
             locating: BTreeMap::new(),
             dead: BTreeSet::new(),
             creations: BTreeMap::new(),
+            constructing: BTreeMap::new(),
             actor_holds: BTreeMap::new(),
             unready: Vec::new(),
             executor,
@@ -349,14 +352,17 @@ impl World {
             ),
             Command::Resolved { object } => self.on_resolved(at, object),
             Command::Free { object, .. } => {
+                let verdict = self.invariants.freed.on_gone(object);
+                self.judge("what is freed is gone", verdict);
                 if let Some(actor) = self.process(at).actor_holds.remove(&object) {
                     self.send(at, HEAD, Message::HandlesGone(actor));
                 }
             }
-            Command::ForwardFree { object, .. }
-            | Command::TellFreed { object, .. }
-            | Command::LetGo { object, .. } => {
-                unreachable!("no user of this world frees {object} by hand")
+            Command::ForwardFree { owner: to, object } | Command::TellFreed { to, object } => {
+                self.send(at, to, Message::FreeObject(object));
+            }
+            Command::LetGo { object, .. } => {
+                self.send(at, object.owner, Message::ObjectLetGo(object));
             }
             Command::OpenCredit {
                 owner,

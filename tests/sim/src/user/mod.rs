@@ -160,8 +160,11 @@ impl World {
         if matches!(context.role, Role::Call(_)) {
             return self.finish(at, context);
         }
-        // The driver's last act: get everything, then let everything go.
+        // The driver's last act: get everything, unless it is cancelled, then let everything go.
         if let Some(object) = context.slots.last().copied() {
+            if self.chance.percent(30) {
+                self.cancel(at, object);
+            }
             if let Some(next) = self.get(at, id, &mut context, vec![object]) {
                 let is_over = matches!(&context.wait, Some(Wait::Objects { is_over: true, .. }));
                 let generation = context.generation;
@@ -172,7 +175,9 @@ impl World {
                 return;
             }
             context.slots.pop();
-            self.drop_handle(at, object);
+            if !self.invariants.freed.keep(at, object) {
+                self.drop_handle(at, object);
+            }
             let generation = context.generation;
             self.process(at).contexts.insert(id, context);
             return self.wake_context(at, id, generation, 1);
@@ -190,7 +195,8 @@ impl World {
             8..38 if can_nest => self.submit(at, context),
             38..52 => return self.get_some(at, id, context),
             52..57 => return self.wait_some(at, id, context),
-            57..68 => self.drop_some(at, context),
+            57..65 => self.drop_some(at, context),
+            65..68 => self.free_some(at, context),
             68..74 if can_nest => return self.create(at, id, context),
             74..88 => self.call(at, context),
             88..91 => self.drop_some_handle(at, context),
@@ -308,16 +314,29 @@ impl World {
         }
     }
 
-    fn cancel_some(&mut self, at: ProcessId, context: &Context) {
+    /// Frees an object, which may be anybody's and may have no value yet.
+    fn free_some(&mut self, at: ProcessId, context: &Context) {
         if let Some(position) = self.chance.position(context.slots.len()) {
             let object = context.slots[position];
-            let force = self.chance.percent(20);
-            let recursive = self.chance.percent(50);
-            let now = self.now;
-            // Force is refused for calls of actors.
-            let _refused = self.process(at).owner.cancel(object, force, recursive, now);
+            self.invariants.freed.on_free(object, at);
+            self.process(at).owner.free(object);
             self.settle(at);
         }
+    }
+
+    fn cancel_some(&mut self, at: ProcessId, context: &Context) {
+        if let Some(position) = self.chance.position(context.slots.len()) {
+            self.cancel(at, context.slots[position]);
+        }
+    }
+
+    fn cancel(&mut self, at: ProcessId, object: ObjectId) {
+        let force = self.chance.percent(20);
+        let recursive = self.chance.percent(50);
+        let now = self.now;
+        // Force is refused for calls of actors.
+        let _refused = self.process(at).owner.cancel(object, force, recursive, now);
+        self.settle(at);
     }
 }
 

@@ -25,25 +25,30 @@ impl World {
 
     /// Looks at an object's outcome as user code or an owner sees it.
     pub(crate) fn observe(&mut self, at: ProcessId, object: ObjectId) {
-        let verdict = match self.process(at).owner.state(object) {
+        let failure = match self.process(at).owner.state(object) {
             ObjectState::Pending => return,
             ObjectState::Ready(value) => {
                 let value = value.clone();
+                self.look(object, (at, at));
                 return self.check_value(at, object, &value);
             }
-            ObjectState::Failed(failure) => {
-                self.invariants.publish.on_failure(object, at);
-                self.invariants
-                    .reads
-                    .on_failure(at, object, &failure, &self.invariants.references)
-            }
-            ObjectState::Unknown => self.invariants.reads.on_failure(
-                at,
-                object,
-                &Failure::ObjectFreed(object),
-                &self.invariants.references,
-            ),
+            ObjectState::Failed(failure) => (*failure).clone(),
+            ObjectState::Unknown => Failure::ObjectFreed(object),
         };
+        let invariants = &mut self.invariants;
+        if failure != Failure::ObjectFreed(object) {
+            // What is freed had its value before.
+            invariants.publish.on_failure(object, at);
+        }
+        let excuses = (&invariants.references, &invariants.freed);
+        let verdict = invariants.reads.on_failure(at, object, &failure, excuses);
+        self.judge("nothing freed while reachable", verdict);
+    }
+
+    /// A process reads a value, for a caller when it runs a call.
+    pub(crate) fn look(&mut self, object: ObjectId, who: (ProcessId, ProcessId)) {
+        let references = &self.invariants.references;
+        let verdict = self.invariants.freed.on_look(object, who, references);
         self.judge("nothing freed while reachable", verdict);
     }
 

@@ -207,7 +207,10 @@ impl World {
             };
             let Some(((time, _), event)) = next else {
                 self.last_act = self.now;
-                if self.ends_what_is_kept_alive() || self.goes_on_with_probe() {
+                if self.ends_what_is_kept_alive()
+                    || self.lets_freed_go()
+                    || self.goes_on_with_probe()
+                {
                     continue;
                 }
                 if self.violation.is_none() {
@@ -241,10 +244,14 @@ impl World {
     fn happen(&mut self, event: Event) {
         match event {
             Event::Deliver(from, to) => self.deliver(from, to),
-            Event::Repeat(from, to, message) if self.processes.contains_key(&from) => {
-                self.post_once(from, to, *message);
+            Event::Repeat(from, to, message) => {
+                // An owner that has told a borrower of a free answers it no more.
+                let is_over = matches!(&*message, Message::Answer { object, .. }
+                    if self.invariants.freed.contains(*object));
+                if self.processes.contains_key(&from) && !is_over {
+                    self.post_once(from, to, *message);
+                }
             }
-            Event::Repeat(..) => {}
             Event::Step(at, id, generation) => {
                 self.trace
                     .note(self.now, at, 1, id, || format!("step of {id}"));

@@ -264,7 +264,22 @@ impl ActorDirectory {
         self.publish(id);
     }
 
-    /// The constructor failed, or could not be called: the actor is dead.
+    /// The owner cannot call the constructor: the worker that it was for is free for others.
+    pub fn on_not_constructed(&mut self, id: ActorId, failure: Failure, now: Time) {
+        if let Some(actor) = self.actors.get_mut(&id)
+            && matches!(
+                actor.state,
+                DirectoryState::Pending | DirectoryState::Restarting
+            )
+            && let Some(lease) = actor.lease.take()
+        {
+            actor.worker = None;
+            self.commands.push_back(Command::ReturnLease { lease });
+        }
+        self.on_start_failed(id, failure, now);
+    }
+
+    /// The constructor failed: the actor is dead, and its worker ends by itself.
     pub fn on_start_failed(&mut self, id: ActorId, failure: Failure, _now: Time) {
         if self.ended.of(id).is_some() {
             return;
