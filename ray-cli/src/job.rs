@@ -40,8 +40,8 @@ pub enum JobCommand {
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: ray job submit --name night --env SEED=3 -- target/release/train --steps 100000\n\n\
-                  The program's file is copied to the head, once for each content. It finds the cluster by\n\
-                  itself, so `ray_core::init()` is all that it needs. Its exit status is this command's."
+                  The program's file is copied to the head, once for each content, and so is the directory. It\n\
+                  finds the cluster by itself, so `ray_core::init()` is all that it needs. Its exit status is this command's."
 )]
 pub struct SubmitOptions {
     /// What people call it.
@@ -50,8 +50,8 @@ pub struct SubmitOptions {
     /// A variable of its environment; may be given more than once.
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     env: Vec<(String, String)>,
-    /// The folder on the head's machine that it starts in [default: one of its own].
-    #[arg(long, value_name = "PATH")]
+    /// A directory here that is sent with it, or file:///PATH for one on the head's machine [default: an empty one].
+    #[arg(long, value_name = "DIR")]
     working_dir: Option<String>,
     /// Show its output until it ends, as without --no-wait.
     #[arg(long, conflicts_with = "no_wait")]
@@ -165,7 +165,16 @@ fn submit(options: SubmitOptions) -> Result<ExitCode, Failed> {
     let mut request = JobRequest::new(program);
     request.args = words.collect();
     request.name = options.name;
-    request.working_dir = options.working_dir;
+    let directory = match options.working_dir {
+        None => None,
+        Some(named) => match named.strip_prefix("file://") {
+            Some(path) => {
+                request.working_dir = Some(path.to_owned());
+                None
+            }
+            None => Some(sent(named)?),
+        },
+    };
     let mut env = BTreeMap::new();
     for (name, value) in options.env {
         if env.insert(name.clone(), value).is_some() {
@@ -174,7 +183,10 @@ fn submit(options: SubmitOptions) -> Result<ExitCode, Failed> {
     }
     request.env = env;
     let client = options.connect.client()?;
-    let job = client.submit_job(request, &path)?;
+    let job = match directory {
+        None => client.submit_job(request, &path),
+        Some(directory) => client.submit_job_in(request, &path, &directory),
+    }?;
     if options.no_wait {
         print([&job])?;
         note(format_args!(
@@ -200,6 +212,19 @@ fn submit(options: SubmitOptions) -> Result<ExitCode, Failed> {
         _ => 1,
     };
     Ok(ExitCode::from(code))
+}
+
+/// Returns a directory that is to be sent.
+fn sent(named: String) -> Result<PathBuf, Failed> {
+    let path = PathBuf::from(&named);
+    match path.metadata() {
+        Ok(facts) if facts.is_dir() => Ok(path),
+        Ok(_) => Err(format!("--working-dir {named}: it is a file and no directory").into()),
+        Err(error) => Err(format!(
+            "--working-dir {named}: {error}; a folder that is on the head's machine already is written file:///PATH"
+        )
+        .into()),
+    }
 }
 
 fn stop(options: &StopOptions) -> Result<ExitCode, Failed> {

@@ -214,6 +214,8 @@ impl NodeRole {
                 state.scheduler.on_job_ended(job, now);
                 if let Some(ended) = state.jobs.get_mut(&job) {
                     ended.has_ended = true;
+                } else {
+                    state.folders.forget(job);
                 }
                 state.forget_ended_jobs(now);
             }
@@ -228,6 +230,7 @@ impl NodeRole {
             Message::Executables(ExecutableMessage::Part { job, offset, bytes }) => {
                 state.on_executable_part(from, job, offset, &bytes, now, out)
             }
+            Message::Folders(said) => state.on_folder_message(from, said, (runtime, now), out),
             Message::RequestSegments {
                 request,
                 bytes,

@@ -16,14 +16,14 @@ pub(crate) use self::{
     groups::*,
     message::{
         ArchivedMessage, BundleMessage, CertificateMessage, CollectiveMessage, ExecutableMessage,
-        LeaveMessage, LookMessage, Message, ReunionMessage,
+        FolderMessage, LeaveMessage, LookMessage, Message, ReunionMessage,
     },
     rows::*,
     subjects::*,
 };
 
 /// The version of the frames and messages; both sides of a connection must have the same.
-pub(crate) const WIRE_VERSION: u16 = 9;
+pub(crate) const WIRE_VERSION: u16 = 10;
 
 /// Frame kinds that ray-core adds to ray-net's own.
 pub(crate) mod kind {

@@ -11,7 +11,7 @@ use crate::{
     runtime::Runtime,
     wire::{
         AnswerMeta, ArchivedAnswerMeta, ArchivedMessage, CertificateMessage, CollectiveMessage,
-        LeaveMessage, Location, LookMessage, Message, ReunionMessage, kind,
+        FolderMessage, LeaveMessage, Location, LookMessage, Message, ReunionMessage, kind,
     },
 };
 
@@ -273,6 +273,7 @@ impl Runtime {
             | Message::LookupActorReply { request, .. }
             | Message::GroupReply { request, .. }
             | Message::GroupFound { request, .. }
+            | Message::Folders(FolderMessage::Offered { request, .. })
             | Message::SegmentsGranted { request, .. }
             | Message::Fetched { request, .. }
             | Message::Resources { request, .. }

@@ -4,6 +4,7 @@ mod bundles;
 mod certificates;
 mod collectives;
 mod executables;
+mod folders;
 mod leaving;
 mod look;
 mod reunion;
@@ -21,8 +22,8 @@ use rkyv::{Archive, Deserialize, Serialize, rancor};
 
 pub(crate) use self::{
     bundles::BundleMessage, certificates::CertificateMessage, collectives::CollectiveMessage,
-    executables::ExecutableMessage, leaving::LeaveMessage, look::LookMessage,
-    reunion::ReunionMessage,
+    executables::ExecutableMessage, folders::FolderMessage, leaving::LeaveMessage,
+    look::LookMessage, reunion::ReunionMessage,
 };
 use super::{
     ActorCreation, ActorStatus, FetchFor, GroupCreation, JobSpec, Location, NodeRow, Recipe,
@@ -504,6 +505,7 @@ pub(crate) enum Message {
     },
     Certificates(CertificateMessage),
     Executables(ExecutableMessage),
+    Folders(FolderMessage),
     Reunion(ReunionMessage),
     Leaving(LeaveMessage),
     Look(LookMessage),

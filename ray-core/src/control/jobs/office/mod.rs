@@ -88,8 +88,8 @@ struct Job {
     record: JobRecord,
     /// What it was asked to run, until it is started; variables are never written down.
     launch: Option<JobRequest>,
-    /// Keeps its program in the cache until it is over.
-    program: Option<ExecutableUse>,
+    /// Keeps its program and its directory in the cache until it is over.
+    program: Vec<ExecutableUse>,
     token: Option<TokenId>,
     /// Whether a driver has joined with its token.
     has_driver: bool,
@@ -199,7 +199,7 @@ impl JobOffice {
         self.plan.executables.folder().to_owned()
     }
 
-    /// Takes a job on; `ExecutableWanted` when its program must be sent first.
+    /// Takes a job on; `ExecutableWanted` or `ArchiveWanted` when something must be sent first.
     ///
     /// # Errors
     /// A text for the person who submitted it.
@@ -224,6 +224,14 @@ impl JobOffice {
             self.plan.executables.expect(&request.executable);
             return Ok(Answer::ExecutableWanted);
         }
+        let mut program = vec![program];
+        if let Some(hash) = &request.archive {
+            program.push(self.plan.executables.using(hash));
+            if upload::find(&self.cache(), hash, request.archive_bytes).is_none() {
+                self.plan.executables.expect(hash);
+                return Ok(Answer::ArchiveWanted);
+            }
+        }
         let text = |error: Error| error.to_string();
         let (token, token_id) = self.plan.tokens.create_for_job().map_err(text)?;
         let record = JobRecord {
@@ -232,6 +240,7 @@ impl JobOffice {
             executable: request.executable.clone(),
             command_line: request.command_line(),
             working_dir: request.working_dir.clone(),
+            has_archive: request.archive.is_some(),
             state: job_state(JobState::Pending).into(),
             submitted_s: wall_now().0,
             token_id: Some(token_id.to_string()),
@@ -245,7 +254,7 @@ impl JobOffice {
             let job = Job {
                 record,
                 launch: Some(launch),
-                program: Some(program),
+                program,
                 token: Some(token_id),
                 has_driver: false,
                 has_process: false,
@@ -305,7 +314,7 @@ impl Job {
         Job {
             record,
             launch: None,
-            program: None,
+            program: Vec::new(),
             token: None,
             has_driver: false,
             has_process: false,
