@@ -27,6 +27,7 @@ use super::{
     health::health_config,
     jobs::Wish,
     lookups::Lookups,
+    names::Names,
     nodes::Nodes,
 };
 use crate::{
@@ -72,6 +73,8 @@ pub(super) struct ControlState {
     pub(super) claims: BTreeMap<ActorId, ActorClaim>,
     /// Names that may yet be found.
     pub(super) lookups: Lookups,
+    /// Names that are taken, and those that may be.
+    pub(super) names: Names,
     /// Workers with detached actors of the head before, until their nodes have reported.
     pub(super) restored: BTreeSet<ProcessId>,
     /// The detached actors that the next head would find.
@@ -136,6 +139,7 @@ impl ControlRole {
                 hosted: BTreeMap::new(),
                 claims: BTreeMap::new(),
                 lookups: Lookups::default(),
+                names: Names::default(),
                 restored: BTreeSet::new(),
                 on_record: BTreeSet::new(),
                 groups_on_record: BTreeSet::new(),
@@ -184,6 +188,7 @@ impl ControlRole {
                 state.health.poll_timeout(),
                 state.returns_until,
                 state.lookups.poll_timeout(),
+                state.names.poll_timeout(),
             ];
             let fenced = std::mem::take(&mut state.fenced);
             let dismissed = std::mem::take(&mut state.dismissed);
@@ -323,8 +328,7 @@ impl ControlState {
                 state.health.on_drained(from.node(), now)
             }
             Message::CreateActor { request, creation } => {
-                let outcome = state.create_actor(from, creation, now);
-                out.push((from, Message::CreateActorReply { request, outcome }));
+                state.on_creation((from, request), creation, now, out)
             }
             Message::ConstructFailed { actor, failure } => {
                 state.directory.on_start_failed(actor, failure, now)
@@ -473,8 +477,9 @@ impl ControlState {
                 self.run_health_command(command, now, out);
             } else if let Some(command) = self.jobs.poll_command() {
                 self.run_job_command(command, (runtime.process(), now), out);
-            } else if !self.end_groups_of_the_dead(now) {
+            } else if !self.end_groups_of_the_dead(now) && !self.answer_creations(now, out) {
                 self.answer_lookups(now, out);
+                self.forget_dead_names();
                 return self.forget_dead_actors(runtime.process(), out);
             }
         }

@@ -30,6 +30,7 @@ use crate::{
     Error, Result,
     control::{
         actors::ActorOnRecord,
+        names::NameOnRecord,
         protocol::Answer,
         roster::Roster,
         store::{ControlStore, Room},
@@ -53,6 +54,9 @@ pub(crate) enum Wish {
     /// A detached actor runs, and must be found again by the next head.
     KeepActor(Box<ActorOnRecord>),
     ForgetActor(ActorId),
+    /// An actor has a name, which the next head must know to be taken.
+    KeepName(Box<NameOnRecord>),
+    ForgetName(ActorId),
     /// A detached placement group must be found again by the next head.
     KeepGroup(Box<GroupCreation>),
     ForgetGroup(GroupId),
@@ -154,6 +158,12 @@ impl JobOffice {
                         }
                         Wish::ForgetActor(actor) => {
                             office.kept("an actor", office.roster.forget_actor(actor))
+                        }
+                        Wish::KeepName(name) => {
+                            office.kept("a name", office.roster.keep_name(&name))
+                        }
+                        Wish::ForgetName(actor) => {
+                            office.kept("a name", office.roster.forget_name(actor))
                         }
                         Wish::KeepGroup(group) => {
                             office.kept("a placement group", office.roster.keep_group(&group))
