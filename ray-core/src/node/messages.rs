@@ -10,7 +10,7 @@ use ray_engine::{
 use ray_net::Peer;
 use ray_shm::SegmentRange;
 
-use super::{Drain, NodeRole, NodeState, requests::NEAR_BYTES, segments::Asker, serve::Wanted};
+use super::{NodeRole, NodeState, requests::NEAR_BYTES, segments::Asker, serve::Wanted};
 use crate::{
     runtime::Runtime,
     wire::{BundleMessage, ExecutableMessage, LeaveMessage, Message},
@@ -85,11 +85,9 @@ impl NodeRole {
                 let scheduler = &mut state.scheduler;
                 state.placements.on_placed_cancelled(scheduler, key, now)
             }
-            Message::Leaving(LeaveMessage::Drain) => {
-                if from == runtime.control_process() && state.drain == Drain::No {
-                    tracing::info!("this node takes no new work and ends once it has none");
-                    state.drain = Drain::Wanted;
-                    out.push((from, Message::Leaving(LeaveMessage::DrainAccepted)));
+            Message::Leaving(LeaveMessage::Drain { within }) => {
+                if from == runtime.control_process() {
+                    state.on_drain(from, within, now, out);
                 }
             }
             Message::Leaving(LeaveMessage::LeaveAmong { others, takers }) => {

@@ -240,7 +240,7 @@ impl NodeRole {
             let mut state = self.state.lock();
             let result = f(&mut state, &mut wishes.out);
             state.run_commands(runtime, &mut wishes);
-            state.begin_to_leave(runtime.control_process(), &mut wishes.out);
+            state.begin_to_leave(runtime.control_process(), runtime.now(), &mut wishes.out);
             state.end_leaving(runtime.control_process(), &mut wishes.out);
             state.begin_admitted(runtime.process(), runtime.now(), &mut wishes.out);
             state.run_pulls(runtime.now(), &mut wishes.out);
@@ -250,7 +250,8 @@ impl NodeRole {
             let lingering = state.lingering_timeout();
             let timeout = state.scheduler.poll_timeout();
             let overdue = state.placements.poll_timeout(&state.scheduler);
-            let timeout = [timeout, overdue, pulls, pressure, lingering]
+            let leaving = state.leaving_timeout();
+            let timeout = [timeout, overdue, pulls, pressure, lingering, leaving]
                 .into_iter()
                 .flatten()
                 .min();
