@@ -34,8 +34,8 @@ use crate::{
     config::{ENDED_JOBS_MAX, JOB_STOP_GRACE, NODE_SILENCE},
     runtime::{Runtime, courier::Courier},
     wire::{
-        ActorClaim, HostedActor, JobSpec, LeaveMessage, Location, LookMessage, Message,
-        ReunionMessage, Variables,
+        ActorClaim, GroupMessage, HostedActor, JobSpec, LeaveMessage, Location, LookMessage,
+        Message, QuestionMessage, ReunionMessage, Variables,
     },
 };
 
@@ -438,25 +438,28 @@ impl ControlState {
                 state.groups.on_node_view(from.node(), report, now);
             }
             Message::JobUp { job } => state.on_job_up(from, job, now, out),
-            Message::CreateGroup { .. }
-            | Message::RemoveGroup { .. }
-            | Message::LookupGroup { .. }
+            Message::Groups(GroupMessage::CreateGroup { .. })
+            | Message::Groups(GroupMessage::RemoveGroup { .. })
+            | Message::Groups(GroupMessage::LookupGroup { .. })
             | Message::Bundles(_) => state.on_group_message(from, message, now, out),
             Message::Collective(said) => state.on_collective_message(from, said),
-            Message::QueryResources { request } => {
+            Message::Questions(QuestionMessage::QueryResources { request }) => {
                 let (total, available) = state.nodes.resources();
                 out.push((
                     from,
-                    Message::Resources {
+                    Message::Questions(QuestionMessage::Resources {
                         request,
                         total,
                         available,
-                    },
+                    }),
                 ));
             }
-            Message::QueryNodes { request } => {
+            Message::Questions(QuestionMessage::QueryNodes { request }) => {
                 let nodes = state.nodes.rows();
-                out.push((from, Message::Nodes { request, nodes }));
+                out.push((
+                    from,
+                    Message::Questions(QuestionMessage::Nodes { request, nodes }),
+                ));
             }
             other => tracing::warn!(%from, ?other, "the control role has no use for this message"),
         }

@@ -13,7 +13,9 @@ use ray_shm::SegmentRange;
 use super::{NodeRole, NodeState, requests::NEAR_BYTES, segments::Asker, serve::Wanted};
 use crate::{
     runtime::Runtime,
-    wire::{BundleMessage, ExecutableMessage, LeaveMessage, Message},
+    wire::{
+        BundleMessage, ExecutableMessage, GroupMessage, LeaveMessage, Message, QuestionMessage,
+    },
 };
 
 impl NodeRole {
@@ -114,7 +116,9 @@ impl NodeRole {
                     worker.ends(ExitKind::IntendedSystemExit, detail);
                 }
             }
-            Message::MakeRoom { bundles } => state.scheduler.make_room(&bundles, now),
+            Message::Groups(GroupMessage::MakeRoom { bundles }) => {
+                state.scheduler.make_room(&bundles, now)
+            }
             Message::Bundles(BundleMessage::Prepare {
                 group,
                 attempt,
@@ -264,9 +268,12 @@ impl NodeRole {
             }
             Message::DropCopy { object } => state.on_copy_unwanted(object, now, out),
             Message::KeepCopy { object } => state.on_copy_is_last(object, out),
-            Message::QueryStore { request } => {
+            Message::Questions(QuestionMessage::QueryStore { request }) => {
                 let store = state.store_row(from);
-                out.push((from, Message::Store { request, store }));
+                out.push((
+                    from,
+                    Message::Questions(QuestionMessage::Store { request, store }),
+                ));
             }
             Message::ReleaseCopy { request, object } => {
                 state.on_copy_released((from, request), object, now, out)

@@ -16,7 +16,8 @@ pub(crate) use self::{
     groups::*,
     message::{
         ArchivedMessage, BundleMessage, CertificateMessage, CollectiveMessage, ExecutableMessage,
-        FolderMessage, LeaveMessage, LookMessage, Message, ReunionMessage,
+        FolderMessage, GroupMessage, LeaveMessage, LookMessage, Message, QuestionMessage,
+        ReunionMessage,
     },
     rows::*,
     subjects::*,
@@ -94,16 +95,16 @@ impl Message {
                 | Message::JobUp { .. }
                 | Message::ActorPlaced { .. }
                 | Message::ActorPlaceRefused { .. }
-                | Message::CreateGroup { .. }
-                | Message::RemoveGroup { .. }
-                | Message::LookupGroup { .. }
+                | Message::Groups(GroupMessage::CreateGroup { .. })
+                | Message::Groups(GroupMessage::RemoveGroup { .. })
+                | Message::Groups(GroupMessage::LookupGroup { .. })
                 | Message::Bundles(
                     BundleMessage::Prepared { .. }
                         | BundleMessage::Committed { .. }
                         | BundleMessage::Refused { .. }
                 )
-                | Message::QueryResources { .. }
-                | Message::QueryNodes { .. }
+                | Message::Questions(QuestionMessage::QueryResources { .. })
+                | Message::Questions(QuestionMessage::QueryNodes { .. })
                 | Message::Look(LookMessage::Gathered { .. })
                 | Message::Heartbeat
                 | Message::Reunion(
