@@ -9,7 +9,7 @@ use std::{
 };
 
 use clap::Subcommand;
-use ray_core::control::{Answer, Client, Command, Filter, JobRequest, Query, Row, Table};
+use ray_core::control::{Answer, Client, Command, JobRequest, Query, Row, Table};
 
 use crate::{
     Failed,
@@ -27,7 +27,7 @@ pub enum JobCommand {
     /// Run a program on the head's machine as a driver of the cluster.
     Submit(SubmitOptions),
     /// Show the jobs.
-    List(ListOptions),
+    List(list::Shown),
     /// Show how one job is.
     Status(StatusOptions),
     /// Show what a job wrote.
@@ -64,22 +64,6 @@ pub struct SubmitOptions {
     /// The program's file, or its name in PATH, and its arguments.
     #[arg(last = true, required = true, value_name = "PROGRAM")]
     program: Vec<String>,
-}
-
-/// The options of `ray job list`.
-#[derive(clap::Args)]
-pub struct ListOptions {
-    /// Show only rows with this value, or without it; may be given more than once.
-    #[arg(long, value_name = "COLUMN=VALUE|COLUMN!=VALUE")]
-    filter: Vec<Filter>,
-    /// The most rows to show.
-    #[arg(long, default_value_t = 100, value_name = "N")]
-    limit: usize,
-    /// How to print.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
-    #[command(flatten)]
-    connect: Connect,
 }
 
 /// The options of `ray job status`.
@@ -128,16 +112,8 @@ pub struct StopOptions {
 pub fn run(command: JobCommand) -> Result<ExitCode, Failed> {
     match command {
         JobCommand::Submit(options) => submit(options),
-        JobCommand::List(options) => {
-            let client = options.connect.client()?;
-            let ListOptions {
-                filter,
-                limit,
-                format,
-                ..
-            } = options;
-            list::print_rows(&client, Table::Jobs, filter, limit, format)
-                .map(|()| ExitCode::SUCCESS)
+        JobCommand::List(shown) => {
+            list::print_rows(Table::Jobs, &shown).map(|()| ExitCode::SUCCESS)
         }
         JobCommand::Status(options) => {
             let row = find(&options.connect.client()?, &options.job)?;
