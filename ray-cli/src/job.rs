@@ -9,7 +9,7 @@ use std::{
 };
 
 use clap::Subcommand;
-use ray_core::control::{Answer, Client, Command, Filter, JobRequest, Query, Row, Table};
+use ray_core::control::{Answer, Client, Command, JobRequest, Query, Row, Table};
 
 use crate::{
     Failed,
@@ -27,7 +27,7 @@ pub enum JobCommand {
     /// Run a program on the head's machine as a driver of the cluster.
     Submit(SubmitOptions),
     /// Show the jobs.
-    List(ListOptions),
+    List(list::Shown),
     /// Show how one job is.
     Status(StatusOptions),
     /// Show what a job wrote.
@@ -40,8 +40,8 @@ pub enum JobCommand {
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: ray job submit --name night --env SEED=3 -- target/release/train --steps 100000\n\n\
-                  The program's file is copied to the head, once for each content. It finds the cluster by\n\
-                  itself, so `ray_core::init()` is all that it needs. Its exit status is this command's."
+                  The program's file is copied to the head, once for each content, and so is the directory. It\n\
+                  finds the cluster by itself, so `ray_core::init()` is all that it needs. Its exit status is this command's."
 )]
 pub struct SubmitOptions {
     /// What people call it.
@@ -50,8 +50,8 @@ pub struct SubmitOptions {
     /// A variable of its environment; may be given more than once.
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     env: Vec<(String, String)>,
-    /// The folder on the head's machine that it starts in [default: one of its own].
-    #[arg(long, value_name = "PATH")]
+    /// A directory here that is sent with it, or file:///PATH for one on the head's machine [default: an empty one].
+    #[arg(long, value_name = "DIR")]
     working_dir: Option<String>,
     /// Show its output until it ends, as without --no-wait.
     #[arg(long, conflicts_with = "no_wait")]
@@ -64,22 +64,6 @@ pub struct SubmitOptions {
     /// The program's file, or its name in PATH, and its arguments.
     #[arg(last = true, required = true, value_name = "PROGRAM")]
     program: Vec<String>,
-}
-
-/// The options of `ray job list`.
-#[derive(clap::Args)]
-pub struct ListOptions {
-    /// Show only rows with this value, or without it; may be given more than once.
-    #[arg(long, value_name = "COLUMN=VALUE|COLUMN!=VALUE")]
-    filter: Vec<Filter>,
-    /// The most rows to show.
-    #[arg(long, default_value_t = 100, value_name = "N")]
-    limit: usize,
-    /// How to print.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
-    #[command(flatten)]
-    connect: Connect,
 }
 
 /// The options of `ray job status`.
@@ -128,16 +112,8 @@ pub struct StopOptions {
 pub fn run(command: JobCommand) -> Result<ExitCode, Failed> {
     match command {
         JobCommand::Submit(options) => submit(options),
-        JobCommand::List(options) => {
-            let client = options.connect.client()?;
-            let ListOptions {
-                filter,
-                limit,
-                format,
-                ..
-            } = options;
-            list::print_rows(&client, Table::Jobs, filter, limit, format)
-                .map(|()| ExitCode::SUCCESS)
+        JobCommand::List(shown) => {
+            list::print_rows(Table::Jobs, &shown).map(|()| ExitCode::SUCCESS)
         }
         JobCommand::Status(options) => {
             let row = find(&options.connect.client()?, &options.job)?;
@@ -165,7 +141,16 @@ fn submit(options: SubmitOptions) -> Result<ExitCode, Failed> {
     let mut request = JobRequest::new(program);
     request.args = words.collect();
     request.name = options.name;
-    request.working_dir = options.working_dir;
+    let directory = match options.working_dir {
+        None => None,
+        Some(named) => match named.strip_prefix("file://") {
+            Some(path) => {
+                request.working_dir = Some(path.to_owned());
+                None
+            }
+            None => Some(sent(named)?),
+        },
+    };
     let mut env = BTreeMap::new();
     for (name, value) in options.env {
         if env.insert(name.clone(), value).is_some() {
@@ -174,7 +159,10 @@ fn submit(options: SubmitOptions) -> Result<ExitCode, Failed> {
     }
     request.env = env;
     let client = options.connect.client()?;
-    let job = client.submit_job(request, &path)?;
+    let job = match directory {
+        None => client.submit_job(request, &path),
+        Some(directory) => client.submit_job_in(request, &path, &directory),
+    }?;
     if options.no_wait {
         print([&job])?;
         note(format_args!(
@@ -200,6 +188,19 @@ fn submit(options: SubmitOptions) -> Result<ExitCode, Failed> {
         _ => 1,
     };
     Ok(ExitCode::from(code))
+}
+
+/// Returns a directory that is to be sent.
+fn sent(named: String) -> Result<PathBuf, Failed> {
+    let path = PathBuf::from(&named);
+    match path.metadata() {
+        Ok(facts) if facts.is_dir() => Ok(path),
+        Ok(_) => Err(format!("--working-dir {named}: it is a file and no directory").into()),
+        Err(error) => Err(format!(
+            "--working-dir {named}: {error}; a folder that is on the head's machine already is written file:///PATH"
+        )
+        .into()),
+    }
 }
 
 fn stop(options: &StopOptions) -> Result<ExitCode, Failed> {

@@ -1,6 +1,6 @@
 //! `ray list`, `ray get` and `ray summary`: the cluster's state, row by row or counted.
 
-use ray_core::control::{Answer, Client, Filter, Query, Row, Table};
+use ray_core::control::{Answer, Filter, Query, Row, Table};
 
 use crate::{
     Failed,
@@ -14,6 +14,13 @@ use crate::{
 pub struct ListOptions {
     /// nodes, workers, actors, tasks, objects, placement-groups or jobs.
     table: Table,
+    #[command(flatten)]
+    shown: Shown,
+}
+
+/// Which rows of a table are shown, and how.
+#[derive(clap::Args)]
+pub struct Shown {
     /// Show only rows with this value, or without it; may be given more than once.
     #[arg(long, value_name = "COLUMN=VALUE|COLUMN!=VALUE")]
     filter: Vec<Filter>,
@@ -61,29 +68,18 @@ pub struct SummaryOptions {
 /// # Errors
 /// What the head refused, or why it cannot be reached.
 pub fn list(options: &ListOptions) -> Result<(), Failed> {
-    let client = options.connect.client()?;
-    let filters = options.filter.clone();
-    print_rows(
-        &client,
-        options.table,
-        filters,
-        options.limit,
-        options.format,
-    )
+    print_rows(options.table, &options.shown)
 }
 
 /// Prints the rows of a table that the filters admit.
-pub fn print_rows(
-    client: &Client,
-    table: Table,
-    filters: Vec<Filter>,
-    limit: usize,
-    format: Format,
-) -> Result<(), Failed> {
-    let answer = client.query(Query::List {
+///
+/// # Errors
+/// What the head refused, or why it cannot be reached.
+pub fn print_rows(table: Table, shown: &Shown) -> Result<(), Failed> {
+    let answer = shown.connect.client()?.query(Query::List {
         table,
-        filters,
-        limit,
+        filters: shown.filter.clone(),
+        limit: shown.limit,
     })?;
     let Answer::Rows {
         rows,
@@ -93,7 +89,7 @@ pub fn print_rows(
     else {
         return Err(crate::OTHER_ANSWER.into());
     };
-    if format == Format::Json {
+    if shown.format == Format::Json {
         print(rows.iter().map(Row::to_json))?;
     } else {
         let columns = table.columns();

@@ -7,7 +7,7 @@ use ray_core::control::ClusterStatus;
 use crate::{
     Failed,
     connect::Connect,
-    table::{Format, lines, print, printable, size, span},
+    table::{Format, indented_lines, print, printable, size, span},
 };
 
 /// The options of `ray status`.
@@ -66,11 +66,7 @@ fn describe(address: &str, status: &ClusterStatus) -> Vec<String> {
         })
         .collect();
     let columns = ["node_id", "state", "name", "address", "head", "message"];
-    out.extend(
-        lines(&columns, &rows)
-            .iter()
-            .map(|line| format!("  {line}")),
-    );
+    out.extend(indented_lines(&columns, &rows));
     out.push(String::new());
     out.push("Resources in use".into());
     out.extend(resources(status));

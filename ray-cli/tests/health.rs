@@ -33,6 +33,15 @@ fn home() -> String {
     runtime_context().node.to_string()
 }
 
+/// Returns the id of the node of a name.
+fn node_id(user: &User, name: &str) -> String {
+    let filter = format!("node_name={name}");
+    let row = user.ok(&["list", "nodes", "--filter", &filter, "--format", "json"]);
+    let id = row.split("\"node_id\":\"").nth(1);
+    let id = id.and_then(|rest| rest.split('"').next());
+    id.expect("it is listed").to_owned()
+}
+
 /// Returns the row of the second node.
 fn second(user: &User) -> String {
     user.ok(&["list", "nodes", "--filter", "node_name=second"])
@@ -176,6 +185,54 @@ fn what_the_processes_of_a_drained_node_own_ends_with_them() -> ray_core::Result
     assert!(node.child.wait().expect("it was told to end").success());
     let lost = inside.get();
     assert!(matches!(lost, Err(Error::OwnerDied { .. })), "{lost:?}");
+    ray.shutdown()
+}
+
+#[ray_core::test]
+fn a_drain_with_a_deadline_waits_for_what_the_nodes_processes_own() -> ray_core::Result<()> {
+    let user = User::new();
+    let (_head, address) = user.start_head();
+    let mut node = user.start_node(&address);
+    let ray = user.join(&address)?;
+    let inside = put_there::remote().get()?;
+    let drain = ["drain", "second", "--deadline", "10m", "--no-wait"];
+    user.ok(&drain);
+    assert!(eventually(|| second(&user).contains("DRAINING")));
+    // Whether it waits is known once its other workers are gone.
+    let workers = || {
+        let workers = ["list", "workers", "--filter", "is_alive=true"];
+        let rows = user.ok(&[&workers[..], &["--format", "json"]].concat());
+        let there = node_id(&user, "second");
+        rows.lines().filter(|row| row.contains(&there)).count()
+    };
+    assert!(eventually(|| workers() == 1));
+    assert_eq!(inside.get()?.len(), 1 << 20, "its owner is there");
+    assert!(node.child.try_wait().expect("it is ours").is_none());
+    drop(inside);
+    assert!(node.child.wait().expect("it was told to end").success());
+    assert!(second(&user).contains("it was drained"));
+    ray.shutdown()
+}
+
+#[ray_core::test]
+fn objects_leave_a_node_before_its_deadline_although_it_has_work() -> ray_core::Result<()> {
+    let user = User::new();
+    let (_head, address) = user.start_head();
+    let mut node = user.start_node(&address);
+    let _other = user.start_named(&address, "third");
+    let ray = user.join(&address)?;
+    let object = blob::options().max_retries(0).remote(7, 8 << 20);
+    assert!(eventually(|| object.is_ready()));
+    let [begun, gate] = ["begun", "gate"].map(|name| user.dir.path().join(name));
+    let path = |path: &Path| path.to_str().expect("UTF-8").to_owned();
+    let held = hold::options().max_retries(0);
+    let held = held.remote(path(&begun), path(&gate));
+    assert!(eventually(|| begun.exists()));
+    let said = user.ok(&["drain", "second", "--deadline", "12s"]);
+    assert!(said.contains("its deadline passed"), "{said}");
+    node.child.wait().expect("it was told to end");
+    assert!(held.get().is_err());
+    assert!(object.view()?.iter().all(|there| *there == 7));
     ray.shutdown()
 }
 

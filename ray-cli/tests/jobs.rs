@@ -156,7 +156,10 @@ fn what_cannot_be_a_job_is_refused_in_one_line() {
             "set by the runtime",
         ),
         (&["--env", "A=1", "--env", "A=2", "--", "true"], "A twice"),
-        (&["--working-dir", "here", "--", "true"], "not absolute"),
+        (
+            &["--working-dir", "file://here", "--", "true"],
+            "not absolute",
+        ),
         (&["--name", "", "--", "true"], "a job's name"),
     ] {
         let mut all = vec!["job", "submit"];
@@ -177,7 +180,10 @@ fn what_cannot_be_a_job_is_refused_in_one_line() {
     let script = script.to_str().expect("UTF-8");
     for (arguments, complaint) in [
         (&["--", script][..], "could not be started"),
-        (&["--working-dir", "/no/such", "--", "true"], "is not there"),
+        (
+            &["--working-dir", "file:///no/such", "--", "true"],
+            "is not there",
+        ),
     ] {
         let mut all = vec!["job", "submit"];
         all.extend(arguments);

@@ -3,7 +3,8 @@
 mod common;
 
 use std::{
-    process::{Command, Stdio},
+    path::Path,
+    process::{Child, Command, Stdio},
     thread,
     time::Duration,
 };
@@ -182,23 +183,74 @@ fn a_driver_that_stays_until_it_is_told() {
     ray.shutdown().expect("an end");
 }
 
+/// Starts the program above as a driver of its own; returns once it has its actor.
+fn start_other(user: &User, address: &str, stays: &Path) -> Child {
+    let token = user.ok(&["token", "create", "--role", "driver"]);
+    let other = Command::new(std::env::current_exe().expect("this file"))
+        .args(["--exact", "a_driver_that_stays_until_it_is_told"])
+        .env("RAY_ADDRESS", address)
+        .env("RAY_TOKEN", token.trim())
+        .env("STAYS_UNTIL", stays)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("it runs");
+    assert!(eventually(|| stays.exists()));
+    other
+}
+
+#[ray_core::test]
+fn a_name_stays_with_its_driver_until_that_had_time_to_come_back() -> ray_core::Result<()> {
+    let user = User::new();
+    let folder = path(&user.dir.path().join("run"));
+    let start = || user.start_head_with(&["--run-dir", &folder, "--reconnect-within", "10s"]);
+    let (head, address) = start();
+    let _node = user.start_node(&address);
+    let stays = user.dir.path().join("stays");
+    let mut other = start_other(&user, &address, &stays);
+    let other_pid = Pid::from_child(&other);
+    kill_process(other_pid, Signal::STOP).expect("it runs");
+    head.kill();
+    let (head, address) = start();
+    let ray = user.join(&address).expect("a head");
+    let taken = || {
+        let wanted = Counter::options().name("counter").remote(0);
+        wanted.ready().get()
+    };
+    let newcomer = thread::spawn(taken);
+    let own = Counter::options().name("own").resource("second", 0.1);
+    let own = own.remote(1);
+    let added = own.add(1).get();
+    assert!(matches!(added, Ok(2)), "nobody had this name: {added:?}");
+    let has_waited = !newcomer.is_finished();
+    kill_process(other_pid, Signal::CONT).expect("it is there");
+    let refused = newcomer.join().expect("no panic");
+    assert!(matches!(refused, Err(Error::NameTaken(_))), "{refused:?}");
+    assert!(has_waited);
+    let found = CounterHandle::named("counter").expect("it is there");
+    let added = once_there(|| found.add(1));
+    assert!(matches!(added, Ok(12)), "{added:?}");
+    drop(found);
+
+    // The name is free once its driver has not come back in time.
+    head.kill();
+    other.kill().expect("it runs");
+    other.wait().expect("it is dead");
+    let (_head, _) = start();
+    let again = Counter::options().name("counter").resource("second", 0.1);
+    let again = again.remote(20);
+    assert_eq!(again.add(1).get()?, 21);
+    assert_eq!(CounterHandle::named("counter")?.add(1).get()?, 22);
+    ray.shutdown()
+}
+
 #[ray_core::test]
 fn a_name_that_its_driver_has_not_told_of_yet_is_waited_for() -> ray_core::Result<()> {
     let user = User::new();
     let (head, address) = user.start_same_head();
     let _node = user.start_node(&address);
-    let token = user.ok(&["token", "create", "--role", "driver"]);
     let stays = user.dir.path().join("stays");
-    let mut other = Command::new(std::env::current_exe().expect("this file"))
-        .args(["--exact", "a_driver_that_stays_until_it_is_told"])
-        .env("RAY_ADDRESS", &address)
-        .env("RAY_TOKEN", token.trim())
-        .env("STAYS_UNTIL", &stays)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("it runs");
-    let is_ready = eventually(|| stays.exists());
+    let mut other = start_other(&user, &address, &stays);
     let other_pid = Pid::from_child(&other);
     kill_process(other_pid, Signal::STOP).expect("it runs");
     head.kill();
@@ -216,7 +268,7 @@ fn a_name_that_its_driver_has_not_told_of_yet_is_waited_for() -> ray_core::Resul
     let added = found.and_then(|found| once_there(|| found.add(1)));
     std::fs::remove_file(&stays).expect("it is there");
     let ended = other.wait().expect("it ends");
-    assert!(is_ready && was_waited_for && ended.success(), "{ended}");
+    assert!(was_waited_for && ended.success(), "{ended}");
     assert_eq!(added?, 12);
     // Everybody is back by now: what nobody has is known at once.
     let nobody = CounterHandle::named("nobody");

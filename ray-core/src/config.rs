@@ -20,6 +20,8 @@ use crate::{
         process::unusable_folder,
     },
     runtime::start::host_name,
+    wire::Content,
+    working_dir,
 };
 
 /// How the lineage and detached state of a job outlive its owners.
@@ -262,16 +264,18 @@ impl Config {
         Ok(retries)
     }
 
-    /// Returns the job's environment; when its processes run on this machine, its folder must be here.
-    pub(crate) fn env(&self, runs_elsewhere: bool) -> Result<RuntimeEnv> {
-        self.runtime_env.check()?;
-        if let Some(folder) = self.runtime_env.folder().filter(|_| !runs_elsewhere)
-            && let Some(reason) = unusable_folder(folder)
+    /// Returns the job's environment, and the archive of its directory when it is sent to other nodes from `cache`.
+    ///
+    /// When its processes run on this machine, its folder must be here.
+    pub(crate) fn env(&self, cache: Option<&Path>) -> Result<(RuntimeEnv, Option<Content>)> {
+        let (env, archive) = working_dir::of_job(self.runtime_env.clone(), cache)?;
+        if let Some(folder) = env.folder().filter(|_| cache.is_none())
+            && let Some(reason) = unusable_folder(Path::new(folder))
         {
             let node = host_name();
             return Err(Error::RuntimeEnv(format!("{reason} on node {node}")));
         }
-        Ok(self.runtime_env.clone())
+        Ok((env, archive))
     }
 
     /// Returns where objects go that the store has no room for; a folder of the user's own is made and tried.

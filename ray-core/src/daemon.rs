@@ -230,6 +230,7 @@ impl HeadConfig {
                 roster.groups()?,
                 self.returns_within,
             );
+            control.hold_names(&runtime, roster.names()?);
         }
         runtime.revoked.restore(&roster.revoked(wall_now().0)?);
         // From here on others are heard: whom the head before let in is known by now.

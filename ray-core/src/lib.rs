@@ -45,6 +45,7 @@ pub mod util;
 mod verbs;
 mod wire;
 mod worker;
+mod working_dir;
 
 pub use actor::{ActorHandle, ActorRef, CallOptions, KillMode, Lifetime};
 pub use config::{Config, Durability};

@@ -12,7 +12,7 @@ use ray_engine::{ids::GroupId, resources::Resources, spec::PlacementStrategy};
 use crate::{
     __private::{Args, TaskOptions, ready_method},
     Error, Lifetime, ObjectRef, Result, cancel, runtime, verbs,
-    wire::{GroupCreation, Message},
+    wire::{GroupCreation, GroupMessage, Message},
     worker::calls,
 };
 
@@ -113,9 +113,11 @@ impl PlacementGroupOptions {
             detached: self.lifetime == Lifetime::Detached,
         };
         let id = creation.group;
-        ask(|request| Message::CreateGroup {
-            request,
-            creation: creation.clone(),
+        ask(|request| {
+            Message::Groups(GroupMessage::CreateGroup {
+                request,
+                creation: creation.clone(),
+            })
         })?;
         if !creation.detached {
             // A head that comes back knows a detached one by itself.
@@ -153,13 +155,15 @@ impl PlacementGroup {
     pub fn named(name: &str) -> Result<PlacementGroup> {
         let runtime = runtime::current()?;
         let namespace = runtime.namespace.clone();
-        let reply = runtime.request(ANSWER_TIMEOUT, |request| Message::LookupGroup {
-            request,
-            namespace,
-            name: name.to_owned(),
+        let reply = runtime.request(ANSWER_TIMEOUT, |request| {
+            Message::Groups(GroupMessage::LookupGroup {
+                request,
+                namespace,
+                name: name.to_owned(),
+            })
         })?;
         match reply {
-            Message::GroupFound { outcome, .. } => {
+            Message::Groups(GroupMessage::GroupFound { outcome, .. }) => {
                 let (id, bundles) = outcome?;
                 Ok(PlacementGroup { id, bundles })
             }
@@ -213,13 +217,13 @@ impl PlacementGroup {
     pub fn remove(&self) -> Result<()> {
         let group = self.id;
         runtime::current()?.with_core(|core, _| core.note_removed(group));
-        ask(|request| Message::RemoveGroup { request, group })
+        ask(|request| Message::Groups(GroupMessage::RemoveGroup { request, group }))
     }
 }
 
 fn ask(question: impl FnOnce(u64) -> Message) -> Result<()> {
     match runtime::current()?.request(ANSWER_TIMEOUT, question)? {
-        Message::GroupReply { outcome, .. } => Ok(outcome?),
+        Message::Groups(GroupMessage::GroupReply { outcome, .. }) => Ok(outcome?),
         other => Err(Error::System(format!(
             "asked about a placement group and got {other:?}"
         ))),

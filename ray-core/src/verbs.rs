@@ -4,7 +4,10 @@ use std::{collections::HashSet, net::SocketAddr, time::Duration};
 
 use ray_engine::{ids::NodeId, resources::Resources};
 
-use crate::{AnyRef, Config, Data, Error, ObjectRef, Ray, Result, data, runtime, wire::Message};
+use crate::{
+    AnyRef, Config, Data, Error, ObjectRef, Ray, Result, data, runtime,
+    wire::{Message, QuestionMessage},
+};
 
 /// Starts the runtime: an embedded node with worker processes, which end when the result is dropped.
 ///
@@ -260,9 +263,10 @@ pub struct NodeInfo {
 /// # Errors
 /// When the runtime is not running or the node does not answer.
 pub fn nodes() -> Result<Vec<NodeInfo>> {
-    let reply =
-        runtime::current()?.request(QUERY_TIMEOUT, |request| Message::QueryNodes { request })?;
-    let Message::Nodes { nodes, .. } = reply else {
+    let reply = runtime::current()?.request(QUERY_TIMEOUT, |request| {
+        Message::Questions(QuestionMessage::QueryNodes { request })
+    })?;
+    let Message::Questions(QuestionMessage::Nodes { nodes, .. }) = reply else {
         return Err(Error::System(
             "asked for nodes and got something else".into(),
         ));
@@ -326,9 +330,10 @@ pub struct ObjectStoreStats {
 /// # Errors
 /// When the runtime is not running or the node does not answer.
 pub fn object_store_stats() -> Result<ObjectStoreStats> {
-    let reply =
-        runtime::current()?.request(QUERY_TIMEOUT, |request| Message::QueryStore { request })?;
-    let Message::Store { store, .. } = reply else {
+    let reply = runtime::current()?.request(QUERY_TIMEOUT, |request| {
+        Message::Questions(QuestionMessage::QueryStore { request })
+    })?;
+    let Message::Questions(QuestionMessage::Store { store, .. }) = reply else {
         return Err(Error::System(
             "asked for the state of the store and got something else".into(),
         ));
@@ -348,12 +353,13 @@ pub fn object_store_stats() -> Result<ObjectStoreStats> {
 }
 
 fn query_resources() -> Result<(Resources, Resources)> {
-    let reply = runtime::current()?
-        .request(QUERY_TIMEOUT, |request| Message::QueryResources { request })?;
+    let reply = runtime::current()?.request(QUERY_TIMEOUT, |request| {
+        Message::Questions(QuestionMessage::QueryResources { request })
+    })?;
     match reply {
-        Message::Resources {
+        Message::Questions(QuestionMessage::Resources {
             total, available, ..
-        } => Ok((total, available)),
+        }) => Ok((total, available)),
         _ => Err(Error::System(
             "asked for resources and got something else".into(),
         )),

@@ -52,6 +52,19 @@ fn seen_by_child() -> Result<Seen, Error> {
     seen::remote().get()
 }
 
+#[remote]
+fn content(path: String) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| error.to_string())
+}
+
+#[remote]
+fn content_of_a_part(part: String, path: String) -> Result<String, Error> {
+    content::options()
+        .runtime_env(RuntimeEnv::new().working_dir(part))
+        .remote(path)
+        .get()
+}
+
 #[actor]
 struct Witness;
 
@@ -206,5 +219,66 @@ fn environments_travel_to_other_nodes() -> ray_core::Result<()> {
         matches!(&outcome, Err(Error::RuntimeEnv(text)) if text.contains(&node)),
         "{outcome:?}"
     );
+    Ok(())
+}
+
+#[ray_core::test]
+fn a_directory_of_the_driver_goes_to_other_nodes() -> ray_core::Result<()> {
+    let mut cluster = Cluster::start(DRILL, &["0"]);
+    cluster.join(&["2"]);
+    let dirs = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
+    let [job, own] = dirs.each_ref().map(|dir| dir.path());
+    std::fs::create_dir(job.join("part")).expect("a folder");
+    std::fs::write(job.join("data"), "of the job").expect("a file");
+    std::fs::write(job.join("part/data"), "of a part").expect("a file");
+    std::fs::write(own.join("data"), "of the task").expect("a file");
+    let in_job = RuntimeEnv::new().working_dir(job);
+    let ray = cluster.driver().runtime_env(in_job).init()?;
+    let name = runtime_context().runtime_env;
+    let name = name.folder().expect("it has one");
+    assert!(name.starts_with("ray://"), "{name}");
+    let plain = seen::remote().get()?;
+    assert_ne!(Path::new(&plain.folder), job, "it is a copy");
+    assert_eq!(content::remote("data").get()?, "of the job");
+
+    let read_own = || {
+        let env = RuntimeEnv::new().working_dir(own);
+        content::options().runtime_env(env).remote("data").get()
+    };
+    assert_eq!(read_own()?, "of the task");
+    std::fs::write(own.join("data"), "of a later task").expect("a file");
+    assert_eq!(read_own()?, "of a later task");
+    let part = content_of_a_part::remote("part", "data").get()?;
+    assert_eq!(part, "of a part", "a worker sends what is here for it");
+
+    let there = format!("file://{}", own.display());
+    let in_place = RuntimeEnv::new().working_dir(there);
+    let in_place = seen::options().runtime_env(in_place).remote().get()?;
+    assert_eq!(
+        Path::new(&in_place.folder),
+        own.canonicalize().expect("a folder")
+    );
+    let witness = Witness::options()
+        .runtime_env(RuntimeEnv::new().working_dir(own))
+        .remote();
+    let folder = witness.seen().get()?.folder;
+    assert!(folder.contains("working_dirs"), "{folder}");
+
+    let file = RuntimeEnv::new().working_dir(own.join("data"));
+    let refused = content::options().runtime_env(file).remote("data").get();
+    assert!(
+        matches!(&refused, Err(Error::RuntimeEnv(text)) if text.contains("it is a file")),
+        "{refused:?}"
+    );
+    let unknown = format!("ray://{}-512", "ab".repeat(32));
+    let env = RuntimeEnv::new().working_dir(unknown);
+    let lost = content::options().runtime_env(env).remote("data").get();
+    assert!(
+        matches!(&lost, Err(Error::RuntimeEnv(text)) if text.contains("cannot be had")),
+        "{lost:?}"
+    );
+    ray.shutdown()?;
+    let folder = Path::new(&plain.folder);
+    assert!(eventually(|| !folder.exists()), "it goes with the job");
     Ok(())
 }

@@ -40,7 +40,13 @@ impl RuntimeEnv {
         self
     }
 
-    /// Sets the folder in which the processes run; it must be there on every node that runs them.
+    /// Sets the directory in which the processes run.
+    ///
+    /// A directory of this machine is sent to the nodes that run the work, as it is when the work is submitted: up to
+    /// 100 MiB without what its `.gitignore` and `.rayignore` leave out, without `.git`, `target` and other caches of
+    /// builds. Each job has its own copy on a node, until it ends. `file:///path`, and a path that is not here, is a
+    /// folder that the nodes have already. When the program has no other nodes, its workers run in the directory
+    /// itself.
     pub fn working_dir(mut self, path: impl AsRef<Path>) -> RuntimeEnv {
         self.working_dir = Some(path.as_ref().to_string_lossy().into_owned());
         self
@@ -52,7 +58,7 @@ impl RuntimeEnv {
         variables.map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Returns the folder in which the processes run, when one is set.
+    /// Returns the folder in which the processes run, when one is set; `ray://HASH-BYTES` is one that was sent.
     pub fn folder(&self) -> Option<&str> {
         self.working_dir.as_deref()
     }
@@ -89,7 +95,8 @@ impl RuntimeEnv {
             }
         }
         if let Some(folder) = self.folder() {
-            let is_path = folder.starts_with('/') && !folder.contains(['\0', '\u{fffd}']);
+            let is_whole = folder.starts_with('/') || folder.starts_with(SENT);
+            let is_path = is_whole && !folder.contains(['\0', '\u{fffd}']);
             if !is_path {
                 let reason = format!("{folder:?} is not an absolute path in UTF-8");
                 return wrong("working_dir", reason);
@@ -120,6 +127,8 @@ impl fmt::Debug for RuntimeEnv {
 
 /// Names, values and path together; bytes.
 pub const BYTES_MAX: usize = 64 << 10;
+/// Begins the name of a directory that was sent.
+const SENT: &str = "ray://";
 /// Says to a process that it is a worker.
 const RESERVED: &str = "RAY_WORKER";
 

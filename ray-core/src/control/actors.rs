@@ -125,7 +125,12 @@ impl ControlState {
         }
         let notes = ActorNotes::of(&creation, self.specs.get(&creation.job));
         self.actors.insert(creation.actor, notes);
-        self.directory.create(spec_of(creation, owner), now)
+        let (actor, name) = (creation.actor, creation.name.clone());
+        let created = self.directory.create(spec_of(creation, owner), now);
+        if created.as_ref() == Ok(&actor) {
+            self.keep_name(actor, name.as_ref());
+        }
+        created
     }
 
     /// A process wants to know how an actor is, now and from now on.
@@ -238,6 +243,9 @@ impl ControlState {
                 }
             }
             ActorCommand::Publish { to, actor, state } => {
+                if matches!(state, DirectoryState::Dead { .. }) {
+                    self.names.on_end();
+                }
                 let status = self.status_of(state);
                 out.push((to, Message::ActorState { actor, status }));
             }

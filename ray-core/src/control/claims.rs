@@ -135,6 +135,7 @@ impl ControlState {
         let left = restarts_left(creation.max_restarts, incarnation);
         let notes = ActorNotes::of(&creation, self.specs.get(&creation.job));
         self.actors.insert(actor, notes);
+        self.keep_name(actor, creation.name.as_ref());
         let spec = spec_of(creation, actor.owner);
         let home = (worker, lease);
         self.directory.restore(spec, incarnation, left, home, now);

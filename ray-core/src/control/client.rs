@@ -1,8 +1,10 @@
 //! The newcomer's and the command line's side of the front desk; blocking, one connection a request.
 
+mod submit;
+
 use std::{
     fs::File,
-    io::{self, ErrorKind, Read as _},
+    io::{ErrorKind, Read as _},
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::Path,
     sync::Arc,
@@ -16,7 +18,6 @@ use tokio::{net::UdpSocket, time::timeout};
 
 use super::{
     api::Admission,
-    jobs::JobRequest,
     protocol::{
         ANSWER_BYTES_MAX, Answer, ClusterStatus, Command, Join, Query, RefusalCode, Reply, Request,
     },
@@ -147,49 +148,6 @@ impl Client {
             },
             job: joined.job,
         })
-    }
-
-    /// Submits a job whose program is the file `path`; sends the file when the head has it not.
-    ///
-    /// Its hash and size are filled in. Returns the job's id.
-    ///
-    /// # Errors
-    /// As [`Client::query`]; a file that cannot be read.
-    pub fn submit_job(&self, mut request: JobRequest, path: &Path) -> Result<String> {
-        let unreadable = |error: io::Error| Error::InvalidOption {
-            option: "program".into(),
-            reason: format!("{} cannot be read: {error}", path.display()),
-        };
-        let mut hasher = blake3::Hasher::new();
-        let mut file = File::open(path).map_err(unreadable)?;
-        request.executable_bytes = io::copy(&mut file, &mut hasher).map_err(unreadable)?;
-        request.executable = hasher.finalize().to_hex().to_string();
-        for _ in 0..2 {
-            match self.command(Command::SubmitJob(request.clone()))? {
-                Answer::Submitted { job_id } => return Ok(job_id),
-                Answer::ExecutableWanted => self.upload(&request, path)?,
-                other => return Err(unexpected(&other)),
-            }
-        }
-        Err(Error::System(
-            "the head took the program and has it not; look at its log".into(),
-        ))
-    }
-
-    fn upload(&self, request: &JobRequest, path: &Path) -> Result<()> {
-        let upload = Request::Upload {
-            secret: self.token.secret().to_vec(),
-            hash: request.executable.clone(),
-            bytes: request.executable_bytes,
-        };
-        let mut line = encode(&upload)?;
-        line.push(b'\n');
-        match exchange(&self.address, &self.token, &line, Some(path))?.0 {
-            Reply::Answer(Answer::Done) => Ok(()),
-            Reply::Answer(other) => Err(unexpected(&other)),
-            Reply::Refused(refused) => Err(refusal(refused.code, refused.text)),
-            Reply::Joined(_) => Err(Error::System("the head answered another question".into())),
-        }
     }
 
     fn ask(&self, request: &Request) -> Result<Answer> {

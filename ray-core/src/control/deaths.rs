@@ -15,6 +15,7 @@ impl ControlState {
     pub(super) fn on_process_died(&mut self, process: ProcessId, exit: &WorkerExit, now: Time) {
         self.hosts.remove(&process);
         self.lookups.on_process_gone(process);
+        self.names.on_process_gone(process);
         self.wanted
             .retain(|(requester, _), _| *requester != process);
         self.scheduler.on_process_died(process, now);

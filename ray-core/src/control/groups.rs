@@ -17,7 +17,7 @@ use super::{
     rows::PlacementGroupState,
     status::amounts,
 };
-use crate::wire::{BundleMessage, GroupCreation, Message};
+use crate::wire::{BundleMessage, GroupCreation, GroupMessage, Message};
 
 impl ControlState {
     /// A process asks for a group or its end, or a node answers about its share of one.
@@ -30,25 +30,34 @@ impl ControlState {
     ) {
         let node = from.node();
         match message {
-            Message::CreateGroup { request, creation } => {
+            Message::Groups(GroupMessage::CreateGroup { request, creation }) => {
                 let outcome = self.create_group(from, creation, now);
-                out.push((from, Message::GroupReply { request, outcome }));
+                out.push((
+                    from,
+                    Message::Groups(GroupMessage::GroupReply { request, outcome }),
+                ));
             }
-            Message::LookupGroup {
+            Message::Groups(GroupMessage::LookupGroup {
                 request,
                 namespace,
                 name,
-            } => {
+            }) => {
                 let found = self.groups.lookup(&namespace, &name);
                 let outcome = found
                     .map(|spec| (spec.group, spec.bundles.clone()))
                     .ok_or(Failure::NotFound(name));
-                out.push((from, Message::GroupFound { request, outcome }));
+                out.push((
+                    from,
+                    Message::Groups(GroupMessage::GroupFound { request, outcome }),
+                ));
             }
-            Message::RemoveGroup { request, group } => {
+            Message::Groups(GroupMessage::RemoveGroup { request, group }) => {
                 self.groups.remove(group, now);
                 let outcome = Ok(());
-                out.push((from, Message::GroupReply { request, outcome }));
+                out.push((
+                    from,
+                    Message::Groups(GroupMessage::GroupReply { request, outcome }),
+                ));
             }
             Message::Bundles(BundleMessage::Prepared { group, attempt }) => {
                 self.groups.on_prepared(node, group, attempt, now)
@@ -146,7 +155,10 @@ impl ControlState {
                 Message::Bundles(BundleMessage::Return { group, attempt }),
             )),
             Command::MakeRoom { node, bundles } => {
-                out.push((node.process(), Message::MakeRoom { bundles }));
+                out.push((
+                    node.process(),
+                    Message::Groups(GroupMessage::MakeRoom { bundles }),
+                ));
             }
             Command::Publish {
                 group,

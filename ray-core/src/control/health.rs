@@ -269,8 +269,13 @@ impl ControlState {
                     out.push((via.process(), Message::ProbeNode { target, addr }));
                 }
             }
-            Command::Drain { node, .. } => {
-                out.push((node.process(), Message::Leaving(LeaveMessage::Drain)))
+            Command::Drain { node, reason } => {
+                let within = match reason {
+                    DrainReason::Idle => None,
+                    DrainReason::Preemption { deadline } => Some(deadline.0.saturating_sub(now.0)),
+                };
+                let drain = LeaveMessage::Drain { within };
+                out.push((node.process(), Message::Leaving(drain)))
             }
         }
     }

@@ -43,6 +43,11 @@ impl Lookups {
         self.silent.extend(silent);
     }
 
+    /// Returns whether a process is back and has not told of its actors.
+    pub(super) fn awaits(&self, process: ProcessId) -> bool {
+        self.silent.contains(&process)
+    }
+
     /// A process has told of all its actors.
     pub(super) fn on_all_claimed(&mut self, from: ProcessId) {
         self.silent.remove(&from);

@@ -24,6 +24,7 @@ pub(crate) mod jobs;
 mod listener;
 pub(crate) mod logs;
 mod lookups;
+mod names;
 mod nodes;
 mod places;
 mod protocol;

@@ -292,6 +292,8 @@ pub enum Answer {
     },
     /// Of [`Command::SubmitJob`]: the head has not the program; send it, then submit again.
     ExecutableWanted,
+    /// The directory that goes with a job must be sent first.
+    ArchiveWanted,
     /// A command was carried out.
     Done,
     /// Of [`Command::CreateToken`]: the token's text.

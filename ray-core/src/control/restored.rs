@@ -16,6 +16,7 @@ use ray_engine::{
 use super::{
     actors::{ActorNotes, ActorOnRecord, Host, restarts_left, spec_of},
     jobs::Wish,
+    names::NameOnRecord,
     role::{ControlRole, ControlState, Outbox},
     roster::NodeOnRecord,
 };
@@ -60,6 +61,11 @@ impl ControlRole {
             }
             state.returns_until = Some(now + within);
         });
+    }
+
+    /// Holds the names of the head before for their actors, until those who created them have spoken.
+    pub(crate) fn hold_names(&self, runtime: &Arc<Runtime>, names: Vec<NameOnRecord>) {
+        self.with_state(runtime, |state, _| state.names.restore(names));
     }
 
     /// A process that was let in may not take part any more: a node is told to end, a driver is cut off, and
@@ -168,6 +174,7 @@ impl ControlState {
         }
         self.returns_until = None;
         self.lookups.on_returns_over();
+        self.names.on_end();
         for process in std::mem::take(&mut self.returning) {
             self.admitted.remove(&process);
             // Somebody may have asked about their actors, of which nobody has told.

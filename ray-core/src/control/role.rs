@@ -27,14 +27,15 @@ use super::{
     health::health_config,
     jobs::Wish,
     lookups::Lookups,
+    names::Names,
     nodes::Nodes,
 };
 use crate::{
     config::{ENDED_JOBS_MAX, JOB_STOP_GRACE, NODE_SILENCE},
     runtime::{Runtime, courier::Courier},
     wire::{
-        ActorClaim, HostedActor, JobSpec, LeaveMessage, Location, LookMessage, Message,
-        ReunionMessage, Variables,
+        ActorClaim, GroupMessage, HostedActor, JobSpec, LeaveMessage, Location, LookMessage,
+        Message, QuestionMessage, ReunionMessage, Variables,
     },
 };
 
@@ -72,6 +73,8 @@ pub(super) struct ControlState {
     pub(super) claims: BTreeMap<ActorId, ActorClaim>,
     /// Names that may yet be found.
     pub(super) lookups: Lookups,
+    /// Names that are taken, and those that may be.
+    pub(super) names: Names,
     /// Workers with detached actors of the head before, until their nodes have reported.
     pub(super) restored: BTreeSet<ProcessId>,
     /// The detached actors that the next head would find.
@@ -136,6 +139,7 @@ impl ControlRole {
                 hosted: BTreeMap::new(),
                 claims: BTreeMap::new(),
                 lookups: Lookups::default(),
+                names: Names::default(),
                 restored: BTreeSet::new(),
                 on_record: BTreeSet::new(),
                 groups_on_record: BTreeSet::new(),
@@ -184,6 +188,7 @@ impl ControlRole {
                 state.health.poll_timeout(),
                 state.returns_until,
                 state.lookups.poll_timeout(),
+                state.names.poll_timeout(),
             ];
             let fenced = std::mem::take(&mut state.fenced);
             let dismissed = std::mem::take(&mut state.dismissed);
@@ -323,8 +328,7 @@ impl ControlState {
                 state.health.on_drained(from.node(), now)
             }
             Message::CreateActor { request, creation } => {
-                let outcome = state.create_actor(from, creation, now);
-                out.push((from, Message::CreateActorReply { request, outcome }));
+                state.on_creation((from, request), creation, now, out)
             }
             Message::ConstructFailed { actor, failure } => {
                 state.directory.on_not_constructed(actor, failure, now)
@@ -434,25 +438,28 @@ impl ControlState {
                 state.groups.on_node_view(from.node(), report, now);
             }
             Message::JobUp { job } => state.on_job_up(from, job, now, out),
-            Message::CreateGroup { .. }
-            | Message::RemoveGroup { .. }
-            | Message::LookupGroup { .. }
+            Message::Groups(GroupMessage::CreateGroup { .. })
+            | Message::Groups(GroupMessage::RemoveGroup { .. })
+            | Message::Groups(GroupMessage::LookupGroup { .. })
             | Message::Bundles(_) => state.on_group_message(from, message, now, out),
             Message::Collective(said) => state.on_collective_message(from, said),
-            Message::QueryResources { request } => {
+            Message::Questions(QuestionMessage::QueryResources { request }) => {
                 let (total, available) = state.nodes.resources();
                 out.push((
                     from,
-                    Message::Resources {
+                    Message::Questions(QuestionMessage::Resources {
                         request,
                         total,
                         available,
-                    },
+                    }),
                 ));
             }
-            Message::QueryNodes { request } => {
+            Message::Questions(QuestionMessage::QueryNodes { request }) => {
                 let nodes = state.nodes.rows();
-                out.push((from, Message::Nodes { request, nodes }));
+                out.push((
+                    from,
+                    Message::Questions(QuestionMessage::Nodes { request, nodes }),
+                ));
             }
             other => tracing::warn!(%from, ?other, "the control role has no use for this message"),
         }
@@ -473,8 +480,9 @@ impl ControlState {
                 self.run_health_command(command, now, out);
             } else if let Some(command) = self.jobs.poll_command() {
                 self.run_job_command(command, (runtime.process(), now), out);
-            } else if !self.end_groups_of_the_dead(now) {
+            } else if !self.end_groups_of_the_dead(now) && !self.answer_creations(now, out) {
                 self.answer_lookups(now, out);
+                self.forget_dead_names();
                 return self.forget_dead_actors(runtime.process(), out);
             }
         }

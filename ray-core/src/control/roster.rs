@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     actors::ActorOnRecord,
+    names::NameOnRecord,
     store::{ControlStore, Key, Room},
 };
 use crate::{Error, Result, store::AlignedBytes, wire::GroupCreation};
@@ -115,6 +116,31 @@ impl Roster {
         deleted.map(drop).map_err(stored)
     }
 
+    /// Returns the names that actors had.
+    pub(crate) fn names(&self) -> Result<Vec<NameOnRecord>> {
+        let (entries, _) = self.store.scan(Room::Names, "").map_err(stored)?;
+        let read = |(key, entry): (Key, super::store::Entry)| {
+            let mut bytes = AlignedBytes::new();
+            bytes.extend_from_slice(&entry.value);
+            rkyv::from_bytes::<NameOnRecord, rancor::Error>(&bytes)
+                .map_err(|error| tracing::error!(%key, %error, "a name in the store is unreadable"))
+                .ok()
+        };
+        Ok(entries.into_iter().filter_map(read).collect())
+    }
+
+    pub(crate) fn keep_name(&self, name: &NameOnRecord) -> Result<()> {
+        let bytes = rkyv::to_bytes::<rancor::Error>(name);
+        let bytes = bytes.map_err(|error| Error::System(error.to_string()))?;
+        let put = self.store.put(name_key(name.actor), bytes.to_vec());
+        put.map(drop).map_err(stored)
+    }
+
+    pub(crate) fn forget_name(&self, actor: ActorId) -> Result<()> {
+        let deleted = self.store.delete(name_key(actor));
+        deleted.map(drop).map_err(stored)
+    }
+
     /// Returns the placement groups that outlive their jobs.
     pub(crate) fn groups(&self) -> Result<Vec<GroupCreation>> {
         let (entries, _) = self.store.scan(Room::Groups, "").map_err(stored)?;
@@ -177,6 +203,10 @@ fn revoked_key(process: ProcessId) -> Key {
 
 fn group_key(group: GroupId) -> Key {
     Key::new(Room::Groups, group.to_string())
+}
+
+fn name_key(actor: ActorId) -> Key {
+    Key::new(Room::Names, actor.to_string())
 }
 
 fn actor_key(actor: ActorId) -> Key {
@@ -244,6 +274,24 @@ mod tests {
         assert_eq!(found, [creation]);
         roster.forget_group(group).expect("written");
         assert_eq!(roster.groups().ok(), Some(Vec::new()));
+    }
+
+    #[test]
+    fn a_name_is_found_again_until_it_is_forgotten() {
+        let store: Arc<dyn ControlStore> = Arc::new(RedbStore::in_memory().expect("a store"));
+        let roster = Roster::new(store);
+        let name = NameOnRecord {
+            actor: ActorId {
+                owner: ProcessId(3),
+                index: 7,
+            },
+            namespace: "space".into(),
+            name: "counter".into(),
+        };
+        roster.keep_name(&name).expect("written");
+        assert_eq!(roster.names().ok(), Some(vec![name.clone()]));
+        roster.forget_name(name.actor).expect("written");
+        assert_eq!(roster.names().ok(), Some(Vec::new()));
     }
 
     #[test]

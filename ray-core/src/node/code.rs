@@ -157,6 +157,7 @@ impl NodeState {
             .collect();
         for id in over {
             self.jobs.remove(&id);
+            self.folders.forget(id);
             self.forget_copies_of(id, now);
         }
     }

@@ -9,10 +9,15 @@ use ray_engine::{
     scheduler::Command,
 };
 
-use super::{Hosting, NodeState, Outbox, Worker, jobs::Code};
+use super::{
+    Hosting, NodeState, Outbox, Worker,
+    folders::{Unpack, Where},
+    jobs::Code,
+};
 use crate::{
     runtime::Runtime,
     wire::{ExecutableMessage, Message, Variables, WorkerRow},
+    working_dir,
 };
 
 /// What is done once the node's lock is given back.
@@ -21,6 +26,7 @@ pub(super) struct Wishes {
     pub(super) out: Outbox,
     pub(super) spawn: Vec<Spawn>,
     pub(super) kill: Vec<u32>,
+    pub(super) unpack: Vec<Unpack>,
 }
 
 /// A worker process to start.
@@ -36,6 +42,8 @@ pub(super) struct Spawn {
     /// The variable that names its GPUs.
     pub(super) gpus: Option<(&'static str, String)>,
     pub(super) env: RuntimeEnv,
+    /// Where it runs, when that is said.
+    pub(super) folder: Option<PathBuf>,
     pub(super) oom_retries: i32,
 }
 
@@ -205,6 +213,7 @@ impl NodeState {
     /// Starts the workers whose code is here; asks for the code of the others.
     fn start_waiting(&mut self, runtime: &Arc<Runtime>, wishes: &mut Wishes) {
         let mut failed = Vec::new();
+        let mut without_folder = Vec::new();
         for (id, job) in &mut self.jobs {
             if job.waiting.is_empty() && !job.is_code_wanted {
                 continue;
@@ -233,6 +242,30 @@ impl NodeState {
                         };
                         let gpus = self.settings.gpus.variable(&worker.gpus);
                         let env = worker.env.clone();
+                        let folder = match env.folder().map(working_dir::named) {
+                            None => None,
+                            Some(Ok(None)) => env.folder().map(PathBuf::from),
+                            Some(Ok(Some(archive))) => match self.folders.find(
+                                (*id, &archive),
+                                runtime.control_process(),
+                                &mut wishes.out,
+                                &mut wishes.unpack,
+                            ) {
+                                Where::Here(path) => Some(path),
+                                Where::Soon => {
+                                    job.waiting.push(process);
+                                    continue;
+                                }
+                                Where::Nowhere(reason) => {
+                                    without_folder.push((process, reason));
+                                    continue;
+                                }
+                            },
+                            Some(Err(reason)) => {
+                                without_folder.push((process, reason));
+                                continue;
+                            }
+                        };
                         match job.arena_fd.try_clone() {
                             Ok(arena) => wishes.spawn.push(Spawn {
                                 process,
@@ -245,6 +278,7 @@ impl NodeState {
                                 arena,
                                 gpus,
                                 env,
+                                folder,
                                 oom_retries: job.spec.oom_retries,
                             }),
                             Err(error) => {
@@ -259,6 +293,9 @@ impl NodeState {
         for process in failed {
             self.workers.remove(&process);
             self.scheduler.on_spawn_failed(process, runtime.now());
+        }
+        for (process, reason) in without_folder {
+            self.on_no_folder(process, &reason, runtime.now());
         }
     }
 }

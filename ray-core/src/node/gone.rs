@@ -86,6 +86,7 @@ impl NodeRole {
                 }
             }
             state.on_code_source_gone(node, now, out);
+            state.on_folder_source_gone(node, now, out);
             state.on_holder_gone(node, now, out);
             state.on_mourner_gone(node, runtime.process(), now, out);
             state.on_mover_gone(node, out);

@@ -18,7 +18,7 @@ use ray_shm::{Arena, ArenaOwner, Writer};
 use super::spill::Spill;
 use crate::{
     runtime::executables::ExecutableUse,
-    wire::{Executable, ExecutableMessage, JobSpec, Message},
+    wire::{Content, ExecutableMessage, JobSpec, Message},
 };
 
 /// One job on this node.
@@ -56,14 +56,14 @@ pub(super) enum Code {
     Broken(String),
 }
 
-/// An executable of which a part has arrived.
+/// A file of which a part has arrived.
 pub(super) struct Arriving {
     file: File,
     partial: PathBuf,
     done: PathBuf,
     hasher: Box<blake3::Hasher>,
     got: u64,
-    wanted: Executable,
+    wanted: Content,
 }
 
 impl JobOnNode {
@@ -116,7 +116,7 @@ impl JobOnNode {
 
 impl Code {
     /// Looks the executable up in the cache of this node; otherwise begins to receive it.
-    pub(super) fn begin(wanted: &Executable, cache: &Path) -> Code {
+    pub(super) fn begin(wanted: &Content, cache: &Path) -> Code {
         let name = blake3::Hash::from_bytes(wanted.hash).to_hex();
         let done = cached(cache, wanted.hash);
         if is_intact(&done, wanted) {
@@ -148,6 +148,11 @@ impl Code {
 }
 
 impl Arriving {
+    /// Returns how many bytes are here.
+    pub(super) fn got(&self) -> u64 {
+        self.got
+    }
+
     /// Takes the next part; returns from where to go on, or where the whole file is.
     ///
     /// # Errors
@@ -158,7 +163,7 @@ impl Arriving {
         }
         let is_too_long = self.got + bytes.len() as u64 > self.wanted.len;
         if bytes.is_empty() || is_too_long {
-            return Err("the driver's executable changed while it was fetched".into());
+            return Err("its source has no longer what was announced".into());
         }
         self.file
             .write_all(bytes)
@@ -169,7 +174,7 @@ impl Arriving {
             return Ok(Progress::GoOn(self.got));
         }
         if self.hasher.finalize() != blake3::Hash::from_bytes(self.wanted.hash) {
-            return Err("the driver's executable is not what it said".into());
+            return Err("it is not what its hash says".into());
         }
         self.file
             .sync_all()
@@ -198,17 +203,17 @@ pub(super) enum Progress {
 }
 
 /// Returns where an executable is kept.
-pub(super) fn cached(cache: &Path, hash: [u8; 32]) -> PathBuf {
+pub(crate) fn cached(cache: &Path, hash: [u8; 32]) -> PathBuf {
     let name = blake3::Hash::from_bytes(hash).to_hex();
     cache.join(name.as_str())
 }
 
 /// Describes an executable by its content.
-pub(crate) fn describe(path: &Path) -> std::io::Result<Executable> {
+pub(crate) fn describe(path: &Path) -> std::io::Result<Content> {
     let mut hasher = blake3::Hasher::new();
     let mut file = File::open(path)?;
     let len = std::io::copy(&mut file, &mut hasher)?;
-    Ok(Executable {
+    Ok(Content {
         hash: *hasher.finalize().as_bytes(),
         len,
     })
@@ -223,7 +228,7 @@ pub(crate) fn read_part(path: &Path, offset: u64) -> std::io::Result<Vec<u8>> {
     Ok(part)
 }
 
-fn is_intact(path: &Path, wanted: &Executable) -> bool {
+fn is_intact(path: &Path, wanted: &Content) -> bool {
     fs::metadata(path).is_ok_and(|found| found.len() == wanted.len)
         && describe(path).is_ok_and(|found| found == *wanted)
 }
@@ -264,7 +269,7 @@ mod tests {
     #[test]
     fn one_executable_may_arrive_for_two_jobs_and_be_given_up_for_one() {
         let dir = tempfile::tempdir().expect("a folder");
-        let wanted = Executable {
+        let wanted = Content {
             hash: *blake3::hash(b"abcd").as_bytes(),
             len: 4,
         };
@@ -292,7 +297,7 @@ mod tests {
     #[test]
     fn another_content_than_announced_is_refused() {
         let dir = tempfile::tempdir().expect("a folder");
-        let wanted = Executable {
+        let wanted = Content {
             hash: *blake3::hash(b"good").as_bytes(),
             len: 4,
         };

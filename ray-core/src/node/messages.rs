@@ -10,10 +10,12 @@ use ray_engine::{
 use ray_net::Peer;
 use ray_shm::SegmentRange;
 
-use super::{Drain, NodeRole, NodeState, requests::NEAR_BYTES, segments::Asker, serve::Wanted};
+use super::{NodeRole, NodeState, requests::NEAR_BYTES, segments::Asker, serve::Wanted};
 use crate::{
     runtime::Runtime,
-    wire::{BundleMessage, ExecutableMessage, LeaveMessage, Message},
+    wire::{
+        BundleMessage, ExecutableMessage, GroupMessage, LeaveMessage, Message, QuestionMessage,
+    },
 };
 
 impl NodeRole {
@@ -85,11 +87,9 @@ impl NodeRole {
                 let scheduler = &mut state.scheduler;
                 state.placements.on_placed_cancelled(scheduler, key, now)
             }
-            Message::Leaving(LeaveMessage::Drain) => {
-                if from == runtime.control_process() && state.drain == Drain::No {
-                    tracing::info!("this node takes no new work and ends once it has none");
-                    state.drain = Drain::Wanted;
-                    out.push((from, Message::Leaving(LeaveMessage::DrainAccepted)));
+            Message::Leaving(LeaveMessage::Drain { within }) => {
+                if from == runtime.control_process() {
+                    state.on_drain(from, within, now, out);
                 }
             }
             Message::Leaving(LeaveMessage::LeaveAmong { others, takers }) => {
@@ -116,7 +116,9 @@ impl NodeRole {
                     worker.ends(ExitKind::IntendedSystemExit, detail);
                 }
             }
-            Message::MakeRoom { bundles } => state.scheduler.make_room(&bundles, now),
+            Message::Groups(GroupMessage::MakeRoom { bundles }) => {
+                state.scheduler.make_room(&bundles, now)
+            }
             Message::Bundles(BundleMessage::Prepare {
                 group,
                 attempt,
@@ -214,6 +216,8 @@ impl NodeRole {
                 state.scheduler.on_job_ended(job, now);
                 if let Some(ended) = state.jobs.get_mut(&job) {
                     ended.has_ended = true;
+                } else {
+                    state.folders.forget(job);
                 }
                 state.forget_ended_jobs(now);
             }
@@ -228,6 +232,7 @@ impl NodeRole {
             Message::Executables(ExecutableMessage::Part { job, offset, bytes }) => {
                 state.on_executable_part(from, job, offset, &bytes, now, out)
             }
+            Message::Folders(said) => state.on_folder_message(from, said, (runtime, now), out),
             Message::RequestSegments {
                 request,
                 bytes,
@@ -263,9 +268,12 @@ impl NodeRole {
             }
             Message::DropCopy { object } => state.on_copy_unwanted(object, now, out),
             Message::KeepCopy { object } => state.on_copy_is_last(object, out),
-            Message::QueryStore { request } => {
+            Message::Questions(QuestionMessage::QueryStore { request }) => {
                 let store = state.store_row(from);
-                out.push((from, Message::Store { request, store }));
+                out.push((
+                    from,
+                    Message::Questions(QuestionMessage::Store { request, store }),
+                ));
             }
             Message::ReleaseCopy { request, object } => {
                 state.on_copy_released((from, request), object, now, out)

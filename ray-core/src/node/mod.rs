@@ -8,6 +8,7 @@ mod bulk;
 mod code;
 mod commands;
 mod copies;
+mod folders;
 mod gone;
 pub(crate) mod gpus;
 pub(crate) mod jobs;
@@ -28,7 +29,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     fs::File,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -49,6 +50,7 @@ use self::{
     bulk::Bulk,
     commands::Wishes,
     copies::Copies,
+    folders::Folders,
     gpus::VisibleGpus,
     jobs::JobOnNode,
     leave::{Drain, Leaving},
@@ -93,6 +95,13 @@ pub(crate) struct NodeSettings {
     pub(crate) memory: Arc<MemoryWatch>,
 }
 
+impl NodeSettings {
+    /// Returns where processes put what this node sends to others; `None` when there are none.
+    pub(crate) fn packs_into(&self) -> Option<PathBuf> {
+        self.spills.then(|| self.cache.folder().to_owned())
+    }
+}
+
 /// How much of this process's own arena was lent so far, for the thread that makes pages ahead of it.
 #[derive(Default)]
 struct PageDemand {
@@ -112,6 +121,7 @@ struct NodeState {
     segment_queue: VecDeque<segments::SegmentRequest>,
     /// Dead writers whose values may still be read.
     quiescing: BTreeMap<ProcessId, Quiescing>,
+    folders: Folders,
     copies: Copies,
     /// What is to be written or read once the lock is given back.
     spill_jobs: Vec<spill_io::Job>,
@@ -178,6 +188,7 @@ impl NodeRole {
         NodeRole {
             state: Mutex::new(NodeState {
                 placements: Placements::new(process, settings.spills),
+                folders: Folders::new(settings.cache.clone(), Path::new(&start.run_dir), process),
                 settings,
                 scheduler,
                 own_job: own_job.as_ref().map_or(JobId(0), |job| job.spec.job),
@@ -229,7 +240,7 @@ impl NodeRole {
             let mut state = self.state.lock();
             let result = f(&mut state, &mut wishes.out);
             state.run_commands(runtime, &mut wishes);
-            state.begin_to_leave(runtime.control_process(), &mut wishes.out);
+            state.begin_to_leave(runtime.control_process(), runtime.now(), &mut wishes.out);
             state.end_leaving(runtime.control_process(), &mut wishes.out);
             state.begin_admitted(runtime.process(), runtime.now(), &mut wishes.out);
             state.run_pulls(runtime.now(), &mut wishes.out);
@@ -239,7 +250,8 @@ impl NodeRole {
             let lingering = state.lingering_timeout();
             let timeout = state.scheduler.poll_timeout();
             let overdue = state.placements.poll_timeout(&state.scheduler);
-            let timeout = [timeout, overdue, pulls, pressure, lingering]
+            let leaving = state.leaving_timeout();
+            let timeout = [timeout, overdue, pulls, pressure, lingering, leaving]
                 .into_iter()
                 .flatten()
                 .min();
@@ -256,6 +268,9 @@ impl NodeRole {
                 tracing::error!(%error, "a worker process could not be started");
                 self.on_worker_start_failed(runtime, process);
             }
+        }
+        for unpack in wishes.unpack {
+            self.unpack(runtime, unpack);
         }
         for job in jobs {
             if let Err((job, error)) = self.spill_io.submit(runtime, job) {

@@ -13,7 +13,7 @@ use std::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::{net::UnixStream, process::CommandExt as _},
     },
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, mpsc},
     thread::JoinHandle,
@@ -72,8 +72,10 @@ pub(crate) struct Spawn {
     pub(crate) args: Vec<OsString>,
     /// Variables that the submitter of its job gave.
     pub(crate) variables: Vec<(String, String)>,
-    /// What goes over them, and where it runs.
+    /// What goes over them.
     pub(crate) env: RuntimeEnv,
+    /// Where it runs, when that is said.
+    pub(crate) folder: Option<PathBuf>,
     pub(crate) blob: Vec<u8>,
     pub(crate) arena: OwnedFd,
     /// The variable that names its GPUs.
@@ -81,7 +83,7 @@ pub(crate) struct Spawn {
 }
 
 enum Request {
-    Spawn(Spawn),
+    Spawn(Box<Spawn>),
     Stop,
 }
 
@@ -119,7 +121,7 @@ impl ProcessHost {
 
     /// Starts a worker; its start or failure comes as an event.
     pub(crate) fn spawn(&self, spawn: Spawn) {
-        self.send(Request::Spawn(spawn));
+        self.send(Request::Spawn(Box::new(spawn)));
     }
 
     fn send(&self, request: Request) {
@@ -185,7 +187,7 @@ impl Host {
         loop {
             while let Ok(request) = requests.try_recv() {
                 match request {
-                    Request::Spawn(spawn) => self.spawn(spawn),
+                    Request::Spawn(spawn) => self.spawn(*spawn),
                     Request::Stop => return self.end_all(),
                 }
             }
@@ -222,7 +224,7 @@ impl Host {
 
     fn spawn(&mut self, spawn: Spawn) {
         let process = spawn.process;
-        if let Some(reason) = spawn.env.folder().and_then(unusable_folder) {
+        if let Some(reason) = spawn.folder.as_deref().and_then(unusable_folder) {
             return (self.on_event)(ProcessEvent::EnvFailed { process, reason });
         }
         match start(spawn) {
@@ -312,7 +314,7 @@ fn end_group(pid: u32) {
 }
 
 /// Returns why no process can run in a folder, if none can.
-pub(crate) fn unusable_folder(folder: &str) -> Option<String> {
+pub(crate) fn unusable_folder(folder: &Path) -> Option<String> {
     let look = || {
         let is_folder = std::fs::metadata(folder)?.is_dir();
         rustix::fs::access(folder, rustix::fs::Access::EXEC_OK)?;
@@ -324,7 +326,8 @@ pub(crate) fn unusable_folder(folder: &str) -> Option<String> {
         Err(error) => error.to_string(),
     };
     Some(format!(
-        "field `working_dir`: {folder} cannot be used: {reason}"
+        "field `working_dir`: {} cannot be used: {reason}",
+        folder.display()
     ))
 }
 
@@ -343,7 +346,7 @@ fn start(spawn: Spawn) -> io::Result<Started> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
-    if let Some(folder) = spawn.env.folder() {
+    if let Some(folder) = &spawn.folder {
         command.current_dir(folder);
     }
     let mut child = command.spawn()?;

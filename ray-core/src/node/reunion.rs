@@ -37,6 +37,7 @@ impl NodeRole {
                     state.on_process_gone(process, now);
                 }
             }
+            state.folders.on_new_control(head, out);
             state.on_holder_gone(head, now, out);
             state.on_mourner_gone(head, runtime.process(), now, out);
             let stays = |process: &ProcessId, worker: &Worker| {

@@ -54,6 +54,10 @@ impl NodeRole {
             run_dir: self.start.run_dir.clone(),
             log_filter: spawn.log_filter,
             env: spawn.env.clone(),
+            packs_into: runtime
+                .packs_into
+                .as_ref()
+                .map(|path| path.display().to_string()),
             oom_retries: spawn.oom_retries,
         };
         let blob = rkyv::to_bytes::<rancor::Error>(&bootstrap).map_err(io::Error::other)?;
@@ -63,6 +67,7 @@ impl NodeRole {
             args: spawn.args,
             variables: spawn.variables.0,
             env: spawn.env,
+            folder: spawn.folder,
             blob: blob.to_vec(),
             arena: spawn.arena,
             gpus: spawn.gpus,

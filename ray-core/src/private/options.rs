@@ -9,7 +9,7 @@ use ray_engine::{
     spec::{BundleRef, Placement, Strategy},
 };
 
-use crate::{Data, PlacementGroup, placement_group::Inside, worker::submit::Shape};
+use crate::{Data, PlacementGroup, placement_group::Inside, worker::submit::Shape, working_dir};
 
 /// Overrides for one submission of a task.
 #[derive(Clone, Debug, Default)]
@@ -261,8 +261,10 @@ macro_rules! resource_setters {
 
         /// Sets what its process is started with.
         pub fn runtime_env(&mut self, value: RuntimeEnv) {
-            self.error = self.error.take().or_else(|| value.check().err());
-            self.terms.env = Some(value);
+            match working_dir::of_work(value) {
+                Ok(env) => self.terms.env = Some(env),
+                Err(failure) => self.error = self.error.take().or(Some(failure)),
+            }
         }
 
         /// Sets the name.

@@ -69,6 +69,8 @@ pub(crate) struct Runtime {
     pub(crate) namespace: String,
     /// What processes are started with that run what this one submits, unless that says more.
     pub(crate) env: RuntimeEnv,
+    /// Where its node keeps what it sends to others; `None` when there are none.
+    pub(crate) packs_into: Option<std::path::PathBuf>,
     node_process: ProcessId,
     control_process: ProcessId,
     /// The address that others reach this process at, when it is not the one it listens on.

@@ -9,6 +9,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use crate::working_dir;
+
 /// Folders of ended runs that are kept.
 const RUNS_KEPT: usize = 100;
 /// How long the folder of a head is kept.
@@ -38,15 +40,20 @@ pub(super) fn prune(folder: &Path, is_alive: impl Fn(u32) -> bool) -> io::Result
     ended.sort_by_key(|run| std::cmp::Reverse(run.started));
     for (position, run) in ended.iter().enumerate() {
         let goes = if position < RUNS_KEPT {
-            run.path.join("executables")
+            vec![
+                run.path.join("executables"),
+                working_dir::unpacked_in(&run.path),
+            ]
         } else {
-            run.path.clone()
+            vec![run.path.clone()]
         };
-        match fs::remove_dir_all(&goes) {
-            Ok(()) => {}
-            // Another start does the same.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => tracing::debug!(%error, path = %goes.display(), "an old run stays"),
+        for goes in goes {
+            match fs::remove_dir_all(&goes) {
+                Ok(()) => {}
+                // Another start does the same.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => tracing::debug!(%error, path = %goes.display(), "an old run stays"),
+            }
         }
     }
     Ok(())

@@ -16,14 +16,15 @@ pub(crate) use self::{
     groups::*,
     message::{
         ArchivedMessage, BundleMessage, CertificateMessage, CollectiveMessage, ExecutableMessage,
-        LeaveMessage, LookMessage, Message, ReunionMessage,
+        FolderMessage, GroupMessage, LeaveMessage, LookMessage, Message, QuestionMessage,
+        ReunionMessage,
     },
     rows::*,
     subjects::*,
 };
 
 /// The version of the frames and messages; both sides of a connection must have the same.
-pub(crate) const WIRE_VERSION: u16 = 9;
+pub(crate) const WIRE_VERSION: u16 = 10;
 
 /// Frame kinds that ray-core adds to ray-net's own.
 pub(crate) mod kind {
@@ -94,16 +95,16 @@ impl Message {
                 | Message::JobUp { .. }
                 | Message::ActorPlaced { .. }
                 | Message::ActorPlaceRefused { .. }
-                | Message::CreateGroup { .. }
-                | Message::RemoveGroup { .. }
-                | Message::LookupGroup { .. }
+                | Message::Groups(GroupMessage::CreateGroup { .. })
+                | Message::Groups(GroupMessage::RemoveGroup { .. })
+                | Message::Groups(GroupMessage::LookupGroup { .. })
                 | Message::Bundles(
                     BundleMessage::Prepared { .. }
                         | BundleMessage::Committed { .. }
                         | BundleMessage::Refused { .. }
                 )
-                | Message::QueryResources { .. }
-                | Message::QueryNodes { .. }
+                | Message::Questions(QuestionMessage::QueryResources { .. })
+                | Message::Questions(QuestionMessage::QueryNodes { .. })
                 | Message::Look(LookMessage::Gathered { .. })
                 | Message::Heartbeat
                 | Message::Reunion(

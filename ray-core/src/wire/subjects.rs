@@ -142,7 +142,7 @@ pub(crate) struct JobSpec {
     /// The driver's process, which has the executable.
     pub driver: ProcessId,
     pub namespace: String,
-    pub executable: Executable,
+    pub executable: Content,
     /// The arguments of the driver, which its workers get too.
     pub args: Vec<Vec<u8>>,
     pub log_filter: String,
@@ -164,9 +164,9 @@ impl std::fmt::Debug for Variables {
     }
 }
 
-/// A job's code by its content.
+/// A file by its content: the code of a job, or the archive of a working directory.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Executable {
+pub(crate) struct Content {
     /// BLAKE3.
     pub hash: [u8; 32],
     pub len: u64,
@@ -186,5 +186,7 @@ pub(crate) struct WorkerBootstrap {
     pub log_filter: String,
     /// What it was started with, beside what its job gives.
     pub env: RuntimeEnv,
+    /// Where its node keeps what it sends to others; `None` when there are none.
+    pub packs_into: Option<String>,
     pub oom_retries: i32,
 }

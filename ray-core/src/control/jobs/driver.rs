@@ -11,7 +11,7 @@ use std::{
 use rustix::process::{Pid, Signal};
 
 use super::request::JobRequest;
-use crate::control::current::private_folder;
+use crate::{control::current::private_folder, working_dir};
 
 /// What a job's process is started with.
 pub(super) struct Launch {
@@ -21,6 +21,8 @@ pub(super) struct Launch {
     pub log: PathBuf,
     /// The folder of its own, for when the submitter named none.
     pub folder: PathBuf,
+    /// The directory that was sent with it, for its own folder.
+    pub archive: Option<PathBuf>,
     /// Set by the head: where the cluster is and what lets the program in.
     pub variables: Vec<(&'static str, String)>,
 }
@@ -50,11 +52,13 @@ impl Launch {
             Some(folder) => PathBuf::from(folder),
             None => {
                 let above = self.folder.parent().unwrap_or(Path::new("/"));
-                private_folder(above)
-                    .and_then(|()| private_folder(&self.folder))
-                    .map_err(|error| {
-                        format!("{} cannot be made: {error}", self.folder.display())
-                    })?;
+                let refused = |error| format!("{} cannot be made: {error}", self.folder.display());
+                private_folder(above).map_err(refused)?;
+                match &self.archive {
+                    Some(archive) => working_dir::unpack(archive, &self.folder)
+                        .map_err(|reason| format!("its working directory: {reason}"))?,
+                    None => private_folder(&self.folder).map_err(refused)?,
+                }
                 self.folder.clone()
             }
         };

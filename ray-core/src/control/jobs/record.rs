@@ -14,6 +14,8 @@ pub(crate) struct JobRecord {
     pub executable: String,
     pub command_line: String,
     pub working_dir: Option<String>,
+    /// Whether its own folder has what was sent with it, and goes with it.
+    pub has_archive: bool,
     /// A name of [`JobState`], in capitals.
     pub state: String,
     pub message: String,

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{wire::Content, working_dir};
+
 /// A program to run as a job.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -23,15 +25,28 @@ pub struct JobRequest {
     pub args: Vec<String>,
     /// Variables of its environment, over those of the head.
     pub env: BTreeMap<String, String>,
-    /// The folder on the head's machine that it starts in; default: one of its own.
+    /// The folder that it starts in, when it is on the head's machine already; default: one of its own.
     pub working_dir: Option<String>,
+    /// BLAKE3 of the archive of the directory that is sent with it, in hexadecimal.
+    ///
+    /// Its processes run in a copy, on every node. [`Client::submit_job_in`](crate::control::Client::submit_job_in)
+    /// fills it in.
+    pub archive: Option<String>,
+    /// The size of that archive; bytes.
+    pub archive_bytes: u64,
 }
 
 /// The most bytes of a program.
 pub(super) const EXECUTABLE_BYTES_MAX: u64 = 8 << 30;
 const NAME_BYTES_MAX: usize = 128;
 /// What the runtime sets by itself.
-const RESERVED: [&str; 4] = ["RAY_ADDRESS", "RAY_TOKEN", "RAY_JOB_ID", "RAY_WORKER"];
+const RESERVED: [&str; 5] = [
+    "RAY_ADDRESS",
+    "RAY_TOKEN",
+    "RAY_JOB_ID",
+    "RAY_WORKER",
+    working_dir::VARIABLE,
+];
 
 impl JobRequest {
     /// Returns a request for a program without arguments, under a number that nobody else drew.
@@ -86,7 +101,36 @@ impl JobRequest {
                 "the working folder `{folder}` is not absolute; it is a folder on the head's machine"
             ));
         }
+        self.archive()?;
         Ok(())
+    }
+
+    /// Returns the archive of the directory that is sent with it.
+    ///
+    /// # Errors
+    /// A text for the person who sent it.
+    pub(super) fn archive(&self) -> Result<Option<Content>, String> {
+        let Some(hash) = &self.archive else {
+            return Ok(None);
+        };
+        let hash = blake3::Hash::from_hex(hash)
+            .map_err(|_| "the archive's hash is not one of BLAKE3 in hexadecimal".to_owned())?;
+        let len = self.archive_bytes;
+        if len == 0 || len > working_dir::ARCHIVE_BYTES_MAX {
+            return Err(format!(
+                "a working directory of {len} bytes: its archive has from 1 to {}",
+                working_dir::ARCHIVE_BYTES_MAX
+            ));
+        }
+        if self.working_dir.is_some() {
+            return Err(
+                "a job has one working directory: one of the head's or one that is sent".into(),
+            );
+        }
+        Ok(Some(Content {
+            hash: *hash.as_bytes(),
+            len,
+        }))
     }
 
     /// Returns its command line as people read it.

@@ -28,7 +28,7 @@ pub(crate) enum Room {
     Jobs,
     /// Actors and their specifications.
     Actors,
-    /// Names of detached actors, with their namespace.
+    /// Names of actors, with their namespace.
     Names,
     /// Placement groups.
     Groups,

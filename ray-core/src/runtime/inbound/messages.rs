@@ -11,7 +11,8 @@ use crate::{
     runtime::Runtime,
     wire::{
         AnswerMeta, ArchivedAnswerMeta, ArchivedMessage, CertificateMessage, CollectiveMessage,
-        LeaveMessage, Location, LookMessage, Message, ReunionMessage, kind,
+        FolderMessage, GroupMessage, LeaveMessage, Location, LookMessage, Message, QuestionMessage,
+        ReunionMessage, kind,
     },
 };
 
@@ -271,25 +272,28 @@ impl Runtime {
             Message::CreateActorReply { request, .. }
             | Message::Look(LookMessage::LogRead { request, .. })
             | Message::LookupActorReply { request, .. }
-            | Message::GroupReply { request, .. }
-            | Message::GroupFound { request, .. }
+            | Message::Groups(GroupMessage::GroupReply { request, .. })
+            | Message::Groups(GroupMessage::GroupFound { request, .. })
+            | Message::Folders(FolderMessage::Offered { request, .. })
             | Message::SegmentsGranted { request, .. }
             | Message::Fetched { request, .. }
-            | Message::Resources { request, .. }
-            | Message::Store { request, .. }
+            | Message::Questions(QuestionMessage::Resources { request, .. })
+            | Message::Questions(QuestionMessage::Store { request, .. })
             | Message::Objects { request, .. }
             | Message::BroughtBack { request, .. }
-            | Message::Nodes { request, .. } => match self.requests.on_reply(request, message) {
-                Some(Message::SegmentsGranted {
-                    outcome: Ok((first, count)),
-                    ..
-                }) => self.send_to_node(Message::ReturnSegments { first, count }),
-                Some(Message::Fetched {
-                    request,
-                    outcome: Ok(_),
-                }) => self.send_to_node(Message::CancelFetch { request }),
-                _ => {}
-            },
+            | Message::Questions(QuestionMessage::Nodes { request, .. }) => {
+                match self.requests.on_reply(request, message) {
+                    Some(Message::SegmentsGranted {
+                        outcome: Ok((first, count)),
+                        ..
+                    }) => self.send_to_node(Message::ReturnSegments { first, count }),
+                    Some(Message::Fetched {
+                        request,
+                        outcome: Ok(_),
+                    }) => self.send_to_node(Message::CancelFetch { request }),
+                    _ => {}
+                }
+            }
             Message::Leaving(LeaveMessage::MoveObjects { leaving, takers }) => {
                 if from == self.node_process {
                     self.with_core(|core, _| core.evacuate(leaving, &takers));

@@ -25,7 +25,8 @@ use crate::{
     config::{SHUTDOWN_GRACE, available_cpus},
     control::{ControlRole, Role},
     node::{NodeSettings, gpus::VisibleGpus, jobs, process},
-    wire::{Executable, JobSpec, Message, Variables},
+    wire::{Content, JobSpec, Message, Variables},
+    working_dir,
 };
 
 /// The running runtime; dropping it ends what it started.
@@ -68,7 +69,7 @@ pub(crate) fn init(config: Config) -> Result<Ray> {
             "`init` was called twice in this process; keep what the first call returned".into(),
         ));
     }
-    let runtime = start_driver(&config)?;
+    let (runtime, folder) = start_driver(&config)?;
     CURRENT.store(Some(runtime.clone()));
     let ray = Ray(());
     let node = runtime.node_role.as_ref().expect("a driver embeds a node");
@@ -76,6 +77,9 @@ pub(crate) fn init(config: Config) -> Result<Ray> {
     if runtime.control_role.is_none() {
         // Its answer shows that the head knows this driver.
         crate::nodes()?;
+        if let Some(archive) = folder {
+            working_dir::offer(&runtime, &archive)?;
+        }
         return Ok(ray);
     }
     let count = config.workers.unwrap_or_else(available_cpus);
@@ -95,7 +99,8 @@ pub(crate) fn random_u64() -> u64 {
         .finish()
 }
 
-fn start_driver(config: &Config) -> Result<Arc<Runtime>> {
+/// Starts the driver; returns the archive of its working directory too, which it is to offer.
+fn start_driver(config: &Config) -> Result<(Arc<Runtime>, Option<Content>)> {
     let total = config.total_resources()?;
     let store_bytes = config.store_bytes()?;
     let filter = log_filter(config.log_level.as_deref());
@@ -117,6 +122,8 @@ fn start_driver(config: &Config) -> Result<Arc<Runtime>> {
     };
     let head = membership.control;
     let is_joined = head.is_some();
+    let cache = run_dir.join("executables");
+    let (env, folder) = config.env(is_joined.then_some(&*cache))?;
     let process = membership.process;
     let job = membership.job.unwrap_or_else(|| JobId(random_u64() >> 32));
     let executable = std::env::current_exe()
@@ -132,7 +139,7 @@ fn start_driver(config: &Config) -> Result<Arc<Runtime>> {
             jobs::describe(&executable)
                 .map_err(|error| system("the executable of this process")(&error))?
         } else {
-            Executable::default()
+            Content::default()
         },
         args: std::env::args_os()
             .skip(1)
@@ -153,7 +160,7 @@ fn start_driver(config: &Config) -> Result<Arc<Runtime>> {
         store_bytes,
         is_drivers: is_joined,
         spills: is_joined,
-        cache: Executables::new(run_dir.join("executables"), config.cache_limit),
+        cache: Executables::new(cache, config.cache_limit),
         spill_dir: config.spill_folder(&run_dir)?,
         memory: config.memory_watch()?,
     };
@@ -171,13 +178,13 @@ fn start_driver(config: &Config) -> Result<Arc<Runtime>> {
         port: 0,
         life: 0,
         control: (!is_joined).then(|| ControlRole::new(Some(Duration::ZERO), random_u64(), 0)),
-        env: config.env(is_joined)?,
+        env,
     })?;
     runtime.with_core(|core, _| core.owner.set_oom_retries(spec.oom_retries));
     if is_joined {
         runtime.send_to_control(Message::JobUp { job: spec });
     }
-    Ok(runtime)
+    Ok((runtime, folder))
 }
 
 /// Makes this the runtime of the process.

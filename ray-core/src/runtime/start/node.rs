@@ -128,6 +128,7 @@ pub(crate) fn start_node(plan: NodePlan) -> Result<Arc<Runtime>> {
         }
         listening => listening?,
     };
+    let packs_into = settings.packs_into();
     let runtime = Arc::new_cyclic(|weak: &Weak<Runtime>| {
         let events = weak.clone();
         let host = process::ProcessHost::start(move |event| workers::on_event(&events, event));
@@ -155,6 +156,7 @@ pub(crate) fn start_node(plan: NodePlan) -> Result<Arc<Runtime>> {
             role: role.ok(),
             control,
             env,
+            packs_into,
         })
     });
     if runtime.node_role.is_none() {

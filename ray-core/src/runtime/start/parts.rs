@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64},
@@ -48,6 +49,8 @@ pub(super) struct Parts {
     pub(super) control: Option<ControlRole>,
     /// What processes are started with that run what this one submits.
     pub(super) env: RuntimeEnv,
+    /// Where its node keeps what it sends to others; `None` when there are none.
+    pub(super) packs_into: Option<PathBuf>,
 }
 
 impl Runtime {
@@ -68,6 +71,7 @@ impl Runtime {
             role,
             control,
             env,
+            packs_into,
         } = parts;
         Runtime {
             process,
@@ -78,6 +82,7 @@ impl Runtime {
             advertise,
             namespace,
             env: env.clone(),
+            packs_into,
             started: Instant::now(),
             core: Mutex::new(Core::new(
                 process,

@@ -77,6 +77,7 @@ fn start_worker() -> Result<Arc<Runtime>> {
         role: None,
         control: None,
         env: given.env,
+        packs_into: given.packs_into.map(Into::into),
     }));
     runtime.with_core(|core, _| core.owner.set_oom_retries(given.oom_retries));
     inbound.attach(&runtime);

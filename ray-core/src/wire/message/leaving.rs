@@ -6,8 +6,10 @@ use rkyv::{Archive, Deserialize, Serialize};
 /// What is said until a node that is drained has left.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug)]
 pub(crate) enum LeaveMessage {
-    /// The node takes no new work and ends once it has none.
-    Drain,
+    /// The node takes no new work and ends once it has none; after so many nanoseconds it is taken away.
+    Drain {
+        within: Option<u64>,
+    },
     DrainAccepted,
     /// The node has no work any more: who is there that may have objects on it?
     Leave,

@@ -4,8 +4,11 @@ mod bundles;
 mod certificates;
 mod collectives;
 mod executables;
+mod folders;
+mod groups;
 mod leaving;
 mod look;
+mod questions;
 mod reunion;
 
 use std::net::SocketAddr;
@@ -13,7 +16,7 @@ use std::net::SocketAddr;
 use ray_engine::{
     chunks::Chunks,
     failure::{ExitKind, Failure, WorkerExit},
-    ids::{ActorId, GroupId, JobId, LeaseId, NodeId, ObjectId, ProcessId, TaskId},
+    ids::{ActorId, JobId, LeaseId, NodeId, ObjectId, ProcessId, TaskId},
     resources::Resources,
     spec::{Demand, NodeReport, Placement},
 };
@@ -21,12 +24,12 @@ use rkyv::{Archive, Deserialize, Serialize, rancor};
 
 pub(crate) use self::{
     bundles::BundleMessage, certificates::CertificateMessage, collectives::CollectiveMessage,
-    executables::ExecutableMessage, leaving::LeaveMessage, look::LookMessage,
-    reunion::ReunionMessage,
+    executables::ExecutableMessage, folders::FolderMessage, groups::GroupMessage,
+    leaving::LeaveMessage, look::LookMessage, questions::QuestionMessage, reunion::ReunionMessage,
 };
 use super::{
-    ActorCreation, ActorStatus, FetchFor, GroupCreation, JobSpec, Location, NodeRow, Recipe,
-    StoreRow, WaitStep, WantedObject, WorkerRow,
+    ActorCreation, ActorStatus, FetchFor, JobSpec, Location, NodeRow, Recipe, WaitStep,
+    WantedObject, WorkerRow,
 };
 use crate::actor::CallLimits;
 
@@ -270,32 +273,7 @@ pub(crate) enum Message {
         request: u64,
         outcome: Result<(ActorId, String, CallLimits), Failure>,
     },
-    // Placement groups.
-    CreateGroup {
-        request: u64,
-        creation: GroupCreation,
-    },
-    LookupGroup {
-        request: u64,
-        namespace: String,
-        name: String,
-    },
-    GroupFound {
-        request: u64,
-        outcome: Result<(GroupId, Vec<Resources>), Failure>,
-    },
-    RemoveGroup {
-        request: u64,
-        group: GroupId,
-    },
-    GroupReply {
-        request: u64,
-        outcome: Result<(), Failure>,
-    },
-    /// A group waits: the node calls back what work there only keeps for later, for these bundles.
-    MakeRoom {
-        bundles: Vec<Resources>,
-    },
+    Groups(GroupMessage),
     Bundles(BundleMessage),
     Collective(CollectiveMessage),
     // The control role and the nodes.
@@ -479,31 +457,10 @@ pub(crate) enum Message {
     KeepCopy {
         object: ObjectId,
     },
-    // Questions of the state.
-    QueryStore {
-        request: u64,
-    },
-    Store {
-        request: u64,
-        store: StoreRow,
-    },
-    QueryResources {
-        request: u64,
-    },
-    Resources {
-        request: u64,
-        total: Resources,
-        available: Resources,
-    },
-    QueryNodes {
-        request: u64,
-    },
-    Nodes {
-        request: u64,
-        nodes: Vec<NodeRow>,
-    },
+    Questions(QuestionMessage),
     Certificates(CertificateMessage),
     Executables(ExecutableMessage),
+    Folders(FolderMessage),
     Reunion(ReunionMessage),
     Leaving(LeaveMessage),
     Look(LookMessage),

@@ -14,7 +14,8 @@ use ray_net::Peer;
 
 use super::{Core, Shape};
 use crate::wire::{
-    ActorClaim, ActorStatus, CertificateMessage, GroupCreation, Message, ReunionMessage,
+    ActorClaim, ActorStatus, CertificateMessage, GroupCreation, GroupMessage, Message,
+    ReunionMessage,
 };
 
 impl Core {
@@ -74,10 +75,10 @@ impl Core {
         self.stop_waiting_for_control();
         let states = self.owner.watched_actors();
         for creation in self.own_groups.values() {
-            let message = Message::CreateGroup {
+            let message = Message::Groups(GroupMessage::CreateGroup {
                 request: 0,
                 creation: creation.clone(),
-            };
+            });
             self.outgoing.push(message);
         }
         let mut own: Vec<_> = self.creations.keys().copied().collect();

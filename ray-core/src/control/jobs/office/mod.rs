@@ -30,6 +30,7 @@ use crate::{
     Error, Result,
     control::{
         actors::ActorOnRecord,
+        names::NameOnRecord,
         protocol::Answer,
         roster::Roster,
         store::{ControlStore, Room},
@@ -53,6 +54,9 @@ pub(crate) enum Wish {
     /// A detached actor runs, and must be found again by the next head.
     KeepActor(Box<ActorOnRecord>),
     ForgetActor(ActorId),
+    /// An actor has a name, which the next head must know to be taken.
+    KeepName(Box<NameOnRecord>),
+    ForgetName(ActorId),
     /// A detached placement group must be found again by the next head.
     KeepGroup(Box<GroupCreation>),
     ForgetGroup(GroupId),
@@ -88,8 +92,8 @@ struct Job {
     record: JobRecord,
     /// What it was asked to run, until it is started; variables are never written down.
     launch: Option<JobRequest>,
-    /// Keeps its program in the cache until it is over.
-    program: Option<ExecutableUse>,
+    /// Keeps its program and its directory in the cache until it is over.
+    program: Vec<ExecutableUse>,
     token: Option<TokenId>,
     /// Whether a driver has joined with its token.
     has_driver: bool,
@@ -155,6 +159,12 @@ impl JobOffice {
                         Wish::ForgetActor(actor) => {
                             office.kept("an actor", office.roster.forget_actor(actor))
                         }
+                        Wish::KeepName(name) => {
+                            office.kept("a name", office.roster.keep_name(&name))
+                        }
+                        Wish::ForgetName(actor) => {
+                            office.kept("a name", office.roster.forget_name(actor))
+                        }
                         Wish::KeepGroup(group) => {
                             office.kept("a placement group", office.roster.keep_group(&group))
                         }
@@ -199,7 +209,7 @@ impl JobOffice {
         self.plan.executables.folder().to_owned()
     }
 
-    /// Takes a job on; `ExecutableWanted` when its program must be sent first.
+    /// Takes a job on; `ExecutableWanted` or `ArchiveWanted` when something must be sent first.
     ///
     /// # Errors
     /// A text for the person who submitted it.
@@ -224,6 +234,14 @@ impl JobOffice {
             self.plan.executables.expect(&request.executable);
             return Ok(Answer::ExecutableWanted);
         }
+        let mut program = vec![program];
+        if let Some(hash) = &request.archive {
+            program.push(self.plan.executables.using(hash));
+            if upload::find(&self.cache(), hash, request.archive_bytes).is_none() {
+                self.plan.executables.expect(hash);
+                return Ok(Answer::ArchiveWanted);
+            }
+        }
         let text = |error: Error| error.to_string();
         let (token, token_id) = self.plan.tokens.create_for_job().map_err(text)?;
         let record = JobRecord {
@@ -232,6 +250,7 @@ impl JobOffice {
             executable: request.executable.clone(),
             command_line: request.command_line(),
             working_dir: request.working_dir.clone(),
+            has_archive: request.archive.is_some(),
             state: job_state(JobState::Pending).into(),
             submitted_s: wall_now().0,
             token_id: Some(token_id.to_string()),
@@ -245,7 +264,7 @@ impl JobOffice {
             let job = Job {
                 record,
                 launch: Some(launch),
-                program: Some(program),
+                program,
                 token: Some(token_id),
                 has_driver: false,
                 has_process: false,
@@ -305,7 +324,7 @@ impl Job {
         Job {
             record,
             launch: None,
-            program: None,
+            program: Vec::new(),
             token: None,
             has_driver: false,
             has_process: false,

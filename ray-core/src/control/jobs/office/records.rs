@@ -61,7 +61,10 @@ impl JobOffice {
             let token = if state.is_ended() {
                 job.record.ended_s.get_or_insert(wall_now().0);
                 job.launch = None;
-                job.program = None;
+                job.program.clear();
+                if job.record.has_archive {
+                    self.remove_folder(id);
+                }
                 job.record.token_id.take()
             } else {
                 None
@@ -77,6 +80,22 @@ impl JobOffice {
             tracing::error!(%error, job = %id, "a job's token could not be revoked");
         }
         self.forget_oldest();
+    }
+
+    /// Removes what was sent with a job; its processes have ended.
+    fn remove_folder(&self, id: JobId) {
+        let folder = self.folder_of(id);
+        match std::fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                tracing::warn!(%error, folder = %folder.display(), "a job's directory stays");
+            }
+            _ => {}
+        }
+    }
+
+    /// Returns the folder of a job's own.
+    pub(super) fn folder_of(&self, id: JobId) -> std::path::PathBuf {
+        self.plan.run_dir.join("jobs").join(id.to_string())
     }
 
     /// Keeps the list of jobs that are over short.
@@ -111,6 +130,9 @@ impl JobOffice {
             }
             if let Some(token) = record.token_id.take() {
                 self.plan.tokens.revoke(&token)?;
+            }
+            if record.has_archive {
+                self.remove_folder(record.id());
             }
             record.state = job_state(JobState::Failed).into();
             record.message = "the head ended while it ran".into();

@@ -19,6 +19,8 @@ use crate::{
         },
         token_office::wall_now,
     },
+    node::jobs::cached,
+    working_dir,
 };
 
 impl JobOffice {
@@ -69,17 +71,29 @@ impl JobOffice {
         });
         let Some((request, log)) = launch else { return };
         let executable = upload::find(&self.cache(), &request.executable, request.executable_bytes);
+        // It was checked when it was submitted.
+        let archive = request.archive().unwrap_or_default();
         let launch = Launch {
             executable: executable.unwrap_or_default(),
             log: self.plan.run_dir.join("logs").join(log),
-            folder: self.plan.run_dir.join("jobs").join(id.to_string()),
-            variables: vec![
+            folder: self.folder_of(id),
+            archive: archive
+                .as_ref()
+                .map(|archive| cached(&self.cache(), archive.hash)),
+            variables: [
                 (
                     "RAY_ADDRESS",
                     self.address.get().cloned().unwrap_or_default(),
                 ),
                 ("RAY_JOB_ID", id.to_string()),
-            ],
+            ]
+            .into_iter()
+            .chain(
+                archive
+                    .as_ref()
+                    .map(|it| (working_dir::VARIABLE, working_dir::name_of(it))),
+            )
+            .collect(),
             request,
         };
         let started = if launch.executable.as_os_str().is_empty() {
