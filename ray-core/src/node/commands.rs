@@ -1,6 +1,6 @@
 //! What the node's scheduler wishes, carried out.
 
-use std::{ffi::OsString, os::fd::OwnedFd, path::PathBuf, sync::Arc};
+use std::{ffi::OsString, path::PathBuf, sync::Arc};
 
 use ray_engine::{
     env::RuntimeEnv,
@@ -9,7 +9,7 @@ use ray_engine::{
     scheduler::Command,
 };
 
-use super::{Hosting, NodeState, Outbox, Worker, jobs::Code};
+use super::{Hosting, NodeState, Outbox, Worker, arena_files::ArenaFiles, jobs::Code};
 use crate::{
     runtime::Runtime,
     wire::{ExecutableMessage, Message, Variables, WorkerRow},
@@ -32,7 +32,7 @@ pub(super) struct Spawn {
     pub(super) executable: PathBuf,
     pub(super) args: Vec<OsString>,
     pub(super) variables: Variables,
-    pub(super) arena: OwnedFd,
+    pub(super) arena: ArenaFiles,
     /// The variable that names its GPUs.
     pub(super) gpus: Option<(&'static str, String)>,
     pub(super) env: RuntimeEnv,
@@ -233,7 +233,7 @@ impl NodeState {
                         };
                         let gpus = self.settings.gpus.variable(&worker.gpus);
                         let env = worker.env.clone();
-                        match job.arena_fd.try_clone() {
+                        match job.arena_files.try_clone() {
                             Ok(arena) => wishes.spawn.push(Spawn {
                                 process,
                                 job: *id,

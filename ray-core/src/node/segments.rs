@@ -15,7 +15,7 @@ use ray_engine::{
 use ray_shm::SegmentRange;
 
 use super::{
-    NodeState, Outbox,
+    JobOnNode, NodeState, Outbox,
     spill::Wish,
     spill_io::{Job, Outcome},
 };
@@ -36,6 +36,27 @@ pub(super) struct SegmentRequest {
     recalled: Option<Time>,
     /// The question for room that is to be made.
     room: Option<RoomId>,
+}
+
+impl SegmentRequest {
+    pub(super) fn new(
+        asker: Asker,
+        job: JobId,
+        (bytes, least): (u64, u64),
+        priority: Priority,
+        now: Time,
+    ) -> SegmentRequest {
+        SegmentRequest {
+            asker,
+            job,
+            bytes,
+            least,
+            priority,
+            since: now,
+            recalled: None,
+            room: None,
+        }
+    }
 }
 
 /// For whom room is.
@@ -92,16 +113,13 @@ impl NodeState {
         priority: Priority,
         now: Time,
     ) {
-        self.queue(SegmentRequest {
+        self.queue(SegmentRequest::new(
             asker,
             job,
-            bytes,
-            least,
+            (bytes, least),
             priority,
-            since: now,
-            recalled: None,
-            room: None,
-        });
+            now,
+        ));
     }
 
     fn queue(&mut self, request: SegmentRequest) {
@@ -122,6 +140,9 @@ impl NodeState {
             }
             true
         });
+        for job in self.jobs.values_mut() {
+            job.overflow.cancel(&is_meant);
+        }
     }
 
     pub(super) fn on_segments_returned(
@@ -182,8 +203,7 @@ impl NodeState {
                 Some(_) => {
                     let asked = &mut self.segment_queue[position];
                     if let Some(job) = self.jobs.get_mut(&id) {
-                        asked.room =
-                            Some(job.spill.ask(&job.arena, asked.least, asked.priority, now));
+                        asked.room = Some(job.ask(asked, now));
                     }
                 }
             }
@@ -205,7 +225,7 @@ impl NodeState {
     }
 
     /// Tells who asked for room what became of it.
-    fn give_segments(
+    pub(super) fn give_segments(
         &mut self,
         asker: Asker,
         outcome: Result<SegmentRange, Failure>,
@@ -252,6 +272,11 @@ impl NodeState {
                         self.refuse_segments(asked, failure, here, now, out);
                     }
                 }
+                Wish::Overflow(room, failure) => {
+                    if let Some(asked) = self.take_asked(id, room) {
+                        self.overflow_segments(asked, failure, here, now, out);
+                    }
+                }
                 Wish::Answer(waiting, outcome) => {
                     for (process, request) in waiting {
                         let outcome = outcome.clone();
@@ -282,6 +307,11 @@ impl NodeState {
                 ..asked
             });
         } else {
+            let job = self.jobs.get(&asked.job);
+            let failure = match job {
+                Some(job) => job.overflow.explain(failure),
+                None => failure,
+            };
             self.give_segments(asked.asker, Err(failure), here, now, out);
         }
     }
@@ -351,14 +381,31 @@ impl NodeState {
         let Some(job) = self.jobs.get_mut(&id) else {
             return;
         };
-        let wishes = job.spill.on_io(&mut job.arena, outcome, now);
-        self.carry_out_wishes(id, wishes, here, now, out);
+        match outcome {
+            Outcome::Reserved { range, reserved } => {
+                self.on_room_reserved(id, (range, reserved), here, now, out);
+            }
+            Outcome::GivenBack { range, given } => {
+                job.overflow.on_given_back(&mut job.arena, range, given);
+            }
+            Outcome::Written { file, written } => {
+                job.spill.on_written(file, written, now);
+            }
+            Outcome::Read { id: range, read } => {
+                let wishes = job.spill.on_read(&mut job.arena, range, read, now);
+                self.carry_out_wishes(id, wishes, here, now, out);
+            }
+        }
         self.grant_segments(id, here, now, out);
     }
 
     /// Returns the jobs for the threads that write and read.
     pub(super) fn take_spill_jobs(&mut self) -> Vec<Job> {
-        std::mem::take(&mut self.spill_jobs)
+        let mut jobs = std::mem::take(&mut self.spill_jobs);
+        for job in self.jobs.values_mut() {
+            jobs.append(&mut job.overflow.take_jobs());
+        }
+        jobs
     }
 
     /// Lets time pass for those who wait for room.
@@ -392,7 +439,7 @@ impl NodeState {
         if let Err(error) = job.arena.forget_process(dead.0) {
             tracing::error!(%error, %dead, "a dead process's pins stay");
         }
-        if job.spill.ranges_of(dead).is_empty() {
+        if job.ranges_of(dead).is_empty() {
             return;
         }
         let readers = self
@@ -489,7 +536,7 @@ impl NodeState {
             return;
         };
         if let Some(job) = self.jobs.get_mut(&id) {
-            for range in job.spill.ranges_of(dead) {
+            for range in job.ranges_of(dead) {
                 if let Err(error) = job.release(range, now) {
                     tracing::error!(%error, %dead, "a dead writer's segments could not be taken back");
                 }
@@ -499,9 +546,32 @@ impl NodeState {
     }
 }
 
+impl JobOnNode {
+    /// Asks for room that is to be made; a process can go on in a file, a copy waits for memory.
+    fn ask(&mut self, asked: &SegmentRequest, now: Time) -> RoomId {
+        let (bytes, priority) = (asked.least, asked.priority);
+        match asked.asker {
+            Asker::Process(..) if self.overflow.has_file() => {
+                self.spill
+                    .ask_or_overflow(&self.arena, bytes, priority, now)
+            }
+            Asker::Process(..) | Asker::Copy(_) => {
+                self.spill.ask(&self.arena, bytes, priority, now)
+            }
+        }
+    }
+
+    /// Returns what is lent to a process, in memory and in the file.
+    fn ranges_of(&self, holder: ProcessId) -> Vec<SegmentRange> {
+        let mut ranges = self.spill.ranges_of(holder);
+        ranges.extend(self.overflow.ranges_of(holder));
+        ranges
+    }
+}
+
 impl Asker {
     /// Returns who writes into what is lent.
-    fn holder(self, here: ProcessId) -> ProcessId {
+    pub(super) fn holder(self, here: ProcessId) -> ProcessId {
         match self {
             Asker::Process(process, _) => process,
             Asker::Copy(_) => here,
