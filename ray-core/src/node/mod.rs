@@ -18,6 +18,7 @@ mod messages;
 mod overflow;
 pub(crate) mod process;
 mod pulls;
+mod quiescing;
 mod requests;
 mod reunion;
 mod segments;
@@ -55,7 +56,7 @@ use self::{
     jobs::JobOnNode,
     leave::{Drain, Leaving},
     memory::MemoryWatch,
-    segments::Quiescing,
+    quiescing::Quiescing,
     spill_io::SpillIo,
 };
 use crate::{
