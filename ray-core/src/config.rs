@@ -181,6 +181,7 @@ impl Config {
 
     /// Sets the folder for objects that the store has no room for; default one in the run's folder.
     ///
+    /// Values in memory that nobody reads go there, and what is made while all of memory is in use.
     /// Its files have no names: they vanish with the process, however it ends.
     pub fn spill_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.spill_dir = Some(path.into());

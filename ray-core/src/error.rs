@@ -131,6 +131,9 @@ pub enum Error {
     #[error("the placement group was removed")]
     PlacementGroupRemoved,
     /// The object store had no room in time; drop references or raise `object_store_memory`.
+    ///
+    /// What is made goes on in a file when memory is full of what is in use: this is about what is larger than the
+    /// whole store, copies of other nodes' objects, or a node that could make no file in its folder for spilled objects.
     #[error(
         "the object store has no room for {needed} bytes (capacity {capacity} bytes){holders}; drop references or raise `object_store_memory`"
     )]
@@ -142,7 +145,7 @@ pub enum Error {
         /// Who holds the most.
         holders: String,
     },
-    /// The disk that takes spilled objects is full.
+    /// The store is full, and so is the disk that takes what memory has no room for; make space there, or drop references.
     #[error("no room on the disk for spilled objects at {0}")]
     OutOfDisk(String),
     /// Too much of a node's memory was in use, so it ended the worker; ask for `memory`, or run fewer at once.

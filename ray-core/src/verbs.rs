@@ -21,8 +21,10 @@ pub fn init() -> Result<Ray> {
 
 /// Stores a value in the node's shared memory and returns a reference to it.
 ///
+/// Waits while room is made there; when all of it is in use the value lies in a file of the node instead.
+///
 /// # Errors
-/// `ObjectStoreFull`, `ObjectTooLarge`.
+/// `OutOfDisk` when there is no room for either, `ObjectStoreFull` when it is larger than the store.
 pub fn put<T: Data>(value: &T) -> Result<ObjectRef<T>> {
     put_with(value, PutOptions::default())
 }
@@ -319,6 +321,8 @@ pub struct ObjectStoreStats {
     pub memory_bytes: u64,
     /// What is on disk, in memory too or not; bytes.
     pub disk_bytes: u64,
+    /// What is lent in a file, made while all of the store was in use, and on top of its size; bytes.
+    pub file_bytes: u64,
     /// What was written to disk so far; bytes.
     pub spilled_bytes: u64,
     /// What was read back so far; bytes.
@@ -347,6 +351,7 @@ pub fn object_store_stats() -> Result<ObjectStoreStats> {
         served_bytes: store.served_bytes,
         memory_bytes: store.in_memory,
         disk_bytes: store.on_disk,
+        file_bytes: store.in_file,
         spilled_bytes: store.spilled_bytes,
         restored_bytes: store.restored_bytes,
     })

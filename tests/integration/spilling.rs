@@ -1,7 +1,7 @@
 //! More than memory holds: objects go to disk and come back, and nothing of it stays behind.
 
 use ray_core::{Config, Error, get_all, object_store_stats, prelude::*, put};
-use ray_tests::{Cluster, eventually};
+use ray_tests::{Cluster, SmallDisk, eventually};
 use tempfile::TempDir;
 
 const DRILL: &str = env!("CARGO_BIN_EXE_drill");
@@ -152,40 +152,13 @@ fn another_node_reads_what_is_on_disk_here() -> ray_core::Result<()> {
     Ok(())
 }
 
-/// A small file system in memory, gone when dropped.
-struct SmallDisk(TempDir);
-
-impl SmallDisk {
-    /// Mounts one of `mib` MiB; `None` where that is not allowed.
-    fn mount(mib: usize) -> Option<SmallDisk> {
-        let dir = TempDir::new().expect("a folder");
-        let mounted = std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "tmpfs"])
-            .arg(dir.path())
-            .status();
-        let is_mounted = mounted.is_ok_and(|status| status.success());
-        is_mounted.then_some(SmallDisk(dir))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily: descriptors may still be open.
-        let unmounted = std::process::Command::new("umount")
-            .arg("-l")
-            .arg(self.0.path())
-            .status();
-        assert!(unmounted.is_ok_and(|status| status.success()));
-    }
-}
-
 #[ray_core::test]
 fn a_full_disk_is_an_error_that_loses_nothing_and_ends() -> ray_core::Result<()> {
     let Some(disk) = SmallDisk::mount(16) else {
         eprintln!("skipped: only root can mount a small disk");
         return Ok(());
     };
-    let _ray = small_store().spill_dir(disk.0.path()).init()?;
+    let _ray = small_store().spill_dir(disk.path()).init()?;
     let mut objects = Vec::new();
     let error = loop {
         match put(&vec![objects.len() as u8; 4 * MIB]) {
@@ -195,7 +168,7 @@ fn a_full_disk_is_an_error_that_loses_nothing_and_ends() -> ray_core::Result<()>
         assert!(objects.len() < 20, "more than memory and disk hold");
     };
     assert!(matches!(error, Error::OutOfDisk { .. }), "{error}");
-    let path = disk.0.path().display().to_string();
+    let path = disk.path().display().to_string();
     assert!(error.to_string().contains(&path), "{error}");
     expect_each(&objects)?;
     objects.truncate(4);

@@ -3,10 +3,12 @@
 mod cluster;
 mod lab;
 mod relay;
+mod small_disk;
 
 pub use cluster::Cluster;
 pub use lab::{Lab, Machine};
 pub use relay::{Counts, Faults, Relay, Side};
+pub use small_disk::SmallDisk;
 
 use std::{
     fs::{File, OpenOptions},

@@ -13,14 +13,19 @@
 //! Ranges of segments can be away, their pages given back and their bytes elsewhere. An object keeps its
 //! place meanwhile; who reads it holds a [`Pin`], and who finds it away asks the node to bring it back.
 //!
+//! Behind memory's segments there may be as many of an ordinary file, for when memory is full of what is in use. They
+//! never go away. Their room is reserved on the disk before it is lent.
+//!
 //! # Trust
 //! The processes of one job trust each other's memory: a malicious writer could change bytes that a
-//! peer has already checked. Nothing of another job is mapped.
+//! peer has already checked, or cut the file short, which ends who reads there. Nothing of another job is mapped;
+//! who serves several jobs maps no file and reads it by copies, see [`Arena::map_beside_file`].
 // Mapping memory and handing out slices of it cannot be said in safe Rust; this crate exists to hold
 // exactly that.
 #![allow(unsafe_code)]
 
 mod arena;
+mod file_zone;
 mod heap;
 mod owner;
 mod ring;
@@ -29,6 +34,7 @@ mod words;
 mod writer;
 
 pub use arena::{Arena, ObjectBytes, Slot};
+pub use file_zone::FileRoom;
 pub use owner::{
     ArenaOwner, ColdSegment, NotLent, RangeBytes, RangeFill, SEGMENT_BYTES, SegmentRange,
 };

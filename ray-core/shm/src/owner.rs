@@ -11,6 +11,7 @@ use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
 
 use crate::{
     arena::Mapping,
+    file_zone::{FileRoom, FileZone},
     table::{AWAY, CLOSED, Layout, OPEN, Table},
 };
 
@@ -64,6 +65,7 @@ pub struct ArenaOwner {
     untouched: usize,
     map: Arc<Mapping>,
     table: Table,
+    file: Option<FileZone>,
 }
 
 /// A free segment without pages; see [`ArenaOwner::next_cold`].
@@ -111,7 +113,22 @@ impl ArenaOwner {
             untouched: 0,
             map,
             table,
+            file: None,
         })
+    }
+
+    /// Gives the arena a second zone in an ordinary, empty file; see [`ArenaOwner::grant_in_file`].
+    ///
+    /// # Errors
+    /// What the system refused; the file system may not know files as long as this one may become.
+    pub fn with_file(&mut self, file: OwnedFd) -> io::Result<()> {
+        self.file = Some(FileZone::new(file, self.table.layout())?);
+        Ok(())
+    }
+
+    /// Returns the file of the second zone to hand to other processes.
+    pub fn file(&self) -> Option<BorrowedFd<'_>> {
+        self.file.as_ref().map(FileZone::fd)
     }
 
     /// Returns the file to hand to other processes.
@@ -211,6 +228,41 @@ impl ArenaOwner {
         Ok(())
     }
 
+    /// Sets segments of the file aside for `bytes`; `None` without a file, or without so many in a row.
+    ///
+    /// Nobody may be told of them before [`FileRoom::reserve`] has succeeded.
+    pub fn grant_in_file(&mut self, bytes: u64) -> Option<FileRoom> {
+        let count = usize::try_from(bytes.div_ceil(SEGMENT_BYTES).max(1)).ok()?;
+        let zone = self.file.as_mut()?;
+        let range = zone.grant(count)?;
+        zone.room(range)
+    }
+
+    /// Returns whether a range is of the file.
+    pub fn is_in_file(&self, range: SegmentRange) -> bool {
+        let zone = self.file.as_ref();
+        zone.is_some_and(|zone| zone.contains(range))
+    }
+
+    /// Returns the room of segments that are set aside, to be given back; `None` when they are not.
+    pub fn file_room(&self, range: SegmentRange) -> Option<FileRoom> {
+        self.file.as_ref()?.room(range)
+    }
+
+    /// Lets segments of the file be set aside anew, after [`FileRoom::give_back`].
+    ///
+    /// # Errors
+    /// [`NotLent`] when they are not set aside as one.
+    pub fn release_in_file(&mut self, range: SegmentRange) -> Result<(), NotLent> {
+        let zone = self.file.as_mut().ok_or(NotLent(range))?;
+        zone.release(range)
+    }
+
+    /// Returns how much of the file is set aside; bytes.
+    pub fn file_bytes(&self) -> u64 {
+        self.file.as_ref().map_or(0, FileZone::lent_bytes)
+    }
+
     /// Clears what a process that is gone had pinned.
     ///
     /// # Errors
@@ -298,7 +350,7 @@ impl ArenaOwner {
         ranges
     }
 
-    /// Returns how much is lent, away or not; bytes.
+    /// Returns how much is lent, away or not, without what is in the file; bytes.
     pub fn lent_bytes(&self) -> u64 {
         let lent = self.holders[..self.untouched].iter();
         lent.filter(|holder| holder.is_some()).count() as u64 * SEGMENT_BYTES

@@ -7,7 +7,8 @@
 //! send a range away sets its state first and then looks at all pins; when there is one it sets the
 //! state back. All of these are sequentially consistent, so at least one of the two sees the other. A
 //! writer pins the segment in which it takes room in the same way and goes elsewhere when the segment is
-//! not open. When a process dies the node clears its seat.
+//! not open. When a process dies the node clears its seat. Segments of a file are pinned like those of memory, though
+//! they never leave: so all readers are the same. Their words cost no page before they are used.
 //!
 //! ```text
 //! arena's file:  segments …  | header 4 KiB | seats: u64 each | states: u32 each | pins of seat 0 | …
@@ -50,7 +51,7 @@ const SEATS_USED: usize = 8;
 /// Where everything lies in the part of the arena's file behind the segments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
-    /// Segments that have numbers.
+    /// Segments of memory that have numbers; those of a file follow.
     pub(crate) segments: usize,
     /// Segments that may be in memory at a time.
     pub(crate) resident: usize,
@@ -61,8 +62,13 @@ impl Layout {
         PAGE + (SEATS * size_of::<u64>()).next_multiple_of(PAGE)
     }
 
+    /// Segments of memory and as many of a file: all that have words.
+    pub(crate) fn numbers(self) -> usize {
+        2 * self.segments
+    }
+
     fn row(self) -> usize {
-        (self.segments * size_of::<u32>()).next_multiple_of(PAGE)
+        (self.numbers() * size_of::<u32>()).next_multiple_of(PAGE)
     }
 
     pub(crate) fn bytes(self) -> usize {
@@ -148,12 +154,12 @@ impl Table {
     }
 
     fn state(&self, segment: usize) -> &AtomicU32 {
-        assert!(segment < self.layout.segments);
+        assert!(segment < self.layout.numbers());
         self.word(self.layout.states() + segment * size_of::<u32>())
     }
 
     fn pins(&self, seat: usize, segment: usize) -> &AtomicU32 {
-        assert!(seat < SEATS && segment < self.layout.segments);
+        assert!(seat < SEATS && segment < self.layout.numbers());
         let row = self.layout.states() + self.layout.row() * (1 + seat);
         self.word(row + segment * size_of::<u32>())
     }

@@ -83,9 +83,9 @@ impl Writer {
     /// # Errors
     /// What the system refused, or a range outside the arena.
     pub fn add_segments(&self, range: SegmentRange) -> io::Result<()> {
-        if range.is_empty() || range.offset() + range.len() > self.arena.end() {
-            return Err(io::Error::other("the segments lie outside the arena"));
-        }
+        let backing = self.arena.backing(range).filter(|_| !range.is_empty());
+        let (file, offset) =
+            backing.ok_or_else(|| io::Error::other("the segments lie outside the arena"))?;
         let len = usize::try_from(range.len()).map_err(io::Error::other)?;
         let map = match &self.whole {
             Some(map) if range.offset() + range.len() <= map.len() as u64 => Writable {
@@ -93,7 +93,7 @@ impl Writer {
                 offset: 0,
             },
             _ => Writable {
-                map: Arc::new(Mapping::new(self.arena.fd(), range.offset(), len, true)?),
+                map: Arc::new(Mapping::new(file, offset, len, true)?),
                 offset: range.offset(),
             },
         };
@@ -147,8 +147,8 @@ impl Writer {
 
     /// Gives an object's space back; nobody may read it any more.
     ///
-    /// Returns the range that it lay in when nothing more can be put there and nothing is left there: it
-    /// is the node's again.
+    /// Returns the range that it lay in when nothing is left there and nothing more can be put there, or should be
+    /// since it is of a file and memory is better: it is the node's again.
     ///
     /// # Errors
     /// [`NotLive`] when it is free already or was written elsewhere.
@@ -161,8 +161,9 @@ impl Writer {
         let Some(range) = state.range_at(slot.offset) else {
             return Ok(None);
         };
-        let is_closed = self.arena.pin_open(range.offset()).is_none();
-        let is_over = is_closed && state.heap.take_if_free(range.offset(), range.len());
+        let is_given_up =
+            self.arena.is_in_file(slot) || self.arena.pin_open(range.offset()).is_none();
+        let is_over = is_given_up && state.heap.take_if_free(range.offset(), range.len());
         if is_over {
             state.ranges.remove(&range.offset());
         }

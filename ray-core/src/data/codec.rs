@@ -40,7 +40,7 @@ pub trait SegmentSource {
     /// Takes room for `len` bytes, waiting for it if need be.
     ///
     /// # Errors
-    /// `ObjectStoreFull`.
+    /// `ObjectStoreFull`, `OutOfDisk`.
     fn alloc(&self, len: usize) -> Result<ray_shm::WriteGuard, Failure>;
 }
 

@@ -34,7 +34,7 @@ impl NodeState {
         }
         let job = spec.job;
         match ArenaOwner::create(self.settings.store_bytes)
-            .and_then(|arena| JobOnNode::new(spec, None, arena, here))
+            .and_then(|arena| JobOnNode::new(spec, None, arena, here, &self.settings.spill_dir))
         {
             Ok(mut made) => {
                 let hash = blake3::Hash::from_bytes(made.spec.executable.hash);

@@ -1,6 +1,6 @@
 //! What the node's scheduler wishes, carried out.
 
-use std::{ffi::OsString, os::fd::OwnedFd, path::PathBuf, sync::Arc};
+use std::{ffi::OsString, path::PathBuf, sync::Arc};
 
 use ray_engine::{
     env::RuntimeEnv,
@@ -11,6 +11,7 @@ use ray_engine::{
 
 use super::{
     Hosting, NodeState, Outbox, Worker,
+    arena_files::ArenaFiles,
     folders::{Unpack, Where},
     jobs::Code,
 };
@@ -38,7 +39,7 @@ pub(super) struct Spawn {
     pub(super) executable: PathBuf,
     pub(super) args: Vec<OsString>,
     pub(super) variables: Variables,
-    pub(super) arena: OwnedFd,
+    pub(super) arena: ArenaFiles,
     /// The variable that names its GPUs.
     pub(super) gpus: Option<(&'static str, String)>,
     pub(super) env: RuntimeEnv,
@@ -266,7 +267,7 @@ impl NodeState {
                                 continue;
                             }
                         };
-                        match job.arena_fd.try_clone() {
+                        match job.arena_files.try_clone() {
                             Ok(arena) => wishes.spawn.push(Spawn {
                                 process,
                                 job: *id,

@@ -129,7 +129,7 @@ impl JobOnNode {
     /// Returns the job's arena, mapped in this process.
     pub(super) fn mapped(&mut self) -> std::io::Result<&(Arena, Writer)> {
         if self.mapped.is_none() {
-            let arena = Arena::map(self.arena_fd.try_clone()?, self.here.0)?;
+            let arena = self.arena_files.try_clone()?.map_for_node(self.here)?;
             let writer = Writer::beside(&self.arena, arena.clone());
             self.mapped = Some((arena, writer));
         }
@@ -148,7 +148,10 @@ impl JobOnNode {
 
     /// Takes lent room back.
     pub(super) fn release(&mut self, range: SegmentRange, now: Time) -> Result<(), NotLent> {
-        self.spill.release(&mut self.arena, range, now)
+        match self.arena.is_in_file(range) {
+            true => self.overflow.release(&mut self.arena, range),
+            false => self.spill.release(&mut self.arena, range, now),
+        }
     }
 
     /// Takes room in the arena for this process; `None` when it must be waited for.

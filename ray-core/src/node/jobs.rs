@@ -4,10 +4,7 @@ use std::{
     ffi::OsString,
     fs::{self, File},
     io::{Read as _, Seek as _, SeekFrom, Write as _},
-    os::{
-        fd::OwnedFd,
-        unix::{ffi::OsStringExt as _, fs::OpenOptionsExt as _},
-    },
+    os::unix::{ffi::OsStringExt as _, fs::OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -15,7 +12,7 @@ use std::{
 use ray_engine::ids::ProcessId;
 use ray_shm::{Arena, ArenaOwner, Writer};
 
-use super::spill::Spill;
+use super::{arena_files::ArenaFiles, overflow::Overflow, spill::Spill};
 use crate::{
     runtime::executables::ExecutableUse,
     wire::{Content, ExecutableMessage, JobSpec, Message},
@@ -27,10 +24,11 @@ pub(crate) struct JobOnNode {
     pub(super) code: Code,
     pub(super) arena: ArenaOwner,
     pub(super) spill: Spill,
+    pub(super) overflow: Overflow,
     /// This process, which writes copies into the arena.
     pub(super) here: ProcessId,
-    /// The arena's descriptor, which each worker gets a copy of.
-    pub(super) arena_fd: OwnedFd,
+    /// The arena's descriptors, which each worker gets copies of.
+    pub(crate) arena_files: ArenaFiles,
     /// The arena in this process, for copies and for what others fetch.
     pub(super) mapped: Option<(Arena, Writer)>,
     /// Workers that are started once the code is here.
@@ -67,17 +65,19 @@ pub(super) struct Arriving {
 }
 
 impl JobOnNode {
-    /// Returns the job with an arena of its own.
+    /// Returns the job with an arena of its own, which goes on in a file in the folder for spilled objects.
     pub(crate) fn new(
         spec: JobSpec,
         code: Option<PathBuf>,
-        arena: ArenaOwner,
+        mut arena: ArenaOwner,
         here: ProcessId,
+        spill_dir: &Path,
     ) -> std::io::Result<JobOnNode> {
         Ok(JobOnNode {
+            overflow: Overflow::new(spec.job, &mut arena, spill_dir),
             spill: Spill::new(spec.job, arena.capacity()),
             here,
-            arena_fd: arena.fd().try_clone_to_owned()?,
+            arena_files: ArenaFiles::of(&arena)?,
             spec,
             code: code.map_or(Code::Absent, Code::Here),
             arena,

@@ -3,6 +3,7 @@
 //! Embedded in the driver it is called under no lock of the owner's; its answers to this process go
 //! through the runtime's mail box, its answers to others over their connections.
 
+pub(crate) mod arena_files;
 mod asks;
 mod bulk;
 mod code;
@@ -15,8 +16,10 @@ pub(crate) mod jobs;
 mod leave;
 pub(crate) mod memory;
 mod messages;
+mod overflow;
 pub(crate) mod process;
 mod pulls;
+mod quiescing;
 mod requests;
 mod reunion;
 mod segments;
@@ -55,7 +58,7 @@ use self::{
     jobs::JobOnNode,
     leave::{Drain, Leaving},
     memory::MemoryWatch,
-    segments::Quiescing,
+    quiescing::Quiescing,
     spill_io::SpillIo,
 };
 use crate::{
@@ -454,6 +457,7 @@ impl NodeState {
         if let Some(job) = self.jobs.get(&self.job_of(asker)) {
             row.capacity = job.arena.capacity();
             row.lent = job.arena.lent_bytes();
+            row.in_file = job.arena.file_bytes();
             job.spill.fill_row(&mut row);
         }
         self.copies.fill_row(&mut row);

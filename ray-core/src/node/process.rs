@@ -30,10 +30,13 @@ use rustix::{
     process::{Pid, PidfdFlags, Signal},
 };
 
+use super::arena_files::ArenaFiles;
 use crate::worker::panics::NAME_MARK;
 
 /// Says to a child that it is a worker, and of whom.
 const MARKER: &str = "RAY_WORKER";
+/// Descriptors that go to a worker: of memory, and of the file where it goes on.
+const ARENA_FILES_MAX: usize = 2;
 
 /// What happens to worker processes.
 pub(crate) enum ProcessEvent {
@@ -77,7 +80,7 @@ pub(crate) struct Spawn {
     /// Where it runs, when that is said.
     pub(crate) folder: Option<PathBuf>,
     pub(crate) blob: Vec<u8>,
-    pub(crate) arena: OwnedFd,
+    pub(crate) arena: ArenaFiles,
     /// The variable that names its GPUs.
     pub(crate) gpus: Option<(&'static str, String)>,
 }
@@ -381,8 +384,13 @@ fn hand_over(channel: &mut UnixStream, spawn: &Spawn) -> io::Result<()> {
     let len = u32::try_from(spawn.blob.len())
         .map_err(io::Error::other)?
         .to_le_bytes();
-    let fds = [spawn.arena.as_fd()];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let memory = spawn.arena.memory.as_fd();
+    let file = spawn.arena.file.as_ref();
+    let fds: Vec<_> = [memory]
+        .into_iter()
+        .chain(file.map(|file| file.as_fd()))
+        .collect();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(ARENA_FILES_MAX))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     if !ancillary.push(SendAncillaryMessage::ScmRights(&fds)) {
         return Err(io::Error::other("no room for a descriptor"));
@@ -402,7 +410,7 @@ fn hand_over(channel: &mut UnixStream, spawn: &Spawn) -> io::Result<()> {
 /// What a worker process was given.
 pub(crate) struct Bootstrap {
     pub(crate) blob: Vec<u8>,
-    pub(crate) arena: OwnedFd,
+    pub(crate) arena: ArenaFiles,
 }
 
 /// Returns whether this process was started as a worker by its parent.
@@ -428,7 +436,7 @@ pub(crate) fn take_bootstrap() -> io::Result<Bootstrap> {
     let null = std::fs::File::open("/dev/null")?;
     rustix::stdio::dup2_stdin(&null)?;
     let mut len = [0; 4];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(ARENA_FILES_MAX))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let received = rustix::net::recvmsg(
         &channel,
@@ -439,13 +447,16 @@ pub(crate) fn take_bootstrap() -> io::Result<Bootstrap> {
     if received.bytes != len.len() {
         return Err(io::Error::other("the parent's first message was cut"));
     }
-    let mut arena = None;
-    for message in ancillary.drain() {
-        if let RecvAncillaryMessage::ScmRights(fds) = message {
-            arena = arena.or(fds.into_iter().next());
-        }
-    }
-    let arena = arena.ok_or_else(|| io::Error::other("the parent sent no arena"))?;
+    let mut fds = ancillary.drain().flat_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(fds) => fds.collect(),
+        _ => Vec::new(),
+    });
+    let memory = fds.next();
+    let arena = ArenaFiles {
+        memory: memory.ok_or_else(|| io::Error::other("the parent sent no arena"))?,
+        file: fds.next(),
+    };
+    drop(fds);
     let mut channel = UnixStream::from(channel);
     let mut blob = vec![0; u32::from_le_bytes(len) as usize];
     channel.read_exact(&mut blob)?;

@@ -1,9 +1,7 @@
-//! Pieces of the arenas: who has them, who waits for some, when a dead writer's come back.
+//! Pieces of the arenas: who has them, who waits for some.
 //!
 //! Who asks is served by priority and then in order. When there is no room, idle copies of other nodes' objects give way, then
 //! every process is asked for what it has leased and does not use, and after a moment objects go to disk.
-
-use std::collections::BTreeSet;
 
 use ray_engine::{
     cache::RoomId,
@@ -15,7 +13,7 @@ use ray_engine::{
 use ray_shm::SegmentRange;
 
 use super::{
-    NodeState, Outbox,
+    JobOnNode, NodeState, Outbox,
     spill::Wish,
     spill_io::{Job, Outcome},
 };
@@ -38,6 +36,27 @@ pub(super) struct SegmentRequest {
     room: Option<RoomId>,
 }
 
+impl SegmentRequest {
+    pub(super) fn new(
+        asker: Asker,
+        job: JobId,
+        (bytes, least): (u64, u64),
+        priority: Priority,
+        now: Time,
+    ) -> SegmentRequest {
+        SegmentRequest {
+            asker,
+            job,
+            bytes,
+            least,
+            priority,
+            since: now,
+            recalled: None,
+            room: None,
+        }
+    }
+}
+
 /// For whom room is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asker {
@@ -45,20 +64,6 @@ pub(super) enum Asker {
     Process(ProcessId, u64),
     /// A copy of another node's object.
     Copy(ObjectId),
-}
-
-/// A dead writer's values and who has not said that it reads none of them.
-///
-/// The writer's node waits for its own processes and for every other node; another node waits for its own
-/// processes and then tells the writer's.
-pub(super) struct Quiescing {
-    /// Whose arena the values lie in; `None` at another node.
-    job: Option<JobId>,
-    readers: BTreeSet<ProcessId>,
-    /// Nodes that have said so before it was known that they would.
-    early: BTreeSet<ProcessId>,
-    /// Whether it is known which nodes there are.
-    is_complete: bool,
 }
 
 impl NodeState {
@@ -92,16 +97,13 @@ impl NodeState {
         priority: Priority,
         now: Time,
     ) {
-        self.queue(SegmentRequest {
+        self.queue(SegmentRequest::new(
             asker,
             job,
-            bytes,
-            least,
+            (bytes, least),
             priority,
-            since: now,
-            recalled: None,
-            room: None,
-        });
+            now,
+        ));
     }
 
     fn queue(&mut self, request: SegmentRequest) {
@@ -122,6 +124,9 @@ impl NodeState {
             }
             true
         });
+        for job in self.jobs.values_mut() {
+            job.overflow.cancel(&is_meant);
+        }
     }
 
     pub(super) fn on_segments_returned(
@@ -182,8 +187,7 @@ impl NodeState {
                 Some(_) => {
                     let asked = &mut self.segment_queue[position];
                     if let Some(job) = self.jobs.get_mut(&id) {
-                        asked.room =
-                            Some(job.spill.ask(&job.arena, asked.least, asked.priority, now));
+                        asked.room = Some(job.ask(asked, now));
                     }
                 }
             }
@@ -205,7 +209,7 @@ impl NodeState {
     }
 
     /// Tells who asked for room what became of it.
-    fn give_segments(
+    pub(super) fn give_segments(
         &mut self,
         asker: Asker,
         outcome: Result<SegmentRange, Failure>,
@@ -252,6 +256,11 @@ impl NodeState {
                         self.refuse_segments(asked, failure, here, now, out);
                     }
                 }
+                Wish::Overflow(room, failure) => {
+                    if let Some(asked) = self.take_asked(id, room) {
+                        self.overflow_segments(asked, failure, here, now, out);
+                    }
+                }
                 Wish::Answer(waiting, outcome) => {
                     for (process, request) in waiting {
                         let outcome = outcome.clone();
@@ -282,6 +291,11 @@ impl NodeState {
                 ..asked
             });
         } else {
+            let job = self.jobs.get(&asked.job);
+            let failure = match job {
+                Some(job) => job.overflow.explain(failure),
+                None => failure,
+            };
             self.give_segments(asked.asker, Err(failure), here, now, out);
         }
     }
@@ -351,14 +365,31 @@ impl NodeState {
         let Some(job) = self.jobs.get_mut(&id) else {
             return;
         };
-        let wishes = job.spill.on_io(&mut job.arena, outcome, now);
-        self.carry_out_wishes(id, wishes, here, now, out);
+        match outcome {
+            Outcome::Reserved { range, reserved } => {
+                self.on_room_reserved(id, (range, reserved), here, now, out);
+            }
+            Outcome::GivenBack { range, given } => {
+                job.overflow.on_given_back(&mut job.arena, range, given);
+            }
+            Outcome::Written { file, written } => {
+                job.spill.on_written(file, written, now);
+            }
+            Outcome::Read { id: range, read } => {
+                let wishes = job.spill.on_read(&mut job.arena, range, read, now);
+                self.carry_out_wishes(id, wishes, here, now, out);
+            }
+        }
         self.grant_segments(id, here, now, out);
     }
 
     /// Returns the jobs for the threads that write and read.
     pub(super) fn take_spill_jobs(&mut self) -> Vec<Job> {
-        std::mem::take(&mut self.spill_jobs)
+        let mut jobs = std::mem::take(&mut self.spill_jobs);
+        for job in self.jobs.values_mut() {
+            jobs.append(&mut job.overflow.take_jobs());
+        }
+        jobs
     }
 
     /// Lets time pass for those who wait for room.
@@ -383,125 +414,27 @@ impl NodeState {
             .chain(look)
             .min()
     }
+}
 
-    /// Keeps a dead writer's segments until everyone alive has stopped reading them.
-    pub(super) fn orphan(&mut self, dead: ProcessId, id: JobId, here: ProcessId) {
-        let Some(job) = self.jobs.get(&id) else {
-            return;
-        };
-        if let Err(error) = job.arena.forget_process(dead.0) {
-            tracing::error!(%error, %dead, "a dead process's pins stay");
-        }
-        if job.spill.ranges_of(dead).is_empty() {
-            return;
-        }
-        let readers = self
-            .workers
-            .iter()
-            .filter(|(_, worker)| worker.ready && worker.job == id)
-            .map(|(id, _)| *id);
-        let quiescing = Quiescing {
-            job: Some(id),
-            readers: readers.chain([here]).collect(),
-            early: BTreeSet::new(),
-            is_complete: false,
-        };
-        self.quiescing.insert(dead, quiescing);
-    }
-
-    /// A process of another node is gone: this node says when nobody here reads its values any more.
-    pub(super) fn mourn(&mut self, dead: ProcessId, here: ProcessId) {
-        let ready = self.workers.iter().filter(|(_, worker)| worker.ready);
-        let quiescing = Quiescing {
-            job: None,
-            readers: ready.map(|(id, _)| *id).chain([here]).collect(),
-            early: BTreeSet::new(),
-            is_complete: true,
-        };
-        self.quiescing.insert(dead, quiescing);
-    }
-
-    /// These nodes know that a process of this one is gone, and will say so when they read nothing of it.
-    pub(super) fn on_death_told(
-        &mut self,
-        dead: ProcessId,
-        nodes: Vec<ProcessId>,
-        here: ProcessId,
-        now: Time,
-        out: &mut Outbox,
-    ) {
-        if let Some(quiescing) = self.quiescing.get_mut(&dead) {
-            let late = nodes
-                .into_iter()
-                .filter(|node| !quiescing.early.contains(node) && !self.copies.dead.contains(node));
-            quiescing.readers.extend(late);
-            quiescing.is_complete = true;
-            self.end_quiescing(dead, here, now, out);
-        }
-    }
-
-    /// A process or a node is gone, and with it what it read.
-    pub(super) fn on_mourner_gone(
-        &mut self,
-        gone: ProcessId,
-        here: ProcessId,
-        now: Time,
-        out: &mut Outbox,
-    ) {
-        // Nobody is left to tell.
-        let is_gone = |dead: &ProcessId| *dead != gone && dead.node_process() == gone;
-        self.quiescing.retain(|dead, _| !is_gone(dead));
-        for dead in self.quiescing.keys().copied().collect::<Vec<_>>() {
-            self.on_quiesced(dead, gone, here, now, out);
-        }
-    }
-
-    pub(super) fn on_quiesced(
-        &mut self,
-        dead: ProcessId,
-        from: ProcessId,
-        here: ProcessId,
-        now: Time,
-        out: &mut Outbox,
-    ) {
-        let Some(quiescing) = self.quiescing.get_mut(&dead) else {
-            return;
-        };
-        quiescing.readers.remove(&from);
-        if !quiescing.is_complete {
-            quiescing.early.insert(from);
-        }
-        self.end_quiescing(dead, here, now, out);
-    }
-
-    /// Takes a dead writer's segments back, or tells its node, when nobody reads its values any more.
-    fn end_quiescing(&mut self, dead: ProcessId, here: ProcessId, now: Time, out: &mut Outbox) {
-        let is_over = |quiescing: &Quiescing| quiescing.is_complete && quiescing.readers.is_empty();
-        if !self.quiescing.get(&dead).is_some_and(is_over) {
-            return;
-        }
-        let job = self
-            .quiescing
-            .remove(&dead)
-            .and_then(|quiescing| quiescing.job);
-        let Some(id) = job else {
-            out.push((dead.node_process(), Message::Quiesced { dead }));
-            return;
-        };
-        if let Some(job) = self.jobs.get_mut(&id) {
-            for range in job.spill.ranges_of(dead) {
-                if let Err(error) = job.release(range, now) {
-                    tracing::error!(%error, %dead, "a dead writer's segments could not be taken back");
-                }
+impl JobOnNode {
+    /// Asks for room that is to be made; a process can go on in a file, a copy waits for memory.
+    fn ask(&mut self, asked: &SegmentRequest, now: Time) -> RoomId {
+        let (bytes, priority) = (asked.least, asked.priority);
+        match asked.asker {
+            Asker::Process(..) if self.overflow.has_file() => {
+                self.spill
+                    .ask_or_overflow(&self.arena, bytes, priority, now)
+            }
+            Asker::Process(..) | Asker::Copy(_) => {
+                self.spill.ask(&self.arena, bytes, priority, now)
             }
         }
-        self.grant_segments(id, here, now, out);
     }
 }
 
 impl Asker {
     /// Returns who writes into what is lent.
-    fn holder(self, here: ProcessId) -> ProcessId {
+    pub(super) fn holder(self, here: ProcessId) -> ProcessId {
         match self {
             Asker::Process(process, _) => process,
             Asker::Copy(_) => here,

@@ -15,7 +15,7 @@ use ray_engine::{
 };
 use ray_shm::{ArenaOwner, SEGMENT_BYTES, SegmentRange};
 
-use super::spill_io::{Job, Outcome, Part};
+use super::spill_io::{Job, Part};
 use crate::{
     config::{RESTORED_KEPT, SPILL_FILE_BYTES_MAX, STORE_FULL_TIMEOUT},
     wire::StoreRow,
@@ -56,6 +56,8 @@ struct Lent {
 pub(super) enum Wish {
     Granted(RoomId),
     Refused(RoomId, Failure),
+    /// Room in a file is as good, if there is one; else the failure holds.
+    Overflow(RoomId, Failure),
     /// These need not wait for a range any more.
     Answer(Vec<(ProcessId, u64)>, Result<(), Failure>),
     Io(Job),
@@ -154,6 +156,21 @@ impl Spill {
         let room = self.fresh_room();
         let bytes = bytes.max(1).next_multiple_of(SEGMENT_BYTES);
         self.cache.need(room, bytes, priority, now);
+        room
+    }
+
+    /// The same for somebody whom room in a file serves as well.
+    pub(super) fn ask_or_overflow(
+        &mut self,
+        arena: &ArenaOwner,
+        bytes: u64,
+        priority: Priority,
+        now: Time,
+    ) -> RoomId {
+        self.look_at_pins(arena, now);
+        let room = self.fresh_room();
+        let bytes = bytes.max(1).next_multiple_of(SEGMENT_BYTES);
+        self.cache.need_or_overflow(room, bytes, priority, now);
         room
     }
 
@@ -266,6 +283,9 @@ impl Spill {
                 Command::Grant { room } => wishes.push(Wish::Granted(room)),
                 Command::Refuse { room, failure } => {
                     wishes.push(Wish::Refused(room, self.explain(failure, dir)));
+                }
+                Command::Overflow { room, failure } => {
+                    wishes.push(Wish::Overflow(room, self.explain(failure, dir)));
                 }
                 Command::Drop { object } => self.drop_range(arena, object, now),
                 Command::Spill { file, objects } => {
@@ -402,18 +422,15 @@ impl Spill {
         })
     }
 
-    /// Something was written down or read back, or was not.
-    pub(super) fn on_io(
+    /// A file was written, or was not.
+    pub(super) fn on_written(
         &mut self,
-        arena: &mut ArenaOwner,
-        outcome: Outcome,
+        file: FileId,
+        written: std::io::Result<(File, Vec<(ObjectId, Part)>)>,
         now: Time,
-    ) -> Vec<Wish> {
-        match outcome {
-            Outcome::Written {
-                file,
-                written: Ok((source, parts)),
-            } => {
+    ) {
+        match written {
+            Ok((source, parts)) => {
                 self.files.insert(file, Arc::new(source));
                 for (id, part) in parts {
                     self.spilled_bytes += part.len();
@@ -422,21 +439,16 @@ impl Spill {
                     }
                 }
                 self.cache.on_spilled(file, now);
-                Vec::new()
             }
-            Outcome::Written {
-                file,
-                written: Err(error),
-            } => {
+            Err(error) => {
                 self.fault = error.to_string();
                 self.cache.on_spill_failed(file, now);
-                Vec::new()
             }
-            Outcome::Read { id, read } => self.on_read(arena, id, read, now),
         }
     }
 
-    fn on_read(
+    /// A range was read back, or was not.
+    pub(super) fn on_read(
         &mut self,
         arena: &mut ArenaOwner,
         id: ObjectId,

@@ -1,4 +1,4 @@
-//! The threads that write what is spilled and read it back, and the files' form.
+//! The threads that write what is spilled and read it back, and the files' form; they also have disks set room aside.
 //!
 //! A file loses its name as soon as it is made: it goes with the last descriptor, also when the node is
 //! killed. It holds whole ranges, one behind the other; BLAKE3 of every segment stays in memory.
@@ -21,7 +21,7 @@ use ray_engine::{
     cache::FileId,
     ids::{JobId, ObjectId},
 };
-use ray_shm::{RangeBytes, RangeFill, SEGMENT_BYTES};
+use ray_shm::{FileRoom, RangeBytes, RangeFill, SEGMENT_BYTES, SegmentRange};
 
 use crate::{config::SPILL_THREADS, runtime::Runtime};
 
@@ -40,6 +40,15 @@ pub(super) enum Job {
         part: Part,
         place: RangeFill,
     },
+    /// Room for values that go on in a file.
+    Reserve {
+        job: JobId,
+        room: FileRoom,
+    },
+    GiveBack {
+        job: JobId,
+        room: FileRoom,
+    },
 }
 
 /// How it went.
@@ -51,6 +60,14 @@ pub(super) enum Outcome {
     Read {
         id: ObjectId,
         read: io::Result<u64>,
+    },
+    Reserved {
+        range: SegmentRange,
+        reserved: io::Result<()>,
+    },
+    GivenBack {
+        range: SegmentRange,
+        given: io::Result<()>,
     },
 }
 
@@ -181,6 +198,14 @@ impl Job {
                 let read = part.fill(&file, 0, &mut place).map(|()| part.len());
                 (job, Outcome::Read { id, read })
             }
+            Job::Reserve { job, room } => {
+                let (range, reserved) = (room.range(), room.reserve());
+                (job, Outcome::Reserved { range, reserved })
+            }
+            Job::GiveBack { job, room } => {
+                let (range, given) = (room.range(), room.give_back());
+                (job, Outcome::GivenBack { range, given })
+            }
         }
     }
 
@@ -198,6 +223,14 @@ impl Job {
                     read: Err(error),
                 },
             ),
+            Job::Reserve { job, room } => {
+                let (range, reserved) = (room.range(), Err(error));
+                (job, Outcome::Reserved { range, reserved })
+            }
+            Job::GiveBack { job, room } => {
+                let (range, given) = (room.range(), Err(error));
+                (job, Outcome::GivenBack { range, given })
+            }
         }
     }
 }
@@ -220,7 +253,7 @@ fn write(
 }
 
 /// Makes a file without a name: nothing is left of it when its descriptors are closed.
-fn nameless_file(dir: &Path) -> io::Result<File> {
+pub(super) fn nameless_file(dir: &Path) -> io::Result<File> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     fs::DirBuilder::new()
         .recursive(true)

@@ -128,6 +128,7 @@ pub(crate) struct StoreRow {
     pub served_bytes: u64,
     pub in_memory: u64,
     pub on_disk: u64,
+    pub in_file: u64,
     pub spilled_bytes: u64,
     pub restored_bytes: u64,
 }

@@ -5,10 +5,12 @@
 //! unused first; then by spilling unpinned primary copies, many small ones in one file. Above a
 //! threshold spilling begins before anybody waits, and what was spilled stays in memory until the room
 //! is needed. When nothing more can be done the oldest request waits for a grace, in which somebody may
-//! let go of something, and then fails with a reason.
+//! let go of something, and then fails with a reason, or goes on in a file if that is as good for it. Where all of
+//! memory is held and nothing can make way, the latter come to that after a shorter grace.
 //!
 //! A full disk is a state: nothing is spilled until there is space again, which is tried now and then.
 
+mod overflow;
 mod room;
 mod spill;
 
@@ -40,6 +42,8 @@ pub struct CacheConfig {
     pub spills_max: usize,
     /// How long the oldest request waits when nothing can be done. Default 2 s.
     pub grace: Duration,
+    /// How long everything in memory is held before those go on in a file who may. Default 500 ms.
+    pub held_grace: Duration,
     /// How often a full disk is tried again. Default 1 s.
     pub disk_retry: Duration,
 }
@@ -54,6 +58,7 @@ impl CacheConfig {
             fuse_objects: 2_000,
             spills_max: 4,
             grace: Duration::from_secs(2),
+            held_grace: Duration::from_millis(500),
             disk_retry: Duration::from_secs(1),
         }
     }
@@ -89,6 +94,13 @@ pub enum Command {
         /// Whose question.
         room: RoomId,
         /// Why.
+        failure: Failure,
+    },
+    /// There will be no room in memory: the object may be created in a file.
+    Overflow {
+        /// Whose question.
+        room: RoomId,
+        /// Why, for when there is no file either.
         failure: Failure,
     },
     /// Give the memory of an object back.
@@ -204,8 +216,23 @@ struct Waiting {
     purpose: Purpose,
     priority: Priority,
     bytes: u64,
+    /// Whether a file serves it as well as memory.
+    may_overflow: bool,
     /// Since when it is the oldest and nothing has moved.
     since: Time,
+}
+
+impl Waiting {
+    /// Returns the question of somebody whom only memory serves.
+    fn new(purpose: Purpose, bytes: u64, priority: Priority, now: Time) -> Waiting {
+        Waiting {
+            purpose,
+            priority,
+            bytes,
+            may_overflow: false,
+            since: now,
+        }
+    }
 }
 
 /// The state machine.
@@ -231,6 +258,8 @@ pub struct Cache {
     next_file: u64,
     /// When a full disk was tried last, while it is full.
     disk_full: Option<Time>,
+    /// Since when nothing in memory can make way, as far as somebody has waited for it.
+    held_since: Option<Time>,
     commands: VecDeque<Command>,
 }
 
@@ -251,6 +280,7 @@ impl Cache {
             spilling: BTreeMap::new(),
             next_file: 1,
             disk_full: None,
+            held_since: None,
             commands: VecDeque::new(),
         }
     }
@@ -268,7 +298,8 @@ impl Cache {
             .filter(|_| self.spilling.is_empty())
             .map(|front| front.since + self.config.grace);
         let disk = self.disk_full.map(|tried| tried + self.config.disk_retry);
-        grace.into_iter().chain(disk).min()
+        let overflow = self.overflow_due();
+        grace.into_iter().chain(disk).chain(overflow).min()
     }
 
     /// Returns how many bytes are in memory or granted.
@@ -376,6 +407,9 @@ impl Cache {
         let entry = &self.entries[&object];
         if entry.pins > 0 {
             return;
+        }
+        if matches!(entry.place, Place::Both(_) | Place::Memory) {
+            self.held_since = None;
         }
         match (entry.place, entry.copy) {
             (Place::Both(_), _) | (Place::Memory, CopyKind::Secondary) => {

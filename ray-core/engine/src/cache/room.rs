@@ -6,20 +6,20 @@ use crate::{failure::Failure, ids::ObjectId, priority::Priority, time::Time};
 impl Cache {
     /// Somebody is about to create an object of this size; who is of lower priority waits behind.
     pub fn need(&mut self, room: RoomId, bytes: u64, priority: Priority, now: Time) {
-        if bytes > self.config.capacity {
-            let limit = self.config.capacity;
+        self.ask(Waiting::new(Purpose::Create(room), bytes, priority, now));
+    }
+
+    pub(super) fn ask(&mut self, asked: Waiting) {
+        let (bytes, limit, now) = (asked.bytes, self.config.capacity, asked.since);
+        if let Purpose::Create(room) = asked.purpose
+            && bytes > limit
+        {
             let failure = Failure::ObjectTooLarge { bytes, limit };
             return self.commands.push_back(Command::Refuse { room, failure });
         }
-        let is_before = |waiting: &&Waiting| waiting.priority <= priority;
+        let is_before = |waiting: &&Waiting| waiting.priority <= asked.priority;
         let before = self.waiting.iter().take_while(is_before).count();
-        let waiting = Waiting {
-            purpose: Purpose::Create(room),
-            priority,
-            bytes,
-            since: now,
-        };
-        self.waiting.insert(before, waiting);
+        self.waiting.insert(before, asked);
         self.advance(now);
     }
 
@@ -42,12 +42,7 @@ impl Cache {
             // Readers first: what they have read can make way for who creates.
             let is_reader = |waiting: &Waiting| matches!(waiting.purpose, Purpose::Restore(_));
             let readers = self.waiting.iter().take_while(|waiting| is_reader(waiting));
-            let waiting = Waiting {
-                purpose: Purpose::Restore(object),
-                priority: Priority::Get,
-                bytes,
-                since: now,
-            };
+            let waiting = Waiting::new(Purpose::Restore(object), bytes, Priority::Get, now);
             self.waiting.insert(readers.count(), waiting);
         }
         self.touch(object);
@@ -75,22 +70,14 @@ impl Cache {
     }
 
     fn refuse_oldest(&mut self) {
-        let Some(Waiting { purpose, bytes, .. }) = self.waiting.pop_front() else {
+        let Some(waiting) = self.waiting.pop_front() else {
             return;
         };
-        let failure = if self.is_disk_full() {
-            let capacity = self.config.capacity;
-            Failure::OutOfDisk(format!(
-                "{bytes} bytes do not fit into a store of {capacity}, and the disk that it spills to is full"
-            ))
-        } else {
-            Failure::ObjectStoreFull {
-                needed: bytes,
-                capacity: self.config.capacity,
-                holders: self.holders(),
+        let failure = self.failure_for(waiting.bytes);
+        match waiting.purpose {
+            Purpose::Create(room) if waiting.may_overflow => {
+                self.commands.push_back(Command::Overflow { room, failure });
             }
-        };
-        match purpose {
             Purpose::Create(room) => self.commands.push_back(Command::Refuse { room, failure }),
             Purpose::Restore(object) => {
                 if let Some(entry) = self.entries.get_mut(&object)
@@ -101,6 +88,22 @@ impl Cache {
                     self.commands
                         .push_back(Command::Unreadable { object, reason });
                 }
+            }
+        }
+    }
+
+    /// Says why there is no room for so many bytes.
+    pub(super) fn failure_for(&self, bytes: u64) -> Failure {
+        if self.is_disk_full() {
+            let capacity = self.config.capacity;
+            Failure::OutOfDisk(format!(
+                "{bytes} bytes do not fit into a store of {capacity}, and the disk that it spills to is full"
+            ))
+        } else {
+            Failure::ObjectStoreFull {
+                needed: bytes,
+                capacity: self.config.capacity,
+                holders: self.holders(),
             }
         }
     }
@@ -152,6 +155,7 @@ impl Cache {
             front.since = now;
         }
         self.spill_what_is_needed();
+        self.overflow(now);
     }
 
     /// Returns whether an object comes back although there is no room: when the disk is full nothing can

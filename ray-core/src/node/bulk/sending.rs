@@ -94,6 +94,9 @@ impl NodeRole {
         // It may come back, or leave, between the two looks.
         for _ in 0..SOURCE_LOOKS {
             if let Some(pin) = part.arena.pin(slot) {
+                if part.arena.is_in_file(slot) {
+                    return read_file(part, slot);
+                }
                 let bytes = part.arena.slice(slot)?;
                 let range = part.range.clone();
                 bytes.get(range.clone())?;
@@ -118,6 +121,18 @@ impl NodeRole {
             }
         }
         None
+    }
+}
+
+/// Copies a part that lies in the job's file, which a process of the job may have cut short.
+fn read_file(part: &Part, slot: Slot) -> Option<Held> {
+    match part.arena.read_file(slot, part.range.clone()) {
+        Ok(bytes) => Some(Held::Copied(bytes)),
+        Err(error) => {
+            let (object, job) = (part.object, part.job);
+            tracing::error!(%error, %object, %job, "an object in a file cannot be read for another node");
+            None
+        }
     }
 }
 

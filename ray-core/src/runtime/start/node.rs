@@ -8,7 +8,7 @@ use std::{
 };
 
 use ray_engine::{env::RuntimeEnv, ids::JobId, scheduler::SchedulerConfig};
-use ray_shm::{Arena, ArenaOwner};
+use ray_shm::ArenaOwner;
 
 use super::{
     parts::{Parts, start_net},
@@ -18,7 +18,10 @@ use crate::{
     Error, Result,
     config::{CLUSTER_SILENCE, LOCAL_SILENCE, WORKERS_MAX, available_cpus},
     control::{ControlRole, health},
-    node::{NodeRole, NodeSettings, WorkerStart, jobs::JobOnNode, process, workers},
+    node::{
+        NodeRole, NodeSettings, WorkerStart, arena_files::ArenaFiles, jobs::JobOnNode, process,
+        workers,
+    },
     runtime::{Runtime, clock, inbound::Inbound, membership::Membership},
     wire::{Hello, JobSpec},
 };
@@ -73,26 +76,27 @@ pub(crate) fn start_node(plan: NodePlan) -> Result<Arc<Runtime>> {
         job: _,
     } = membership;
     let store = system("could not make the object store");
-    let arena_owner = match &own_job {
-        Some(_) => ArenaOwner::create(settings.store_bytes),
-        None => ArenaOwner::create(crate::config::MIN_STORE_BYTES),
-    }
-    .map_err(|error| store(&error))?;
-    let arena = arena_owner
-        .fd()
-        .try_clone_to_owned()
-        .and_then(|fd| Arena::map(fd, process.0))
-        .map_err(|error| store(&error))?;
     let (job, namespace) = own_job
         .as_ref()
         .map_or((JobId(0), String::new()), |(spec, _)| {
             (spec.job, spec.namespace.clone())
         });
     let is_daemon = own_job.is_none();
-    let own_job = own_job
-        .map(|(spec, executable)| JobOnNode::new(spec, Some(executable), arena_owner, process))
-        .transpose()
-        .map_err(|error| store(&error))?;
+    let (own_job, arena) = match own_job {
+        Some((spec, executable)) => ArenaOwner::create(settings.store_bytes)
+            .and_then(|owner| {
+                JobOnNode::new(spec, Some(executable), owner, process, &settings.spill_dir)
+            })
+            .and_then(|job| {
+                let arena = job.arena_files.try_clone()?.map(process)?;
+                Ok((Some(job), arena))
+            }),
+        // What a daemon says of itself is small.
+        None => ArenaOwner::create(crate::config::MIN_STORE_BYTES)
+            .and_then(|owner| ArenaFiles::of(&owner)?.map(process))
+            .map(|arena| (None, arena)),
+    }
+    .map_err(|error| store(&error))?;
     let identity = ca
         .issue(process.0)
         .map_err(|error| system("could not make keys")(&error))?;

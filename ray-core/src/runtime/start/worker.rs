@@ -7,7 +7,6 @@ use std::{
 };
 
 use ray_net::tls::Identity;
-use ray_shm::Arena;
 use rkyv::rancor;
 
 use super::{
@@ -55,7 +54,9 @@ fn start_worker() -> Result<Arc<Runtime>> {
     panics::install();
     let identity = Identity::from_bytes(&given.identity)
         .ok_or_else(|| Error::System("the node gave no usable certificate".into()))?;
-    let arena = Arena::map(bootstrap.arena, given.process.0)
+    let arena = bootstrap
+        .arena
+        .map(given.process)
         .map_err(|error| system("could not map the object store")(&error))?;
     let inbound = Inbound::new(Hello::of_this_process(given.job)?);
     let bind = given.node_addr.ip();

@@ -120,7 +120,8 @@ impl World {
         let store = self.store(at);
         let room = RoomId(store.fresh());
         store.rooms.insert(room, Purpose::Put(owner, bytes));
-        store.cache.need(room, bytes, Priority::Get, now);
+        let cache = &mut store.cache;
+        cache.need_or_overflow(room, bytes, Priority::Get, now);
     }
 
     /// User code wants objects here.
@@ -477,6 +478,13 @@ impl World {
             CacheCommand::Refuse { room, .. } => {
                 if let Some(Purpose::Copy(object)) = store.rooms.remove(&room) {
                     self.fail_object(at, object);
+                }
+            }
+            CacheCommand::Overflow { room, .. } => {
+                // A file holds it from here on, and only who made it: nobody here is told of it.
+                if !matches!(store.rooms.remove(&room), Some(Purpose::Put(..))) {
+                    let text = format!("{at} sends to a file what nobody here puts");
+                    self.fail("only puts go on in a file", text);
                 }
             }
             CacheCommand::Drop { object } => {
