@@ -164,11 +164,11 @@ fn a_driver_whose_head_stays_away_is_told_so_and_what_runs_ends_well() -> ray_co
     let ray = driver.reconnect_within(Duration::from_secs(2)).init()?;
     let [begun, gate] = ["begun", "gate"].map(|name| user.dir.path().join(name));
     let held = hold::remote(path(&begun), path(&gate));
+    assert!(eventually(|| begun.exists()));
     let never = pid::options()
         .num_cpus(3.0)
         .resource("second", 2.0)
         .remote();
-    assert!(eventually(|| begun.exists()));
     head.kill();
     let lost = never.get();
     assert!(matches!(lost, Err(Error::HeadLost)), "{lost:?}");
